@@ -1,0 +1,118 @@
+"""What an experiment may say. Few kinds, all plain data, all survive JSON.
+
+    yield Progress(3, 60, "unlearning")
+    yield Metric("forget loss", 1.25, step=3)
+    yield Figure("by_layer", figures.leakage_by_layer(scores))
+    yield Verdict("The answers are gone from the output.", evidence={"direct": 0.1, "n": 30})
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Event:
+    kind: ClassVar[str] = ""
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """`step` of `total` done; `note` says in a few words what is going on."""
+
+    kind = "progress"
+    step: int
+    total: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Metric(Event):
+    """One number of a named series. `step` None marks a single final number."""
+
+    kind = "metric"
+    name: str
+    value: float
+    step: int | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Figure(Event):
+    """A Plotly figure as JSON (`{"data": [...], "layout": {...}}`); the last one of a name is the one shown."""
+
+    kind = "figure"
+    name: str
+    figure: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Table(Event):
+    """Rows under named columns; the last one of a name is the one shown."""
+
+    kind = "table"
+    name: str
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+@dataclass(frozen=True)
+class Picture(Event):
+    """A picture, stored as PNG beside the log; `alt` is what somebody who cannot see it is told."""
+
+    kind = "picture"
+    name: str
+    image: Image
+    alt: str = ""
+
+
+@dataclass(frozen=True)
+class Text(Event):
+    """Words of a model or of the experiment. Always data: whoever shows it escapes it."""
+
+    kind = "text"
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Keep(Event):
+    """A model to keep as safetensors; others load it as `run/RUN_ID/NAME`."""
+
+    kind = "keep"
+    name: str
+    model: PreTrainedModel
+    tokenizer: Any = None
+
+
+@dataclass(frozen=True)
+class Verdict(Event):
+    """The answer in words, with the numbers it rests on."""
+
+    kind = "verdict"
+    text: str
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+def to_plain(value: Any) -> Any:
+    """`value` as JSON can carry it: numbers of numpy and torch unwrapped, NaN and infinities as None."""
+    if isinstance(value, dict):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return to_plain(dataclasses.asdict(value))
+    if hasattr(value, "tolist"):
+        return to_plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    raise TypeError(f"{type(value).__name__} is not plain data")

@@ -1,0 +1,29 @@
+"""The static table of everything the lab can do. Listing it imports no torch."""
+
+from __future__ import annotations
+
+import importlib
+from difflib import get_close_matches
+
+from core.engine.errors import LabError
+from core.engine.experiment import Experiment
+
+EXPERIMENTS = {
+    "unlearning/audit": "core.unlearning.audit.experiments:audit",
+    "unlearning/ask": "core.unlearning.audit.experiments:ask",
+}
+
+
+def find(name: str) -> Experiment:
+    """The experiment or probe of that name. Raises LabError naming the nearest."""
+    if name not in EXPERIMENTS:
+        near = get_close_matches(str(name), EXPERIMENTS, n=1)
+        raise LabError(f"There is no experiment called '{name}'.",
+                       f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(EXPERIMENTS)}.")
+    module, _, function = EXPERIMENTS[name].partition(":")
+    return getattr(importlib.import_module(module), function).experiment
+
+
+def everything() -> list[Experiment]:
+    """Every experiment and probe, in the order of the table."""
+    return [find(name) for name in EXPERIMENTS]
