@@ -1,0 +1,93 @@
+"""All that an experiment or a probe may touch."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.engine.errors import LabError
+from core.engine.settings import ASSETS
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.engine.models import LoadedModel, ModelStore
+
+
+class Cache:
+    """The most recently used answers of one process, shared by all visitors; keys begin with a model's fingerprint."""
+
+    def __init__(self, size: int = 256) -> None:
+        self._size, self._lock = size, threading.Lock()
+        self._items: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def get(self, key: Hashable, default: Any = None) -> Any:
+        with self._lock:
+            if key not in self._items:
+                return default
+            self._items.move_to_end(key)
+            return self._items[key]
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._items
+
+    def __getitem__(self, key: Hashable) -> Any:
+        with self._lock:
+            self._items.move_to_end(key)
+            return self._items[key]
+
+    def __setitem__(self, key: Hashable, value: Any) -> None:
+        with self._lock:
+            self._items[key] = value
+            self._items.move_to_end(key)
+            while len(self._items) > self._size:
+                self._items.popitem(last=False)
+
+
+class Lab:
+    """Models, randomness and the stop flag of one run.
+
+    >>> model = lab.fork("embedded/authors").model          # yours to change
+    >>> noise = torch.randn(3, generator=lab.rng("noise"))  # the same for the same seed and name
+    """
+
+    def __init__(self, models: ModelStore, cache: Cache, *, seed: int, threads: int, families: tuple[str, ...] = (),
+                 is_cancelled: Callable[[], bool] = lambda: False) -> None:
+        self.seed, self.threads, self.cache = seed, threads, cache
+        self.parameters: dict[str, int] = {}
+        self._models, self._families, self._is_cancelled = models, families, is_cancelled
+
+    def load(self, ref: str, attention: str = "sdpa") -> LoadedModel:
+        """A model that everybody shares: read-only."""
+        return self._fitting(self._models.load(ref, attention=attention))
+
+    def fork(self, ref: str, share_weights: bool = False, attention: str = "sdpa") -> LoadedModel:
+        """A module tree of your own: parameters copied for training, or shared (frozen) under adapters."""
+        return self._fitting(self._models.fork(ref, share_weights=share_weights, attention=attention))
+
+    def _fitting(self, loaded: LoadedModel) -> LoadedModel:
+        if self._families and loaded.family not in self._families:
+            raise LabError(f"{loaded.ref} is a model of the family '{loaded.family}', which this experiment cannot use.",
+                           f"It works with: {', '.join(self._families)}.")
+        self.parameters[loaded.ref] = loaded.parameters
+        return loaded
+
+    def rng(self, name: str) -> torch.Generator:
+        """A generator of its own for each purpose, so that adding one draw somewhere changes nothing elsewhere."""
+        import torch
+
+        digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody pressed Stop: leave long inner loops when true."""
+        return self._is_cancelled()
+
+    def folder(self, name: str) -> Path:
+        """Read-only data shipped beside the embedded model `name`."""
+        return ASSETS / "models" / name

@@ -1,0 +1,151 @@
+"""One run while it is alive: its lines in memory, its log on disk, and whoever is listening."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.metadata
+import logging
+import platform
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from core.engine import events
+from core.engine.errors import LabError
+from core.engine.events import Event, to_plain
+from core.engine.records import Log, Records
+
+VERSIONED = ("torch", "transformers", "safetensors", "numpy", "gradio")
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """What the numbers of a run depend on besides its config."""
+    found = {name: importlib.metadata.version(name) for name in VERSIONED}
+    return found | {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
+
+
+class Run:
+    """Written by the thread that computes, read by any number of others."""
+
+    def __init__(self, run_id: str, name: str, key: str, seed: int, folder: Path, pinned: bool) -> None:
+        self.id, self.name, self.key, self.seed, self.folder, self.pinned = run_id, name, key, seed, folder, pinned
+        self.ended = threading.Event()
+        self.cancelled = False
+        self.parameters: dict[str, int] = {}
+        self._reason = ""
+        self._log = Log(folder)
+        self._lines: list[dict[str, Any]] = []
+        self._news = threading.Condition()
+        self._listeners: set[Callable[[], None]] = set()
+        self._watchers = 0
+        self._seen = time.monotonic()
+        self._began: float | None = None
+        self._began_wall: float | None = None
+
+    def begin(self) -> None:
+        self._began, self._began_wall = time.monotonic(), time.time()
+
+    def elapsed(self) -> float:
+        """Seconds of computing so far, 0 while waiting."""
+        return 0.0 if self._began is None else time.monotonic() - self._began
+
+    def cancel(self, reason: str = "") -> None:
+        self.cancelled, self._reason = True, reason
+
+    def join(self, visitor: str, records: Records) -> None:
+        visitors = records.read(self.id)["visitors"]
+        if visitor not in visitors:
+            records.update(self.id, visitors=[*visitors, visitor])
+
+    def record(self, event: Event, models: Any) -> None:
+        """Writes an event to the log, then shows it to the watchers."""
+        if isinstance(event, events.Keep):
+            fields = self._keep(event, models)
+        elif isinstance(event, events.Picture):
+            fields = self._picture(event)
+        else:
+            fields = to_plain(event)
+        line = self._line({"kind": event.kind, **fields})
+        self._log.append(line)
+        self._show(line)
+
+    def _keep(self, event: events.Keep, models: Any) -> dict[str, Any]:
+        if not re.fullmatch(r"[a-z0-9_-]{1,40}", event.name):
+            raise ValueError(f"a kept model cannot be called {event.name!r}")
+        models.save(event.model, self.folder / "models" / event.name, event.tokenizer)
+        count = sum(p.numel() for p in event.model.parameters())
+        return {"name": event.name, "ref": f"run/{self.id}/{event.name}", "parameters": count}
+
+    def _picture(self, event: events.Picture) -> dict[str, Any]:
+        file = f"{re.sub(r'[^a-z0-9]+', '-', event.name.lower())}-{len(self._lines)}.png"
+        event.image.save(self.folder / file)
+        return {"name": event.name, "file": file, "alt": event.alt}
+
+    def _line(self, fields: dict[str, Any]) -> dict[str, Any]:
+        return {"seq": len(self._lines), "t": round(self.elapsed(), 4), **fields}
+
+    def _show(self, line: dict[str, Any]) -> None:
+        with self._news:
+            self._lines.append(line)
+            self._news.notify_all()
+        for listener in list(self._listeners):
+            listener()
+
+    def finish(self, outcome: str, error: LabError, records: Records) -> None:
+        """The outcome in log and record, then the last line; a full disk may lose the logged line, not the outcome."""
+        reason = error.message or self._reason
+        line = self._line({"kind": "end", "outcome": outcome, "error": reason, "hint": error.hint})
+        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._began_wall)) if self._began_wall else None
+        try:
+            with contextlib.suppress(OSError):
+                self._log.append(line)
+            self._log.close()
+            model = records.read(self.id)["model"]
+            records.conclude(self.id, outcome=outcome, error=reason, hint=error.hint, duration_s=round(self.elapsed(), 3),
+                             started=started, model=model and model | {"parameters": self.parameters.get(model["ref"])})
+        except (OSError, LabError):
+            logging.getLogger("glassbox").exception("run %s has no outcome on disk", self.id)
+        finally:
+            self._show(line)
+            self.ended.set()
+
+    def since(self, since: int) -> list[dict[str, Any]]:
+        self._seen = time.monotonic()
+        return self._lines[since:]
+
+    def watch(self, since: int, follow: bool) -> Iterator[dict[str, Any]]:
+        with self._watching():
+            while True:
+                with self._news:
+                    while follow and len(self._lines) <= since and not self.ended.is_set():
+                        self._news.wait(timeout=1.0)
+                    fresh = self._lines[since:]
+                yield from fresh
+                since += len(fresh)
+                if not follow or self.ended.is_set() and since >= len(self._lines):
+                    return
+
+    @contextlib.contextmanager
+    def _watching(self) -> Iterator[None]:
+        with self._news:
+            self._watchers += 1
+        try:
+            yield
+        finally:
+            with self._news:
+                self._watchers -= 1
+                self._seen = time.monotonic()
+
+    def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
+        self._seen = time.monotonic()
+        self._listeners.add(callback)
+        return lambda: self._listeners.discard(callback)
+
+    def unwatched_for(self) -> float:
+        """Seconds since anybody looked; a pinned run counts as watched."""
+        return 0.0 if self.pinned or self._watchers or self._listeners else time.monotonic() - self._seen
