@@ -1,6 +1,6 @@
 """The engine: experiments run, probes answer, and everything they say is recorded.
 
-    from core.engine import Engine
+    from core.engine.runner import Engine
 
     engine = Engine()
     run = engine.start("unlearning/audit", {"algorithm": "npo"}, seed=0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -99,6 +100,19 @@ class Verdict(Event):
     kind = "verdict"
     text: str
     evidence: dict[str, Any] = field(default_factory=dict)
+
+
+# Plotly reads a little HTML in its labels. These tags cannot carry an address or an attribute.
+_HARMLESS_TAG = r"/?(?:br|b|i|sub|sup|extra)\s*/?>"
+
+
+def safe_labels(figure: Any) -> Any:
+    """The same figure with every other `<` in its strings written as an entity, so that no label can hold a link."""
+    if isinstance(figure, dict):
+        return {key: safe_labels(item) for key, item in figure.items()}
+    if isinstance(figure, list):
+        return [safe_labels(item) for item in figure]
+    return re.sub(f"<(?!{_HARMLESS_TAG})", "&lt;", figure) if isinstance(figure, str) else figure
 
 
 def to_plain(value: Any) -> Any:

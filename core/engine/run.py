@@ -16,7 +16,7 @@ from typing import Any
 
 from core.engine import events
 from core.engine.errors import LabError
-from core.engine.events import Event, to_plain
+from core.engine.events import Event, safe_labels, to_plain
 from core.engine.records import Log, Records
 
 VERSIONED = ("torch", "transformers", "safetensors", "numpy", "gradio")
@@ -68,6 +68,8 @@ class Run:
             fields = self._keep(event, models)
         elif isinstance(event, events.Picture):
             fields = self._picture(event)
+        elif isinstance(event, events.Figure):
+            fields = {"name": event.name, "figure": safe_labels(to_plain(event.figure))}
         else:
             fields = to_plain(event)
         line = self._line({"kind": event.kind, **fields})

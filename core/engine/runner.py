@@ -69,7 +69,7 @@ class Engine:
         key = experiment.key(checked, seed, fingerprints)
         with self._lock:
             if not fresh:
-                twin = next((run for run in self._active.values() if run.key == key and not run.cancelled), None)
+                twin = next((run for run in self._active.values() if run.key == key and not run.cancelled and not run.ended.is_set()), None)
                 if twin:
                     twin.join(visitor, self.records)
                     return RunHandle(twin.id)
