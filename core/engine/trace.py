@@ -1,0 +1,329 @@
+"""Read and change what flows through a model while it runs.
+
+    from core.engine.trace import Site, sites, trace
+
+    with trace(model, capture=sites(model, "resid_post"), edit={Site(2, "mlp_out"): lambda x: 0 * x}) as acts:
+        model(**inputs)
+    acts[Site(3, "resid_post")]                            # float tensor (batch, tokens, width)
+
+A site is a layer and a part of it, in the order in which a layer computes them:
+
+    resid_pre     what enters the layer                     attn_out    what attention adds
+    resid_mid     resid_pre + attn_out                      mlp_out     what the MLP adds
+    resid_post    resid_mid + mlp_out, what leaves          attn_weights (batch, heads, queries, keys), read only
+
+**Captures** are the values that flow on, after all edits, so `resid_mid == resid_pre + attn_out` and
+`resid_post == resid_mid + mlp_out` always hold. They are not copies: do not write into them. They keep their graph
+when gradients are on. `attn_weights` needs a model loaded with `attention="eager"`. The model's own
+`hidden_states[i + 1]` is `resid_post` of layer i, except that language models report the last one after the final norm.
+
+**Edits** are functions `fn(x) -> new x` of the same shape; a second parameter without a default receives `offset`,
+the number of tokens that earlier calls left in the KV cache: `x[:, t]` is token `offset + t` of the (padded) sequence.
+Return a new tensor: the one given may be in use elsewhere. Editing `resid_mid` adds the difference to `attn_out`.
+
+**Generation** calls the model once for the prompt and once per further token. `acts[site]` joins the calls along the
+tokens, (batch, prompt + new - 1, width), as one forward over the whole text would give it (attention weights are
+filled with zeros to the longest row of keys); `acts.calls(site)` lists them. Forwards that do not continue each other
+cannot be joined: use `calls`.
+
+**stop_at=k** leaves the `with` block when layer k is done: layers above it cost nothing, and the rest of the block
+does not run.
+
+**Who sees an edit**: only the code inside this `with`, in this thread. The model may be shared: other threads and
+other contexts compute undisturbed, at the same time. Start a thread that should take part with
+`contextvars.copy_context().run`. Traces nest: both are active, edits of the outer one first. After the block, however
+it ended, nothing of it is active anywhere. No hooks are used: the first trace gives the modules it touches a class
+whose `forward` asks a ContextVar whether anybody is looking (about a microsecond; hooks cost four times that, because
+they take a module off torch's fast path). Gradient checkpointing is off in modules that have been traced.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from core.engine.errors import LabError
+from core.engine.families import PARTS, PLACES, Family, Part, family_of
+
+Edit = Callable[[Tensor], Tensor] | Callable[[Tensor, int], Tensor]
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place in a model: `layer` counts from 0, `part` is one of `families.PARTS`."""
+
+    layer: int
+    part: Part
+
+
+def sites(model: nn.Module, *parts: Part) -> list[Site]:
+    """These parts of every layer, layer by layer."""
+    return [Site(layer, part) for layer in range(len(family_of(model).layers(model))) for part in parts]
+
+
+@contextmanager
+def trace(
+    model: nn.Module,
+    capture: Iterable[Site] = (),
+    edit: Mapping[Site, Edit] | None = None,
+    stop_at: int | None = None,
+) -> Iterator[Activations]:
+    """Capture and edit activations of `model` inside the block; the module's docstring is the manual.
+
+    Raises LabError for an architecture without a row in `families.py`, a site that the model does not have, attention
+    weights without an eager model, and an edit that does not give back a tensor of the same shape.
+    """
+    acts = Activations(capture)
+    plan = _plan(model, acts, edit or {}, stop_at)
+    token = _plans.set((*_plans.get(), plan))
+    try:
+        yield acts
+    except _Stop as stop:
+        if stop.plan is not plan:
+            raise
+    finally:
+        _plans.reset(token)
+        plan.clear()  # a thread that outlives the block holds the same plan
+
+
+class Activations(Mapping[Site, Tensor]):
+    """What a trace captured: a mapping from the sites asked for to their activations."""
+
+    def __init__(self, capture: Iterable[Site]) -> None:
+        self._calls: dict[Site, list[tuple[int, Tensor]]] = {site: [] for site in capture}
+
+    def __getitem__(self, site: Site) -> Tensor:
+        calls = self._calls[site]
+        if len(calls) == 1:
+            return calls[0][1]
+        if not calls:
+            raise LabError(f"Nothing has passed {site} yet.", "Call the model inside the block, then read.")
+        position = calls[0][0]
+        for offset, value in calls:
+            if offset != position:
+                raise LabError(
+                    f"{site} was passed by {len(calls)} forwards that do not continue each other.",
+                    "Use acts.calls(site), or one trace per forward.",
+                )
+            position += value.shape[-2]
+        values = [value for _, value in calls]
+        if site.part == "attn_weights":
+            keys = max(value.shape[-1] for value in values)
+            values = [nn.functional.pad(value, (0, keys - value.shape[-1])) for value in values]
+        return torch.cat(values, dim=-2)
+
+    def calls(self, site: Site) -> list[Tensor]:
+        """One tensor per forward, in order."""
+        return [value for _, value in self._calls[site]]
+
+    def __iter__(self) -> Iterator[Site]:
+        return iter(self._calls)
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+
+# ---- the plan of one trace: what to do at which module ----
+
+
+@dataclass(slots=True)
+class _Stage:
+    layer: int
+    is_layer: bool
+    input_edits: list[Callable[[Tensor, int], Tensor]] = field(default_factory=list)
+    input_captures: list[list[tuple[int, Tensor]]] = field(default_factory=list)
+    output_edits: list[Callable[[Tensor, int], Tensor]] = field(default_factory=list)
+    output_captures: list[tuple[int, list[tuple[int, Tensor]]]] = field(default_factory=list)
+    stop: bool = False
+
+
+_Plan = dict[nn.Module, _Stage]
+
+
+class _Call(NamedTuple):
+    resid_pre: Tensor
+    offset: int
+
+
+class _Stop(BaseException):  # BaseException: no `except Exception` between the layer and the block may eat it
+    def __init__(self, plan: _Plan) -> None:
+        self.plan = plan
+
+
+_plans: ContextVar[tuple[_Plan, ...]] = ContextVar("glassbox_traces", default=())
+_call: ContextVar[_Call] = ContextVar("glassbox_layer_call")
+
+
+def _plan(model: nn.Module, acts: Activations, edit: Mapping[Site, Edit], stop_at: int | None) -> _Plan:
+    family = family_of(model)
+    layers = family.layers(model)
+    plan: _Plan = {}
+
+    def stage(index: int, module: nn.Module) -> _Stage:
+        if module not in plan:
+            _make_traceable(module)
+            plan[module] = _Stage(index, module is layers[index])
+        return plan[module]
+
+    for site in (*acts, *edit):
+        _check(site, family, layers, stop_at)
+        stage(site.layer, layers[site.layer])  # knows the offset and resid_pre that the parts inside need
+    for site, calls in acts._calls.items():
+        _, side, index = PLACES[site.part]
+        place = stage(site.layer, family.module(layers[site.layer], site.part))
+        if side == "input":
+            place.input_captures.append(calls)
+        else:
+            place.output_captures.append((index, calls))
+    for site in sorted(edit, key=lambda site: PARTS.index(site.part)):  # attn_out before resid_mid
+        if site.part == "attn_weights":
+            raise LabError("Attention weights can be captured but not edited.", "Edit attn_out instead.")
+        fn = _checked(site, edit[site])
+        if site.part == "resid_mid":
+            stage(site.layer, family.module(layers[site.layer], "attn_out")).output_edits.append(_through_attention(fn))
+        else:
+            place = stage(site.layer, family.module(layers[site.layer], site.part))
+            (place.input_edits if PLACES[site.part][1] == "input" else place.output_edits).append(fn)
+    if stop_at is not None:
+        if not 0 <= stop_at < len(layers):
+            raise LabError(f"There is no layer {stop_at} to stop at.", f"Layers are 0 to {len(layers) - 1}.")
+        stage(stop_at, layers[stop_at]).stop = True
+    return plan
+
+
+def _check(site: Site, family: Family, layers: list[nn.Module], stop_at: int | None) -> None:
+    if site.part not in PARTS:
+        raise LabError(f"There is no part called '{site.part}' in a layer.", f"Parts are: {', '.join(PARTS)}.")
+    if not 0 <= site.layer < len(layers):
+        raise LabError(f"This model has no layer {site.layer}.", f"Layers are 0 to {len(layers) - 1}.")
+    if stop_at is not None and site.layer > stop_at:
+        raise LabError(f"{site} lies behind the stop.", f"Stop at layer {site.layer} or later.")
+    if site.part == "attn_weights":
+        config = family.module(layers[site.layer], "attn_weights").config
+        if config._attn_implementation != "eager":
+            raise LabError(
+                f"Attention weights do not exist under '{config._attn_implementation}' attention.",
+                'Load the model with attention="eager"; never switch a shared model.',
+            )
+
+
+def _checked(site: Site, fn: Edit) -> Callable[[Tensor, int], Tensor]:
+    takes_offset = _required_parameters(fn) >= 2
+
+    def edit(value: Tensor, offset: int) -> Tensor:
+        new = fn(value, offset) if takes_offset else fn(value)
+        if not isinstance(new, Tensor) or new.shape != value.shape:
+            got = f"shape {tuple(new.shape)}" if isinstance(new, Tensor) else type(new).__name__
+            raise LabError(f"The edit of {site} gave back {got}.", f"Return a tensor of shape {tuple(value.shape)}.")
+        return new
+
+    return edit
+
+
+def _required_parameters(fn: Edit) -> int:
+    try:
+        parameters = inspect.signature(fn).parameters.values()
+    except (TypeError, ValueError):  # built-in functions such as torch.zeros_like
+        return 1
+    return sum(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+
+
+def _through_attention(fn: Callable[[Tensor, int], Tensor]) -> Callable[[Tensor, int], Tensor]:
+    """The residual stream branches off before the second norm, so its middle is moved by what attention adds."""
+
+    def edit(attn_out: Tensor, offset: int) -> Tensor:
+        resid_mid = _call.get().resid_pre + attn_out
+        return attn_out + (fn(resid_mid, offset) - resid_mid)
+
+    return edit
+
+
+# ---- the permanent dispatcher ----
+
+_install = threading.Lock()
+_traceable: dict[type, type] = {}
+
+
+def _make_traceable(module: nn.Module) -> None:
+    """Give `module` a subclass of its own class whose forward dispatches; once, whoever comes first.
+
+    A class, because it survives `deepcopy` (a patched instance would go on calling the original's weights), makes no
+    reference cycle, and is called inside the module's hooks, so transformers' own recorders see edited values.
+    """
+    with _install:
+        kind = type(module)
+        if kind in _traceable.values():
+            return
+        if "forward" in vars(module):
+            raise LabError(f"Another tool has replaced the forward of a {kind.__name__}.", "Load the model again.")
+        if kind not in _traceable:
+            names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
+            _traceable[kind] = type(kind.__name__, (kind,), names)
+            _traceable[kind].forward = _dispatching(kind.forward)
+        module.__class__ = _traceable[kind]
+
+
+def _dispatching(forward: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(forward)
+    def dispatch(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        plans = _plans.get()
+        if not plans:
+            return forward(self, *args, **kwargs)
+        stages = [(plan, stage) for plan in plans if (stage := plan.get(self)) is not None]
+        if not stages:
+            return forward(self, *args, **kwargs)
+        return _staged(forward, self, stages, args, kwargs)
+
+    return dispatch
+
+
+def _staged(
+    forward: Callable[..., Any], module: nn.Module, stages: list[tuple[_Plan, _Stage]], args: tuple, kwargs: dict
+) -> Any:
+    first = stages[0][1]
+    given = value = args[0] if args else kwargs["hidden_states"]
+    offset = _offset(first.layer, args, kwargs) if first.is_layer else _call.get().offset
+    for _, stage in stages:
+        for fn in stage.input_edits:
+            value = fn(value, offset)
+    for _, stage in stages:
+        for calls in stage.input_captures:
+            calls.append((offset, value))
+    if value is not given:
+        args, kwargs = ((value, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": value})
+
+    if first.is_layer:
+        token = _call.set(_Call(value, offset))
+        try:
+            output = forward(module, *args, **kwargs)
+        finally:
+            _call.reset(token)
+    else:
+        output = forward(module, *args, **kwargs)
+
+    for _, stage in stages:
+        for fn in stage.output_edits:
+            edited = fn(output[0] if isinstance(output, tuple) else output, offset)
+            output = (edited, *output[1:]) if isinstance(output, tuple) else edited
+    for _, stage in stages:
+        for index, calls in stage.output_captures:
+            calls.append((offset, output[index] if isinstance(output, tuple) else output))
+    for plan, stage in stages:
+        if stage.stop:
+            raise _Stop(plan)
+    return output
+
+
+def _offset(layer: int, args: tuple, kwargs: dict) -> int:
+    """Tokens that earlier calls left in this layer's KV cache; GPT-2 passes the cache by position."""
+    cache = kwargs.get("past_key_values") or (args[1] if len(args) > 1 else None)
+    return int(cache.get_seq_length(layer)) if hasattr(cache, "get_seq_length") else 0
