@@ -1,0 +1,86 @@
+// Follows a run over HTTP: asks for the events after those it has, waits for the answer, asks again, until the end.
+
+const WAIT = 20, WAIT_IN_LINE = 2, PAUSE = 250, BACK_OFF = [500, 1000, 2000, 4000, 8000];
+const DONE = new Set(["finished", "cancelled", "failed", "interrupted"]);
+
+/** An answer of the server that asking again will not change: `message` and `hint` are for people. */
+export class Refused extends Error {
+  constructor(message, hint) {
+    super(message);
+    this.hint = hint;
+  }
+}
+
+/**
+ * Calls `onAnswer({events, next, outcome, place, estimate_s})` for every answer and `onTrouble(true|false)` when the
+ * connection is lost and found again. One request at a time, at most four a second. Ends after the line of kind "end",
+ * when `signal` aborts, or with `Refused`.
+ */
+export async function follow(base, runId, since, { onAnswer, onTrouble, signal }) {
+  let wait = 0, failures = 0, ended = false;
+  while (!ended && !signal.aborted) {
+    const began = performance.now();
+    let answer;
+    try {
+      answer = await ask(`${base}runs/${encodeURIComponent(runId)}/events?since=${since}&wait=${wait}`, wait, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof Refused) throw error;
+      onTrouble(true);
+      await pause(BACK_OFF[Math.min(failures++, BACK_OFF.length - 1)], signal);
+      wait = 0;
+      continue;
+    }
+    if (signal.aborted) return;
+    if (failures) onTrouble(false);
+    failures = 0;
+    const events = answer.events.filter((event) => event.seq === undefined || event.seq >= since);
+    since = Math.max(since, answer.next ?? since + events.length);
+    ended = events.some((event) => event.kind === "end");
+    if (!ended && !events.length && DONE.has(answer.outcome)) {
+      ended = true;
+      events.push({ seq: since, kind: "end", outcome: answer.outcome });
+    }
+    wait = answer.place ? WAIT_IN_LINE : WAIT;
+    onAnswer({ ...answer, events });
+    if (!ended) await pause(PAUSE - (performance.now() - began), signal);
+  }
+}
+
+async function ask(url, wait, signal) {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), (wait + 10) * 1000);
+  const stop = () => late.abort();
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    const response = await fetch(url, { signal: late.signal, credentials: "same-origin", cache: "no-store" });
+    if (response.ok) return await response.json();
+    if (response.status >= 500 || response.status === 429 || response.status === 408) throw new Error(`status ${response.status}`);
+    const said = await response.json().catch(() => ({}));
+    throw new Refused(said.error || "This run cannot be shown.", said.hint || "It may have been deleted, or it belongs to another browser.");
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", stop);
+  }
+}
+
+// Cut short when the run is no longer wanted, or when the browser says that the network is back.
+function pause(milliseconds, signal) {
+  if (milliseconds <= 0 || signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      removeEventListener("online", done);
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    signal.addEventListener("abort", done, { once: true });
+    addEventListener("online", done, { once: true });
+  });
+}
+
+/** Asks the server to stop a run; the end event tells when it has. */
+export function cancel(base, runId) {
+  return fetch(`${base}runs/${encodeURIComponent(runId)}/cancel`, { method: "POST", credentials: "same-origin" });
+}

@@ -1,0 +1,115 @@
+// From the state of a run to Plotly figures, and from any figure to a table. Numbers in, plain data out.
+
+import { points } from "./state.js";
+
+/**
+ * The series of a chart panel as a figure. `whole` is the state at the end of what is known: an invisible pair of points
+ * holds its extent, so that scrubbing back does not rescale the axes. `pinned` is `{ label, state }` or null.
+ */
+export function chart(panel, state, whole, pinned, colours) {
+  const names = panel.metrics?.length ? panel.metrics : Object.keys(whole.metrics);
+  const data = [];
+  names.forEach((name, i) => {
+    const colour = colours[i % colours.length];
+    const old = pinned?.state.metrics[name];
+    if (old) data.push(line(`pinned: ${name} (${pinned.label})`, old, colour, "dash"));
+    data.push(line(name, state.metrics[name], colour, "solid"));
+  });
+  const every = names.flatMap((name) => [whole.metrics[name], pinned?.state.metrics[name]]).filter(Boolean).map(points);
+  const [x, y] = [extent(every.flatMap((series) => series.x)), extent(every.flatMap((series) => series.y))];
+  if (x && y) data.push({ type: "scatter", mode: "markers", x, y, opacity: 0, hoverinfo: "skip", showlegend: false, meta: "extent" });
+  return {
+    data, layout: {
+      showlegend: false, hovermode: "x unified", xaxis: { title: { text: panel.x || "step" }, rangemode: "tozero" },
+      yaxis: { title: { text: panel.y || units(names, whole) } },
+    },
+  };
+}
+
+function line(name, series, colour, dash) {
+  const { x, y } = points(series);
+  const mode = x.length > 60 || dash !== "solid" ? "lines" : "lines+markers";
+  return { type: "scatter", mode, name, x, y, line: { color: colour, dash, width: 2.5 }, marker: { color: colour, size: 5 }, opacity: dash === "solid" ? 1 : 0.75 };
+}
+
+function extent(values) {
+  const finite = values.filter((value) => typeof value === "number" && Number.isFinite(value));
+  if (!finite.length) return null;
+  return finite.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
+}
+
+function units(names, state) {
+  return [...new Set(names.map((name) => state.metrics[name]?.unit).filter(Boolean))].join(", ");
+}
+
+const TYPED = {
+  f8: Float64Array, f4: Float32Array, i4: Int32Array, u4: Uint32Array, i2: Int16Array, u2: Uint16Array, i1: Int8Array, u1: Uint8Array, u1c: Uint8ClampedArray,
+};
+
+/** A list of Plotly JSON: plain, or packed as base64 by Plotly's Python side. Two dimensions come back as rows. */
+export function list(value) {
+  if (Array.isArray(value)) return value;
+  if (!value?.bdata || !TYPED[value.dtype]) return [];
+  const bytes = Uint8Array.from(atob(value.bdata), (letter) => letter.charCodeAt(0));
+  const flat = Array.from(new TYPED[value.dtype](bytes.buffer));
+  const shape = value.shape ? String(value.shape).split(",").map(Number) : [flat.length];
+  if (shape.length < 2) return flat;
+  return Array.from({ length: shape[0] }, (_, row) => flat.slice(row * shape[1], (row + 1) * shape[1]));
+}
+
+const titled = (axis, otherwise) => (typeof axis?.title === "string" ? axis.title : axis?.title?.text) || otherwise;
+
+/** The numbers of a figure as `{ columns, rows }`: one row per x where the traces share it, else one row per point. */
+export function asTable({ data = [], layout = {} }) {
+  const traces = data.filter((trace) => trace.meta !== "extent" && trace.visible !== false);
+  const grid = traces.find((trace) => trace.z);
+  if (grid) return heatTable(grid);
+  if (traces.some((trace) => trace.labels)) return sliceTable(traces);
+  const flipped = traces.some((trace) => trace.orientation === "h");
+  const x = titled(layout[flipped ? "yaxis" : "xaxis"], flipped ? "y" : "x");
+  const y = titled(layout[flipped ? "xaxis" : "yaxis"], flipped ? "x" : "y");
+  const series = traces.map((trace, i) => pairs(trace, trace.orientation === "h", trace.name || `series ${i + 1}`));
+  const keys = series[0]?.keys || [];
+  const shared = series.every((one) => !one.extra && unique(one.keys) && (one.keys.length === keys.length || traces.length > 1) && one.keys.every((key) => typeof key !== "object"));
+  return shared && series.length ? sideBySide(series, x, y) : onePerPoint(series, x, y);
+}
+
+const unique = (values) => new Set(values).size === values.length;
+
+function pairs(trace, flipped, name) {
+  const values = list(flipped ? trace.x : trace.y);
+  const given = list(flipped ? trace.y : trace.x);
+  const keys = given.length ? given : values.map((_, i) => i);
+  const bars = trace[flipped ? "error_x" : "error_y"];
+  const plus = list(bars?.array);
+  const minus = bars?.symmetric === false || bars?.arrayminus ? list(bars.arrayminus) : plus;
+  const extra = plus.length ? values.map((value, i) => [value - (minus[i] ?? 0), value + (plus[i] ?? 0)]) : null;
+  return { name, keys, values, extra };
+}
+
+function sideBySide(series, x, y) {
+  const keys = [...new Set(series.flatMap((one) => one.keys))];
+  if (keys.every((key) => typeof key === "number")) keys.sort((a, b) => a - b);
+  const found = series.map((one) => new Map(one.keys.map((key, i) => [key, one.values[i]])));
+  const columns = [x, ...series.map((one) => (series.length === 1 && one.name === "series 1" ? y : one.name))];
+  return { columns, rows: keys.map((key) => [key, ...found.map((values) => values.get(key) ?? null)]) };
+}
+
+function onePerPoint(series, x, y) {
+  const interval = series.some((one) => one.extra);
+  const columns = ["series", x, y, ...(interval ? ["from", "to"] : [])];
+  const rows = series.flatMap((one) => one.keys.map((key, i) => [one.name, key, one.values[i] ?? null, ...(interval ? one.extra?.[i] || [null, null] : [])]));
+  return { columns, rows };
+}
+
+function heatTable(trace) {
+  const z = list(trace.z);
+  const x = list(trace.x), y = list(trace.y);
+  const columns = ["", ...(z[0] || []).map((_, i) => x[i] ?? i)];
+  return { columns, rows: z.map((values, i) => [y[i] ?? i, ...values]) };
+}
+
+function sliceTable(traces) {
+  const rows = traces.flatMap((trace) => list(trace.labels).map((label, i) => [label, list(trace.values)[i] ?? null]));
+  return { columns: ["label", "value"], rows };
+}

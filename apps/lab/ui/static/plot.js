@@ -1,0 +1,155 @@
+// Plotly, drawn our way: loaded once from this server, themed light and dark, zoom kept while points arrive.
+//
+//   const plot = new Plot(place, { name: "Forget loss", onPoint });
+//   plot.draw({ data, layout }, runId);      // as often as you like; drawn at most four times a second by the caller
+
+export const PALETTE = {
+  light: ["#0072B2", "#D55E00", "#00805D", "#B0558A", "#8A6A00", "#50565F"],
+  dark: ["#56B4E9", "#FF9F5A", "#35C69A", "#E69AC6", "#E6C84F", "#B9C0CA"],
+};
+const PARTNER = Object.fromEntries(PALETTE.light.map((colour, i) => [colour, PALETTE.dark[i]]));
+const HARMLESS = /<(?!\/?(?:br|b|i|sub|sup|extra)\s*\/?>)/gi;
+
+let loading = null;
+
+/** window.Plotly, loaded as a classic script at the first call. */
+export function loadPlotly() {
+  if (window.Plotly) return Promise.resolve(window.Plotly);
+  loading ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = new URL("./plotly.min.js", import.meta.url).href;
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => {
+      loading = null;
+      script.remove();
+      reject(new Error("The drawing library did not load."));
+    };
+    document.head.append(script);
+  });
+  return loading;
+}
+
+export function isDark() {
+  return document.body.classList.contains("dark") || document.documentElement.classList.contains("dark");
+}
+
+/**
+ * A copy of figure JSON whose strings can hold no link: Plotly reads <a href> and styles in labels, so every tag but a
+ * few bare ones becomes text. In the dark, colours of the light palette become their partners.
+ */
+export function harmless(value, dark = false) {
+  if (typeof value === "string") {
+    if (dark && value.length === 7 && value[0] === "#") return PARTNER[value.toUpperCase()] || value;
+    return value.includes("<") ? value.replace(HARMLESS, "&lt;") : value;
+  }
+  if (Array.isArray(value)) return value.map((item) => harmless(item, dark));
+  if (value && typeof value === "object" && !ArrayBuffer.isView(value)) {
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, harmless(item, dark)]));
+  }
+  return value;
+}
+
+function inkOf(place) {
+  const style = getComputedStyle(place);
+  const token = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
+  return {
+    text: token("--gb-ink", "#1b2430"), quiet: token("--gb-quiet", "#566274"), grid: token("--gb-line", "#dfe4ea"),
+    surface: token("--gb-surface", "#ffffff"), size: parseFloat(token("--gb-plot-size", "13")),
+    family: getComputedStyle(place).fontFamily || "system-ui, sans-serif",
+  };
+}
+
+function axis(own, ink) {
+  const title = typeof own.title === "string" ? { text: own.title } : own.title || {};
+  return {
+    automargin: true, gridcolor: ink.grid, linecolor: ink.grid, zerolinecolor: ink.grid, tickcolor: ink.grid, zerolinewidth: 1, ...own,
+    title: { standoff: 8, ...title, font: { size: ink.size, color: ink.quiet, ...title.font } },
+    tickfont: { size: ink.size - 1, color: ink.quiet, ...own.tickfont },
+  };
+}
+
+/** The layout of a figure in the look of the site. The card carries the title; the template of Plotly's Python side goes. */
+export function themed(layout, ink, dark, revision) {
+  const { template, title, width, images, ...own } = layout;
+  const axes = Object.fromEntries(Object.entries(own).filter(([key]) => /^[xy]axis\d*$/.test(key)).map(([key, value]) => [key, axis(value, ink)]));
+  const touch = matchMedia("(pointer: coarse)").matches;
+  return {
+    xaxis: axis({}, ink), yaxis: axis({}, ink), margin: { l: 12, r: 16, t: 12, b: 12, pad: 2 }, dragmode: touch ? false : "zoom", hovermode: "closest",
+    colorway: PALETTE[dark ? "dark" : "light"], ...own, ...axes,
+    legend: { orientation: "h", yanchor: "bottom", y: 1.02, x: 0, ...own.legend, font: { size: ink.size, color: ink.text } },
+    font: { family: ink.family, size: ink.size, color: ink.text },
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    hoverlabel: { bgcolor: ink.surface, bordercolor: ink.grid, align: "left", font: { family: ink.family, size: ink.size, color: ink.text } },
+    images: (images || []).filter((image) => String(image.source).startsWith("data:image/")),
+    annotations: (own.annotations || []).map((note) => ({ ...note, font: { size: ink.size - 1, color: ink.quiet, ...note.font } })),
+    uirevision: revision,
+  };
+}
+
+const CONFIG = { displayModeBar: false, displaylogo: false, responsive: false, showTips: false, plotlyServerURL: "", doubleClick: "reset+autosize" };
+
+/** One chart in one element. */
+export class Plot {
+  #place; #options; #listening = false; #last = null; #observer; #width = 0;
+
+  /** `onPoint(data)` gets a click on a point, `onZoom(zoomed)` tells whether the reader has zoomed in. */
+  constructor(place, options) {
+    this.#place = place;
+    this.#options = options;
+    this.#observer = new ResizeObserver(() => this.#resize());
+    this.#observer.observe(place);
+  }
+
+  async draw(figure, revision) {
+    this.#last = [figure, revision];
+    const Plotly = await loadPlotly();
+    if (this.#last?.[0] !== figure || !this.#place.isConnected) return;
+    const dark = isDark();
+    const { data = [], layout = {} } = harmless(figure, dark);
+    await Plotly.react(this.#place, data, themed(layout, inkOf(this.#place), dark, revision), CONFIG);
+    this.#width = this.#place.clientWidth;
+    this.#listen();
+  }
+
+  /** Again with the colours and sizes of now. */
+  redraw() {
+    return this.#last ? this.draw(...this.#last) : undefined;
+  }
+
+  reset() {
+    const axes = Object.keys(this.#place._fullLayout || {}).filter((key) => /^[xy]axis\d*$/.test(key));
+    return window.Plotly.relayout(this.#place, Object.fromEntries(axes.map((key) => [`${key}.autorange`, true])));
+  }
+
+  async picture(filename) {
+    const { offsetWidth: width, offsetHeight: height } = this.#place;
+    await window.Plotly.downloadImage(this.#place, { format: "png", width, height, scale: 2, filename });
+  }
+
+  close() {
+    this.#observer.disconnect();
+    this.#last = null;
+    if (this.#listening) window.Plotly.purge(this.#place);
+  }
+
+  #listen() {
+    if (this.#listening) return;
+    this.#listening = true;
+    this.#place.on("plotly_click", ({ points: [point] }) => point && this.#options.onPoint?.({
+      series: point.data.name ?? "", curve: point.curveNumber, index: point.pointIndex ?? point.pointNumber, x: point.x ?? point.label ?? null,
+      y: point.y ?? point.value ?? null, z: point.z ?? null, text: point.text ?? null, custom: point.customdata ?? null,
+    }));
+    this.#place.on("plotly_relayout", (change) => {
+      const zoomed = Object.keys(change).some((key) => key.includes("range[") || key.endsWith(".range"));
+      const reset = Object.keys(change).some((key) => key.endsWith("autorange") && change[key]);
+      if (zoomed || reset) this.#options.onZoom?.(zoomed && !reset);
+    });
+  }
+
+  #resize() {
+    const width = this.#place.clientWidth;
+    if (!width || Math.abs(width - this.#width) < 2 || !this.#listening) return;
+    this.#width = width;
+    window.Plotly.Plots.resize(this.#place);
+  }
+}
