@@ -1,0 +1,1 @@
+"""Speed and scale: ratios against a named peer, measured in the same run."""
