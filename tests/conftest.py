@@ -1,0 +1,82 @@
+"""What every test may rely on: no telemetry, a throw-away home, and a Chromium or a clear word that there is none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import core.engine.settings  # noqa: F401  (importing it switches telemetry off before anything else is imported)
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+APPLICATIONS = ("Chromium.app/Contents/MacOS/Chromium", "Google Chrome.app/Contents/MacOS/Google Chrome")
+NO_BROWSER = "There is no Chromium on this machine: install it (Debian: apt-get install chromium) to run the browser tests."
+
+
+def find_chromium() -> str | None:
+    """Path of a Chromium or Chrome. GLASSBOX_CHROMIUM names one that is not on the PATH."""
+    given = os.environ.get("GLASSBOX_CHROMIUM")
+    if given is not None:
+        return given if os.access(given, os.X_OK) else None
+    on_path = (shutil.which(name) for name in BROWSERS)
+    installed = (path for name in APPLICATIONS if (path := f"/Applications/{name}") and os.access(path, os.X_OK))
+    return next((path for path in (*on_path, *installed) if path), None)
+
+
+def browser_required() -> bool:
+    """GLASSBOX_REQUIRE_BROWSER=1 turns every skipped browser test into a failure."""
+    return os.environ.get("GLASSBOX_REQUIRE_BROWSER") == "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "browser" in item.path.parts or "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    report = yield
+    if report.skipped and browser_required() and item.get_closest_marker("browser"):
+        report.outcome = "failed"
+        report.longrepr = f"Skipped, but GLASSBOX_REQUIRE_BROWSER=1 asks for every browser test: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the browser; skips, with a sentence that says why, where there is none."""
+    found = find_chromium()
+    if found is None:
+        pytest.skip(NO_BROWSER)
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str):
+    """One headless Chromium per test file; open a `browser.new_context()` per test.
+
+    Not kept longer, because Playwright's event loop would be running under the tests of other files.
+    """
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=flags)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home_for_tests(tmp_path_factory: pytest.TempPathFactory):
+    """No test writes into the home of the person who runs it, nor does a process that a test starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GLASSBOX_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+@pytest.fixture
+def repository() -> Path:
+    return core.engine.settings.REPOSITORY
