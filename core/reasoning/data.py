@@ -1,0 +1,232 @@
+"""The world of chains: problems worked from left to right, every step written out, and a checker that knows the truth.
+
+    problem = parse("3+4*2-5")
+    problem.prompt            # "3+4*2-5="
+    problem.trace             # "3+4=7;7*2=4;4-5=9;"      the one sound chain of thought
+    problem.answer            # "9"
+    check(problem, "3+4=8;8*2=6;6-5=1;", "9").lucky      # True: right answer, unsound reasoning
+
+Numbers are single digits and only the last digit of a result is kept (arithmetic modulo 10). Logic has T and F with
+`&` and, `|` or, `^` exclusive or. Source: methods/03 section 6.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+
+from core.engine.errors import LabError
+
+Kind = Literal["numbers", "logic"]
+
+THINK, END_THINK = "<think>", "</think>"
+VALUES = {"numbers": "0123456789", "logic": "TF"}
+OPERATORS = {"numbers": "+-*", "logic": "&|^"}
+STEPS = {"numbers": (2, 6), "logic": (4, 8)}
+HELD_OUT_SHARE = 8  # one problem in eight is never trained on
+STEP_END = ";"
+
+_STEP = re.compile(r"(.)([-+*&|^])(.)=(.)")
+_TYPED = {"×": "*", "·": "*", "x": "*", "−": "-", "–": "-", "∧": "&", "∨": "|", "⊕": "^"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """`first` value, then (operator, operand) pairs that apply from left to right."""
+
+    kind: Kind
+    first: str
+    operations: tuple[tuple[str, str], ...]
+
+    @property
+    def prompt(self) -> str:
+        """What the embedded model reads: the chain and an equals sign."""
+        return self.first + "".join(operator + operand for operator, operand in self.operations) + "="
+
+    @cached_property
+    def results(self) -> tuple[str, ...]:
+        """The value after each step; the last one is the answer."""
+        value, found = self.first, []
+        for operator, operand in self.operations:
+            value = apply(operator, value, operand)
+            found.append(value)
+        return tuple(found)
+
+    @property
+    def trace(self) -> str:
+        """The only sound chain of thought, without tags."""
+        return "".join(f"{left}{operator}{operand}={result}{STEP_END}" for left, (operator, operand), result
+                       in zip((self.first, *self.results), self.operations, self.results, strict=False))
+
+    @property
+    def answer(self) -> str:
+        return self.results[-1]
+
+    @property
+    def held_out(self) -> bool:
+        """Whether this problem is kept away from training."""
+        return zlib.crc32(self.prompt.encode()) % HELD_OUT_SHARE == 0
+
+
+def apply(operator: str, left: str, right: str) -> str:
+    """One operation on two values, each a digit or T/F; digits wrap around at ten."""
+    if operator in OPERATORS["logic"]:
+        a, b = left == "T", right == "T"
+        return "T" if {"&": a and b, "|": a or b, "^": a != b}[operator] else "F"
+    a, b = int(left), int(right)
+    return str({"+": a + b, "-": a - b, "*": a * b}[operator] % 10)
+
+
+def parse(text: str) -> Problem:
+    """A typed problem. Raises LabError with what can be read when the text is something else."""
+    typed = re.sub(r"[\s=?]", "", text)
+    for variant, plain in _TYPED.items():
+        typed = typed.replace(variant, plain)
+    if set(typed) & set("tfTF"):
+        typed = typed.upper()
+    for kind, values in VALUES.items():
+        marks = re.escape(OPERATORS[kind])
+        if re.fullmatch(rf"[{values}](?:[{marks}][{values}])*", typed):
+            problem = Problem(kind, typed[0], tuple((typed[i], typed[i + 1]) for i in range(1, len(typed), 2)))
+            low, high = 1, STEPS[kind][1]
+            if not low <= len(problem.operations) <= high:
+                raise LabError(f"This problem has {len(problem.operations)} steps.", f"The little model can follow {low} to {high}.")
+            return problem
+    raise LabError(f"The little model cannot read '{text[:60]}'.",
+                   "Type single digits with + - *, like 3+4*2-5, or T and F with & | ^, like T&F|T^F&T.")
+
+
+def draw_problems(count: int, kind: Kind, rng: torch.Generator, *, held_out: bool = True, distinct: bool = True) -> list[Problem]:
+    """`count` problems with as many of each length as of any other, lengths in rising order.
+
+    distinct: no problem twice. Raises LabError when there are not so many different held-out problems.
+    """
+    low, high = STEPS[kind]
+    lengths = sorted(low + i % (high - low + 1) for i in range(count))
+    found: dict[str, Problem] = {}
+    problems: list[Problem] = []
+    for length in lengths:
+        for _ in range(20_000):
+            problem = _draw(kind, length, rng)
+            if problem.held_out == held_out and not (distinct and problem.prompt in found):
+                break
+        else:
+            raise LabError(f"There are not {count} different problems.", "Ask for fewer.")
+        found[problem.prompt] = problem
+        problems.append(problem)
+    return problems
+
+
+def _draw(kind: Kind, length: int, rng: torch.Generator) -> Problem:
+    values, operators = VALUES[kind], OPERATORS[kind]
+    picks = torch.randint(len(values), (length + 1,), generator=rng).tolist()
+    marks = torch.randint(len(operators), (length,), generator=rng).tolist()
+    return Problem(kind, values[picks[0]], tuple((operators[m], values[p]) for m, p in zip(marks, picks[1:], strict=True)))
+
+
+@dataclass(frozen=True)
+class StepCheck:
+    """One written step. `right`: it takes up the value before it, uses the problem's next operation and computes well."""
+
+    text: str
+    right: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """What is true about one output: steps up to the first wrong one are what `first_error` counts (None if all right)."""
+
+    correct: bool
+    sound: bool
+    steps: tuple[StepCheck, ...]
+    first_error: int | None
+
+    @property
+    def lucky(self) -> bool:
+        """A right answer that the reasoning does not support."""
+        return self.correct and not self.sound
+
+    @property
+    def label(self) -> Literal["sound", "lucky", "wrong"]:
+        return "sound" if self.sound and self.correct else "lucky" if self.correct else "wrong"
+
+
+def check(problem: Problem, trace: str, answer: str) -> Check:
+    """Judges a trace step by step and the answer by itself. `trace` stands between the tags, `answer` after them."""
+    written = re.findall(rf"[^{STEP_END}]*{STEP_END}|[^{STEP_END}]+$", trace)
+    expected = (problem.first, *problem.results)
+    steps: list[StepCheck] = []
+    value = problem.first
+    for i, text in enumerate(written):
+        reason = _fault(problem, i, text, value)
+        steps.append(StepCheck(text, not reason, reason))
+        match = _STEP.fullmatch(text.removesuffix(STEP_END))
+        value = match[4] if match else value
+    first_error = next((i for i, step in enumerate(steps) if not step.right), None)
+    if first_error is None and len(steps) < len(problem.operations):
+        first_error = len(steps)  # the step that was left out
+    return Check(answer.strip() == expected[-1], trace == problem.trace, tuple(steps), first_error)
+
+
+def _fault(problem: Problem, index: int, text: str, value: str) -> str:
+    match = _STEP.fullmatch(text.removesuffix(STEP_END))
+    if not match or not text.endswith(STEP_END):
+        return "not a whole step"
+    if index >= len(problem.operations):
+        return "a step too many"
+    left, operator, right, result = match.groups()
+    if left != value:
+        return f"goes on from {left} instead of {value}"
+    if (operator, right) != problem.operations[index]:
+        return f"uses {operator}{right} instead of {''.join(problem.operations[index])}"
+    if left not in VALUES[problem.kind] or result != apply(operator, left, right):
+        return f"{left}{operator}{right} is {apply(operator, left, right) if left in VALUES[problem.kind] else '?'}, not {result}"
+    return ""
+
+
+def corrupt(problem: Problem, trace: str, step: int, value: str) -> str:
+    """The trace with the result of one step replaced; the later steps stay as they were written.
+
+    Raises LabError for a step that is not there and for a value of the wrong kind or without effect.
+    """
+    places = [match.end() - 1 for match in re.finditer(r"=.", trace)]
+    if not 0 <= step < len(places):
+        raise LabError(f"There is no step {step + 1} to change.", f"Steps are 1 to {len(places)}.")
+    if value not in VALUES[problem.kind] or len(value) != 1:
+        raise LabError(f"'{value}' cannot stand in this chain.", f"Values are: {' '.join(VALUES[problem.kind])}.")
+    if trace[places[step]] == value:
+        raise LabError(f"Step {step + 1} already says {value}.", "Pick another value.")
+    return trace[:places[step]] + value + trace[places[step] + 1:]
+
+
+def split_output(text: str) -> tuple[str, str, bool]:
+    """(trace, answer, truncated) of an output after the opening tag; without a closing tag there is no answer."""
+    trace, closed, answer = text.partition(END_THINK)
+    return trace, answer.strip(), not closed
+
+
+def as_question(problem: Problem) -> str:
+    """The same problem in words, for models that read English."""
+    chain = problem.prompt.removesuffix("=")
+    if problem.kind == "logic":
+        rule = "T means true, F means false, & means and, | means or, ^ means exclusive or. The answer is T or F."
+    else:
+        rule = "After every operation keep only the last digit (modulo 10, so 3-5 gives 8). The answer is one digit."
+    return f"Work strictly from left to right, ignoring the usual precedence: {chain}. {rule} Put the final answer in \\boxed{{}}."
+
+
+def read_answer(text: str, kinds: Sequence[Kind] = ("numbers", "logic")) -> str:
+    """The answer in free text: the last \\boxed{...}, else the last lone value; "" when there is none."""
+    boxed = re.findall(r"\\boxed\{\s*(?:\\text\{)?\s*([^{}]*?)\s*\}", text)
+    if boxed:
+        return boxed[-1]
+    values = "".join(VALUES[kind] for kind in kinds)
+    lone = re.findall(rf"(?<![\w.])([{values}])(?![\w]|\.\d)", text)
+    return lone[-1] if lone else ""
