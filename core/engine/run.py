@@ -57,11 +57,6 @@ class Run:
     def cancel(self, reason: str = "") -> None:
         self.cancelled, self._reason = True, reason
 
-    def join(self, visitor: str, records: Records) -> None:
-        visitors = records.read(self.id)["visitors"]
-        if visitor not in visitors:
-            records.update(self.id, visitors=[*visitors, visitor])
-
     def record(self, event: Event, models: Any) -> None:
         """Writes an event to the log, then shows it to the watchers."""
         if isinstance(event, events.Keep):

@@ -30,7 +30,7 @@ from core.engine.models import ModelStore
 from core.engine.records import DONE, Records
 from core.engine.registry import find
 from core.engine.run import Run, versions
-from core.engine.settings import ASSETS, Settings
+from core.engine.settings import FIRST_VIEWS, Settings
 
 log = logging.getLogger("glassbox")
 
@@ -51,7 +51,7 @@ class Engine:
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
         self.models = ModelStore(self.settings)
-        self.records = Records(self.settings.runs, ASSETS / "first_views")
+        self.records = Records(self.settings.runs, FIRST_VIEWS)
         self._cache, self._answers = Cache(), Cache(512)
         self._lock = threading.Lock()
         self._active: dict[str, Run] = {}
@@ -71,12 +71,10 @@ class Engine:
             if not fresh:
                 twin = next((run for run in self._active.values() if run.key == key and not run.cancelled and not run.ended.is_set()), None)
                 if twin:
-                    twin.join(visitor, self.records)
+                    self.records.join(twin.id, visitor)
                     return RunHandle(twin.id)
-                found = self.records.finished(key)
-                if found:
-                    if visitor not in found["visitors"]:
-                        self.records.update(found["id"], visitors=[*found["visitors"], visitor])
+                if found := self.records.finished(key):
+                    self.records.join(found["id"], visitor)
                     return RunHandle(found["id"], recorded=True)
             run = self._create(experiment, checked, seed, key, fingerprints, visitor, pinned)
             self._active[run.id] = run
@@ -177,6 +175,10 @@ class Engine:
         self.records.update(run_id, pinned=pinned)
         if run := self._active.get(run_id):
             run.pinned = pinned
+
+    def delete(self, run_id: str, visitor: str | None = None) -> None:
+        """Removes a run from the record, see `Records.delete`. Raises LabError while it goes on."""
+        self.records.delete(run_id, visitor)
 
     def state(self, run_id: str) -> dict[str, Any]:
         """run.json with the place in the queue (1 = next, None = not waiting) and an estimate of the wait in seconds."""

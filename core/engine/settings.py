@@ -11,8 +11,11 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+from core.engine.errors import LabError
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 ASSETS = REPOSITORY / "assets"
+FIRST_VIEWS = ASSETS / "first_views"
 
 TELEMETRY_OFF = {
     "GRADIO_ANALYTICS_ENABLED": "False",
@@ -36,7 +39,11 @@ def _default_home() -> Path:
 
 def _default_threads() -> int:
     given = os.environ.get("GLASSBOX_THREADS")
-    return int(given) if given else max(1, min(4, (os.cpu_count() or 2)))
+    if not given:
+        return max(1, min(4, (os.cpu_count() or 2)))
+    if not given.isdecimal() or not 1 <= int(given) <= 256:
+        raise LabError(f"GLASSBOX_THREADS cannot be {given!r}.", "It is a whole number of threads, from 1 to 256.")
+    return int(given)
 
 
 @dataclass(frozen=True)
