@@ -1,6 +1,7 @@
 """Where each architecture keeps the parts of a layer: one table, differences only.
 
-    family = family_of(model)              # by `model.config.model_type`; LabError for what is not in the table
+    family_name("qwen2")                   # "llama": the name that experiments ask for, "other" for the rest
+    family = family_of(model)              # by `model.config.model_type`; LabError for what cannot be traced
     family.layers(model)                   # [LlamaDecoderLayer, ...], the text tower of a vision-language model
     family.module(layer, "mlp_out")        # the module whose input or output is that part
 
@@ -11,11 +12,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Literal, get_args
-
-from torch import nn
+from typing import TYPE_CHECKING, Literal, get_args
 
 from core.engine.errors import LabError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Part = Literal["resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post", "attn_weights"]
 Role = Literal["layer", "attn", "norm2", "mlp"]
@@ -67,11 +69,19 @@ _TABLE = [
         ("qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text"),
     ),
     (Family("clip", "encoder.layers", "self_attn", "layer_norm2"), ("clip_text_model", "clip_vision_model")),
-    (Family("vit", "layers", "attention", "layernorm_after"), ("vit",)),
+    (Family("vit", "layers", "attention", "layernorm_after"), ("vit", "deit")),
 ]
 FAMILIES: dict[str, Family] = {model_type: family for family, types in _TABLE for model_type in types}
 
-_HINTS = {"clip": "Trace one of its two towers: model.text_model or model.vision_model."}
+# Two towers side by side have no one sequence of layers: such a model can be loaded, and each of its towers traced.
+_TOWERS = {"clip": "Trace one of its two towers: model.text_model or model.vision_model."}
+
+
+def family_name(model_type: object) -> str:
+    """The family that a `model_type` belongs to, `other` when the table does not know it (it may still be loaded)."""
+    if model_type in _TOWERS:
+        return str(model_type)
+    return FAMILIES[model_type].name if model_type in FAMILIES else "other"
 
 
 def family_of(model: nn.Module) -> Family:
@@ -83,7 +93,7 @@ def family_of(model: nn.Module) -> Family:
         named = f"The architecture '{model_type}'" if model_type else f"A {type(model).__name__}"
         raise LabError(
             f"{named} cannot be traced.",
-            _HINTS.get(model_type, f"Architectures that can be: {', '.join(sorted(FAMILIES))}."),
+            _TOWERS.get(model_type, f"Architectures that can be: {', '.join(sorted(FAMILIES))}."),
         )
     if family.name == "llava":
         tower = config.text_config.model_type
@@ -96,6 +106,6 @@ def family_of(model: nn.Module) -> Family:
 
 
 def _headless(model: nn.Module) -> nn.Module:
-    if hasattr(model, "peft_config"):
+    if hasattr(model, "get_base_model"):  # wrapped by peft
         model = model.get_base_model()
     return model.base_model

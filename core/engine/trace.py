@@ -17,7 +17,7 @@ A site is a layer and a part of it, in the order in which a layer computes them:
 when gradients are on. `attn_weights` needs a model loaded with `attention="eager"`. The model's own
 `hidden_states[i + 1]` is `resid_post` of layer i, except that language models report the last one after the final norm.
 
-**Edits** are functions `fn(x) -> new x` of the same shape; a second parameter without a default receives `offset`,
+**Edits** are functions `fn(x) -> new x` of the same shape and type; a second parameter without a default receives `offset`,
 the number of tokens that earlier calls left in the KV cache: `x[:, t]` is token `offset + t` of the (padded) sequence.
 Return a new tensor: the one given may be in use elsewhere. Editing `resid_mid` adds the difference to `attn_out`.
 
@@ -80,19 +80,19 @@ def trace(
     """Capture and edit activations of `model` inside the block; the module's docstring is the manual.
 
     Raises LabError for an architecture without a row in `families.py`, a site that the model does not have, attention
-    weights without an eager model, and an edit that does not give back a tensor of the same shape.
+    weights without an eager model, and an edit that does not give back a tensor of the same shape and type.
     """
     acts = Activations(capture)
     plan = _plan(model, acts, edit or {}, stop_at)
-    token = _plans.set((*_plans.get(), plan))
+    _plans.set((*_plans.get(), plan))
     try:
         yield acts
     except _Stop as stop:
         if stop.plan is not plan:
             raise
     finally:
-        _plans.reset(token)
         plan.clear()  # a thread that outlives the block holds the same plan
+        _plans.set(tuple(other for other in _plans.get() if other is not plan))  # blocks of two generators may overlap
 
 
 class Activations(Mapping[Site, Tensor]):
@@ -120,6 +120,9 @@ class Activations(Mapping[Site, Tensor]):
             keys = max(value.shape[-1] for value in values)
             values = [nn.functional.pad(value, (0, keys - value.shape[-1])) for value in values]
         return torch.cat(values, dim=-2)
+
+    def __contains__(self, site: object) -> bool:
+        return site in self._calls
 
     def calls(self, site: Site) -> list[Tensor]:
         """One tensor per forward, in order."""
@@ -221,9 +224,10 @@ def _checked(site: Site, fn: Edit) -> Callable[[Tensor, int], Tensor]:
 
     def edit(value: Tensor, offset: int) -> Tensor:
         new = fn(value, offset) if takes_offset else fn(value)
-        if not isinstance(new, Tensor) or new.shape != value.shape:
-            got = f"shape {tuple(new.shape)}" if isinstance(new, Tensor) else type(new).__name__
-            raise LabError(f"The edit of {site} gave back {got}.", f"Return a tensor of shape {tuple(value.shape)}.")
+        if not isinstance(new, Tensor) or new.shape != value.shape or new.dtype != value.dtype:
+            got = f"{new.dtype} of shape {tuple(new.shape)}" if isinstance(new, Tensor) else type(new).__name__
+            wanted = f"{value.dtype} of shape {tuple(value.shape)}"
+            raise LabError(f"The edit of {site} gave back {got}.", f"Return a tensor {wanted}.")
         return new
 
     return edit

@@ -6,48 +6,89 @@ import hashlib
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 from core.engine.errors import LabError
 
-BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+BYTES = {
+    "F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
+    "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "I8": 1, "U8": 1, "BOOL": 1,
+}  # fmt: skip
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 LARGEST_HEADER = 100 * 1024**2
+LARGEST_JSON = 64 * 1024**2
 _ONLY_SAFETENSORS = "Only weights in safetensors format are loaded, because other formats can run code."
 
 
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON object from a file that anybody may have written; ValueError (or OSError) for anything else."""
+    if file.stat().st_size > LARGEST_JSON:
+        raise ValueError(f"{file.name} is too large")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError(f"{file.name} is nested too deeply") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{file.name} holds no object")
+    return content
+
+
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a model folder. Raises LabError when there are none."""
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-        files = [folder / Path(name).name for name in names]
-    else:
-        files = sorted(folder.glob("*.safetensors"))
-    missing = [file.name for file in files if not file.is_file()]
+    """The files that transformers reads the weights from: `model.safetensors`, else the shards of its index.
+
+    Raises LabError when there are none, one is missing, or the index names a file in another folder.
+    """
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if not (folder / INDEX).is_file():
+        raise LabError(f"There are no safetensors weights ({WEIGHTS}) in {folder.name}.", _ONLY_SAFETENSORS)
+    try:
+        names = sorted(set(read_json(folder / INDEX)["weight_map"].values()))
+        plain = bool(names) and all(Path(name).name == name and name.endswith(".safetensors") for name in names)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        names, plain = [], False
+    if not plain:
+        raise LabError(f"The {INDEX} of {folder.name} does not list safetensors files of its own folder.", "Download the model again.")
+    missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise LabError(f"The model in {folder.name} is not complete: {missing[0]} is missing.", "Copy or download it again.")
-    if not files:
-        raise LabError(f"There are no safetensors weights in {folder.name}.", _ONLY_SAFETENSORS)
-    return files
+    return [folder / name for name in names]
 
 
 def header(file: Path) -> dict[str, dict]:
-    """Tensor name -> {dtype, shape, data_offsets}, checked against the file before anything is allocated."""
+    """Tensor name -> {dtype, shape, data_offsets}, checked against the file before anything is allocated.
+
+    The format wants the tensors to lie one behind the other, without overlap or gap, up to the end of the file.
+    """
     size = file.stat().st_size
-    broken = LabError(f"{file.name} is not a safetensors file, whatever its name says.", _ONLY_SAFETENSORS)
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         if size < 8 or not 2 <= length <= min(LARGEST_HEADER, size - 8):
-            raise broken
+            raise _broken(file)
         try:
             entries = json.loads(stream.read(length))
             tensors = {name: entry for name, entry in entries.items() if name != "__metadata__"}
-            for entry in tensors.values():
-                start, end = entry["data_offsets"]
-                if end - start != math.prod(entry["shape"]) * BYTES[entry["dtype"]] or not 0 <= start <= end <= size - 8 - length:
-                    raise broken
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise broken from None
+            end = 0
+            for entry in sorted(tensors.values(), key=lambda entry: tuple(entry["data_offsets"])):
+                end = _end(entry, end)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise _broken(file) from None
+    if end != size - 8 - length:
+        raise _broken(file)
     return tensors
+
+
+def _end(entry: dict, expected_start: int) -> int:
+    start, end = entry["data_offsets"]
+    shape = entry["shape"]
+    whole = all(type(number) is int and number >= 0 for number in (start, end, *shape))
+    if not whole or start != expected_start or end - start != math.prod(shape) * BYTES[entry["dtype"]]:
+        raise ValueError("tensor outside its place")
+    return end
+
+
+def _broken(file: Path) -> LabError:
+    return LabError(f"{file.name} is not a complete safetensors file, whatever its name says.", _ONLY_SAFETENSORS)
 
 
 def count_parameters(files: list[Path]) -> int:
@@ -65,7 +106,7 @@ def check_manifest(folder: Path) -> None:
     manifest = folder / "manifest.json"
     if not manifest.is_file():
         return
-    for name, expected in json.loads(manifest.read_text())["sha256"].items():
+    for name, expected in read_json(manifest)["sha256"].items():
         if not (folder / name).is_file() or sha256(folder / name) != expected:
             raise LabError(f"The embedded model {folder.name} has been changed or damaged ({name}).",
                            "Restore the file, for example with: git checkout assets/models")

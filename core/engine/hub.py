@@ -1,0 +1,49 @@
+"""Models of the Hugging Face hub: from this machine's cache, else fetched small files first.
+
+    fetch("Qwen/Qwen2-0.5B@main", before_weights=check)      # folder of the snapshot; its name is the commit
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core.engine.errors import LabError
+
+SMALL = ["*.json", "tokenizer.model", "vocab.txt", "merges.txt"]
+WEIGHTS = ["model.safetensors", "model-*.safetensors"]
+
+
+def fetch(name: str, *, before_weights: Callable[[Path, int], None], instead: str) -> Path:
+    """The folder of a snapshot of `ORG/NAME[@revision]`.
+
+    `before_weights(folder, size)` sees a folder with everything but the weights, and their size in bytes, and raises
+    to prevent the download.  `instead`: what to do without the model, for the hint of the LabError.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    repository, _, revision = name.partition("@")
+    wanted: dict[str, Any] = {"repo_id": repository, "revision": revision or None}
+    try:
+        try:
+            return Path(snapshot_download(**wanted, allow_patterns=SMALL + WEIGHTS, local_files_only=True))
+        except LocalEntryNotFoundError:
+            pass
+        size = sum(file.file_size for file in snapshot_download(**wanted, allow_patterns=WEIGHTS, dry_run=True))
+        before_weights(Path(snapshot_download(**wanted, allow_patterns=SMALL)), size)
+        return Path(snapshot_download(**wanted, allow_patterns=SMALL + WEIGHTS))
+    except GatedRepoError:
+        raise LabError(f"hf/{name} is only given to people who have accepted its terms.", instead) from None
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError):
+        raise LabError(f"There is no public model called hf/{name}.", f"Check the spelling. {instead}") from None
+    except (HTTPError, OSError, ValueError):
+        raise LabError(f"hf/{name} is not on this machine and cannot be fetched now.", instead) from None
