@@ -90,10 +90,19 @@ class Experiment:
         asked = [self.name, self.revision, config.model_dump(mode="json"), seed, fingerprints]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
+    def described(self) -> dict[str, Any]:
+        """What lists say of it: {name, title, paper, kind, config_schema, families}."""
+        return {"name": self.name, "title": self.title, "paper": self.paper, "kind": self.kind,
+                "config_schema": self.config.model_json_schema(), "families": list(self.families)}
+
+    def model_fields(self) -> list[str]:
+        """The names of the fields that name a model, in order."""
+        return [name for name, info in self.config.model_fields.items()
+                if any(isinstance(m, AfterValidator) and m.func is _clean_ref for m in info.metadata)]
+
     def models(self, config: Config) -> list[str]:
         """The model references in a config, in the order of its fields."""
-        return [getattr(config, name) for name, info in self.config.model_fields.items()
-                if any(isinstance(m, AfterValidator) and m.func is _clean_ref for m in info.metadata)]
+        return [getattr(config, name) for name in self.model_fields()]
 
 
 def _say(error: ValidationError) -> str:

@@ -1,0 +1,91 @@
+"""Opens the lab: `python -m apps.lab [--port 7860] [--host 127.0.0.1] [--no-browser] [--models DIR] [--mcp]`."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import ipaddress
+import socket
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+
+from core.engine.settings import Settings  # first: switches telemetry off
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serves until Ctrl-C. Returns 2 when it cannot start, after a sentence that says why."""
+    options = _options(arguments)
+    if options.models is not None and not options.models.is_dir():
+        return _refuse(f"There is no folder {options.models}.", "Give --models a folder that holds model folders.")
+    try:
+        listening = _listen(options.host, options.port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return _refuse(f"Port {options.port} is taken.", f"Is the lab open already? Or choose another: --port {options.port + 1}")
+        return _refuse(f"The lab cannot listen on {options.host}:{options.port} ({error.strerror or error}).", "Try --host 127.0.0.1 --port 7860.")
+
+    print("Glassbox Lab is starting ...", flush=True)
+    import uvicorn
+
+    from apps.lab.server import create_app
+
+    app = create_app(Settings(models_dir=options.models), host=options.host, mcp=options.mcp)
+    port = listening.getsockname()[1]
+    address = f"http://{'127.0.0.1' if _everywhere(options.host) else options.host}:{port}/"
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
+    threading.Thread(target=_announce, args=(server, address, options), daemon=True).start()
+    server.run(sockets=[listening])
+    return 0
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./launch.sh", description="Opens Glassbox Lab in the browser.")
+    parser.add_argument("--port", type=int, default=7860, help="port to listen on (7860; 0 takes any free one)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 lets other machines in")
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
+    parser.add_argument("--models", type=Path, metavar="DIR", help="a folder of model folders that pages may load as path/NAME")
+    parser.add_argument("--mcp", action="store_true", help="also offer the experiments as MCP tools, under /gradio_api/mcp/")
+    return parser.parse_args(arguments)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(2048)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        raise error if isinstance(error, OSError) else OSError(errno.EINVAL, "no such port") from error
+    return listening
+
+
+def _everywhere(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def _announce(server, address: str, options: argparse.Namespace) -> None:
+    while not server.started:
+        threading.Event().wait(0.05)
+    print(f"Glassbox Lab is open at {address}   (Ctrl-C closes it)", flush=True)
+    if _everywhere(options.host):
+        print("Other machines in your network can open it too: everybody who knows the address can start runs.", flush=True)
+    if options.mcp:
+        print(f"MCP tools are at {address}gradio_api/mcp/", flush=True)
+    if not options.no_browser:
+        webbrowser.open(address)
+
+
+def _refuse(message: str, hint: str) -> int:
+    print(message, hint, sep="\n", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

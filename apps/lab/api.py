@@ -1,0 +1,91 @@
+"""The lab for programs: one named endpoint per experiment and probe, over HTTP (gradio_client) and as MCP tools.
+
+    client = gradio_client.Client("http://127.0.0.1:7860/")
+    client.predict({"algorithm": "npo"}, api_name="/unlearning_audit")      # the same JSON as `glassbox run --json`
+
+Every endpoint takes a config and answers with plain data; what was wrong comes back as {"error", "hint"}.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from core.engine import claims
+from core.engine.errors import LabError
+from core.engine.experiment import Experiment
+from core.engine.registry import everything
+from core.engine.runner import Engine
+
+AT_ONCE = 64
+
+
+def add_endpoints(engine: Engine) -> None:
+    """Adds all endpoints to the Blocks being built."""
+    for experiment in everything():
+        answer = _runner(engine, experiment) if experiment.kind == "experiment" else _prober(engine, experiment)
+        gr.api(answer, api_name=experiment.name.replace("/", "_").replace("-", "_"), api_description=describe(experiment), concurrency_limit=AT_ONCE)
+    gr.api(_list, api_name="list", api_description="All experiments and probes with the schema of their configuration.", concurrency_limit=AT_ONCE)
+    gr.api(_claims, api_name="claims", api_description="The papers' claims and what this lab measured.", concurrency_limit=AT_ONCE)
+
+
+def describe(experiment: Experiment) -> str:
+    """The endpoint in words: what it does and every field with its meaning and default."""
+    schema = experiment.config.model_json_schema()["properties"]
+    fields = "; ".join(f"{name}: {field.get('description', name)} (default {field.get('default')!r})" for name, field in schema.items())
+    return f"{experiment.title} (paper {experiment.paper}). config fields: {fields}."
+
+
+def _runner(engine: Engine, experiment: Experiment) -> Callable[..., Any]:
+    async def run(config: dict, seed: int = 0, fresh: bool = False) -> dict:
+        try:
+            handle = await asyncio.to_thread(engine.start, experiment.name, config, seed=_whole(seed), visitor="api", fresh=bool(fresh))
+            await _end(engine, handle.id)
+            return await asyncio.to_thread(engine.result, handle.id)
+        except LabError as error:
+            return error.to_dict()
+
+    return run
+
+
+def _prober(engine: Engine, experiment: Experiment) -> Callable[..., Any]:
+    async def ask(config: dict) -> dict:
+        try:
+            return await asyncio.to_thread(engine.probe, experiment.name, config)
+        except LabError as error:
+            return error.to_dict()
+
+    return ask
+
+
+def _whole(seed: Any) -> Any:
+    return int(seed) if isinstance(seed, float) and seed.is_integer() else seed
+
+
+async def _end(engine: Engine, run_id: str) -> None:
+    """Waits without holding a thread, however long the run takes; the listener counts as somebody watching."""
+    loop, news = asyncio.get_running_loop(), asyncio.Event()
+    stop = engine.listen(run_id, lambda: loop.call_soon_threadsafe(news.set))
+    try:
+        while (await asyncio.to_thread(engine.state, run_id))["outcome"] == "running":
+            try:
+                await asyncio.wait_for(news.wait(), timeout=1.0)
+            except TimeoutError:
+                pass
+            news.clear()
+    finally:
+        stop()
+
+
+def _list() -> dict:
+    return {"experiments": [experiment.described() for experiment in everything()]}
+
+
+def _claims(paper: str = "") -> dict:
+    try:
+        return {"claims": claims.recorded(paper or None)}
+    except LabError as error:
+        return error.to_dict()

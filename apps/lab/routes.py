@@ -1,0 +1,188 @@
+"""What the browser asks for beside Gradio: the events of runs, what can be taken away, and static files.
+
+    GET    /lab/runs/ID/events?since=N&wait=S      what was said from number N on; waits up to S seconds for news
+    GET    /lab/runs/ID  |  report.html  data.json  metrics.csv  files/NAME
+    POST   /lab/runs/ID/cancel  pin  publish       DELETE /lab/runs/ID
+    GET    /lab/runs?experiment=NAME               this visitor's runs
+
+A run is shown to those who started it, and to everybody once it is published. Errors are `{"error", "hint"}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+import re
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+
+from apps.lab import links
+from apps.lab.pages import PAGES
+from apps.lab.ui.lesson import worksheet_html
+from apps.lab.visitors import visitor_of
+from core.engine import report
+from core.engine.errors import LabError
+from core.engine.runner import Engine
+
+STATIC = Path(__file__).parent / "ui" / "static"
+LONGEST_WAIT_S = 25.0
+SHOWN_RUNS = 50
+PRIVATE = ("owner", "visitors", "pid", "born", "key")
+_PLAIN_FILE = re.compile(r"[a-z0-9][a-z0-9.-]*\.png")
+
+
+class Pinned(BaseModel):
+    pinned: bool = True
+
+
+class Published(BaseModel):
+    published: bool = True
+
+
+def router(engine: Engine) -> APIRouter:
+    """All routes of this module around one engine."""
+    routes = APIRouter(prefix="/lab")
+
+    def seen(run_id: str, request: Request) -> dict[str, Any]:
+        run = engine.records.read(run_id)
+        if not engine.records.visible_to(run, visitor_of(request)):
+            raise LabError("This run belongs to somebody else.", "Ask them to press 'Let others open this link', or press Run yourself.")
+        return run
+
+    def own(run_id: str, request: Request) -> dict[str, Any]:
+        run = seen(run_id, request)
+        if visitor_of(request) not in run["visitors"]:
+            raise LabError("Only those who started a run can change it.", "Press Run to make one of your own.")
+        return run
+
+    @routes.get("/runs")
+    async def runs(request: Request, experiment: str | None = None) -> dict[str, Any]:
+        return {"runs": await run_in_threadpool(recent, engine, visitor_of(request), experiment)}
+
+    @routes.get("/runs/{run_id}")
+    def one(run_id: str, request: Request) -> dict[str, Any]:
+        return described(engine, seen(run_id, request), visitor_of(request))
+
+    @routes.get("/runs/{run_id}/events")
+    async def events(run_id: str, request: Request, since: int = 0, wait: float = 0.0) -> dict[str, Any]:
+        await run_in_threadpool(seen, run_id, request)
+        since = max(0, since)
+        fresh = await _news(engine, run_id, since, min(max(0.0, wait), LONGEST_WAIT_S))
+        state = await run_in_threadpool(engine.state, run_id)
+        return {"events": fresh, "next": since + len(fresh), **{key: state[key] for key in ("outcome", "place", "estimate_s")}}
+
+    @routes.post("/runs/{run_id}/cancel")
+    def cancel(run_id: str, request: Request) -> dict[str, Any]:
+        own(run_id, request)
+        return {"outcome": engine.cancel(run_id)["outcome"]}
+
+    @routes.post("/runs/{run_id}/pin")
+    def pin(run_id: str, request: Request, body: Pinned) -> dict[str, Any]:
+        own(run_id, request)
+        engine.pin(run_id, body.pinned)
+        return {"pinned": body.pinned}
+
+    @routes.post("/runs/{run_id}/publish")
+    def publish(run_id: str, request: Request, body: Published) -> dict[str, Any]:
+        own(run_id, request)
+        engine.records.publish(run_id, body.published)
+        return {"published": body.published}
+
+    @routes.delete("/runs/{run_id}")
+    def delete(run_id: str, request: Request) -> dict[str, Any]:
+        own(run_id, request)
+        engine.records.delete(run_id, visitor_of(request))
+        return {"deleted": run_id}
+
+    @routes.get("/runs/{run_id}/report.html")
+    def report_html(run_id: str, request: Request) -> Response:
+        seen(run_id, request)
+        return _attachment(report.html(engine.records, run_id), "text/html", f"{run_id}.html")
+
+    @routes.get("/runs/{run_id}/data.json")
+    def data_json(run_id: str, request: Request) -> Response:
+        seen(run_id, request)
+        return JSONResponse(report.data(engine.records, run_id), headers=_download(f"{run_id}.json"))
+
+    @routes.get("/runs/{run_id}/metrics.csv")
+    def metrics_csv(run_id: str, request: Request) -> Response:
+        seen(run_id, request)
+        return _attachment(report.metrics_csv(engine.records, run_id), "text/csv", f"{run_id}.csv")
+
+    @routes.get("/runs/{run_id}/files/{name}")
+    def file(run_id: str, name: str, request: Request) -> Response:
+        seen(run_id, request)
+        path = engine.records.folder(run_id) / name
+        if not _PLAIN_FILE.fullmatch(name) or not path.is_file():
+            raise LabError("This run has no such picture.")
+        return FileResponse(path, media_type="image/png")
+
+    @routes.get("/worksheets/{route}")
+    def worksheet(route: str) -> Response:
+        page = next((page for page in PAGES if page.built and page.route == route), None)
+        if page is None:
+            raise LabError("There is no worksheet of that name.", "Open the Lesson tab of a page to find its worksheet.")
+        return Response(worksheet_html(route, page.question, "../static/style.css"), media_type="text/html; charset=utf-8")
+
+    @routes.get("/static/plotly.min.js")
+    def plotly() -> Response:
+        import plotly as package
+
+        return FileResponse(Path(package.__file__).parent / "package_data" / "plotly.min.js", media_type="text/javascript",
+                            headers={"Cache-Control": "public, max-age=86400"})
+
+    @routes.get("/static/{name:path}")
+    def static(name: str) -> Response:
+        path = (STATIC / name).resolve()
+        if not path.is_relative_to(STATIC) or not path.is_file():
+            raise LabError("There is no such file.")
+        return FileResponse(path, media_type=mimetypes.guess_type(path.name)[0], headers={"Cache-Control": "no-cache"})
+
+    return routes
+
+
+def recent(engine: Engine, visitor: str, experiment: str | None = None) -> list[dict[str, Any]]:
+    """This visitor's newest runs, in a few words each."""
+    found = engine.records.list(visitor=visitor, name=experiment)[:SHOWN_RUNS]
+    return [{**{key: run[key] for key in ("id", "name", "title", "config", "seed", "outcome", "created", "duration_s")},
+             "link": links.to_run(run)} for run in found]
+
+
+def described(engine: Engine, run: dict[str, Any], visitor: str) -> dict[str, Any]:
+    """run.json for the browser: without who asked, with what can be done with it."""
+    state = engine.state(run["id"])
+    return {key: value for key, value in state.items() if key not in PRIVATE} | {
+        "mine": visitor in run["visitors"], "first_view": run["id"].startswith("first-"),
+        "link": links.to_run(run), "command": report.command(run)}
+
+
+async def _news(engine: Engine, run_id: str, since: int, wait: float) -> list[dict[str, Any]]:
+    fresh = await run_in_threadpool(engine.events, run_id, since)
+    if fresh or not wait:
+        return fresh
+    loop, news = asyncio.get_running_loop(), asyncio.Event()
+    stop = engine.listen(run_id, lambda: loop.call_soon_threadsafe(news.set))
+    try:
+        # looked at again, because an event may have come before the listener was there
+        if not (fresh := await run_in_threadpool(engine.events, run_id, since)):
+            try:
+                await asyncio.wait_for(news.wait(), wait)
+            except TimeoutError:
+                pass
+            fresh = await run_in_threadpool(engine.events, run_id, since)
+    finally:
+        stop()
+    return fresh
+
+
+def _download(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
+def _attachment(text: str, media_type: str, name: str) -> Response:
+    return Response(text, media_type=f"{media_type}; charset=utf-8", headers=_download(name))

@@ -1,0 +1,26 @@
+"""The Gradio site: the home page, one route per built page, and the API."""
+
+from __future__ import annotations
+
+import importlib
+
+import gradio as gr
+
+from apps.lab.api import add_endpoints
+from apps.lab.pages import PAGES, home
+from apps.lab.ui.frame import Site
+from apps.lab.ui.lesson import Tally
+from core.engine.runner import Engine
+
+
+def build_site(engine: Engine) -> gr.Blocks:
+    """All pages around one engine."""
+    with gr.Blocks(title="Glassbox Lab", analytics_enabled=False, fill_width=True) as blocks:
+        site = Site(engine, blocks, Tally())
+        home.build(site)
+        add_endpoints(engine)
+    for page in PAGES:
+        if page.built:
+            with blocks.route(page.name, f"/{page.route}", show_in_navbar=False):
+                importlib.import_module(page.module).build(site, page)
+    return blocks

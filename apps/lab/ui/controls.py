@@ -1,0 +1,132 @@
+"""Controls made from a config class, the only place where a control is described.
+
+    controls = Controls(find("unlearning/audit"), models={"model": ["embedded/authors"]})
+    run.click(start, inputs=controls.inputs)         # in `start`: controls.given(values) -> dict for the engine
+
+A field's `title` is the label, its description the help text, its bounds the bounds. `json_schema_extra` may hold
+"more": True (goes under "More") and "labels": {value: words}.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import gradio as gr
+from annotated_types import Ge, Gt, Le, Lt, MaxLen
+from pydantic.fields import FieldInfo
+
+from core.engine.experiment import Config, Experiment
+
+RADIO_AT_MOST = 4
+
+
+class Controls:
+    """One component per field, in order; `inputs` are the components, the last one is the seed."""
+
+    def __init__(self, experiment: Experiment, *, models: Mapping[str, Sequence[str]] | None = None,
+                 leave_out: Sequence[str] = ()) -> None:
+        """`models`: for each field that names a model, the references to offer; others can be typed."""
+        self.experiment, self._models = experiment, models or {}
+        fields = {name: info for name, info in experiment.config.model_fields.items() if name not in leave_out}
+        plain = [name for name, info in fields.items() if not _extra(info).get("more")]
+        self.components: dict[str, Any] = {name: self._component(name, fields[name]) for name in plain}
+        with gr.Accordion("More", open=False):
+            self.components |= {name: self._component(name, fields[name]) for name in fields if name not in plain}
+            self.seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31 - 1, elem_id="field-seed",
+                                  info="The same seed gives the same numbers again.")
+        self.inputs = [*self.components.values(), self.seed]
+
+    def given(self, values: Sequence[Any]) -> tuple[dict[str, Any], Any]:
+        """What the controls say, as (config fields, seed)."""
+        config = dict(zip(self.components, values, strict=False))
+        return {name: self._typed(name, value) for name, value in config.items()}, values[len(config)]
+
+    def values(self, config: Config, seed: int = 0) -> list[Any]:
+        """What the controls should say, in the order of `inputs`."""
+        return [*(self._shown(getattr(config, name)) for name in self.components), seed]
+
+    def defaults(self) -> list[Any]:
+        return self.values(self.experiment.config())
+
+    @staticmethod
+    def _shown(value: Any) -> Any:
+        return list(value) if isinstance(value, (tuple, set, frozenset)) else value
+
+    def _typed(self, name: str, value: Any) -> Any:
+        """Gradio hands whole numbers over as floats and an emptied text as ''."""
+        kinds = _kinds(self.experiment.config.model_fields[name].annotation)
+        if isinstance(value, float) and value.is_integer() and int in kinds and float not in kinds:
+            return int(value)
+        if value in ("", None) and type(None) in kinds:
+            return None
+        return value
+
+    def _component(self, name: str, info: FieldInfo) -> Any:
+        label = info.title or name.replace("_", " ").capitalize()
+        common = {"label": label, "info": info.description, "value": self._shown(info.get_default(call_default_factory=True)),
+                  "elem_id": f"field-{name}"}
+        if name in self.experiment.model_fields():
+            return gr.Dropdown(choices=list(self._models.get(name, [common["value"]])), allow_custom_value=True, filterable=True, **common)
+        options = _options(info.annotation)
+        if options is not None:
+            many, values = options
+            words = _extra(info).get("labels", {})
+            choices = [(str(words.get(str(value), words.get(value, value))), value) for value in values]
+            kind = gr.CheckboxGroup if many else gr.Radio if len(choices) <= RADIO_AT_MOST else gr.Dropdown
+            return kind(choices=choices, **common)
+        kinds, limits = _kinds(info.annotation), _limits(info)
+        if bool in kinds:
+            return gr.Checkbox(**common)
+        if kinds & {int, float}:
+            return self._number(kinds, limits, common)
+        return gr.Textbox(max_length=limits.get("length"), lines=1, **common)
+
+    @staticmethod
+    def _number(kinds: set[type], limits: dict[str, Any], common: dict[str, Any]) -> Any:
+        low, high, whole = limits.get("low"), limits.get("high"), float not in kinds
+        bounded = low is not None and high is not None and type(None) not in kinds
+        if bounded and (whole or high <= 20 * max(low, 1)):
+            return gr.Slider(low, high, step=1 if whole else round((high - low) / 100, 6), **common)
+        # A value outside the bounds reaches the config, whose sentence says what is allowed.
+        return gr.Number(precision=0 if whole else None, placeholder="chosen for you" if type(None) in kinds else None, **common)
+
+
+def _extra(info: FieldInfo) -> dict[str, Any]:
+    return info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+
+
+def _kinds(annotation: Any) -> set[type]:
+    """The plain types that a field takes: `float | None` -> {float, NoneType}."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _kinds(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        return set().union(*(_kinds(part) for part in typing.get_args(annotation)))
+    if origin is Literal:
+        return {type(value) for value in typing.get_args(annotation)}
+    return {annotation} if isinstance(annotation, type) else {origin} if isinstance(origin, type) else set()
+
+
+def _options(annotation: Any) -> tuple[bool, list[Any]] | None:
+    """(several may be chosen, the values), for Literal and for lists or tuples of Literal."""
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Literal:
+        return False, list(parts)
+    if origin in (list, tuple, set, frozenset) and parts and typing.get_origin(parts[0]) is Literal:
+        return True, list(typing.get_args(parts[0]))
+    return None
+
+
+def _limits(info: FieldInfo) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for item in info.metadata:
+        if isinstance(item, (Ge, Gt)):
+            found["low"] = item.ge if isinstance(item, Ge) else item.gt
+        elif isinstance(item, (Le, Lt)):
+            found["high"] = item.le if isinstance(item, Le) else item.lt
+        elif isinstance(item, MaxLen):
+            found["length"] = item.max_length
+    return found

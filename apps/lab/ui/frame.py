@@ -1,0 +1,195 @@
+"""The frame that every page shares, so that a visitor learns it once.
+
+    with frame.page(site, PAGE, panels=PANELS, models={...}, intro="...") as view:
+        with gr.Tab("Ask the model"):
+            ...                          # what only this page has
+        frame.usual_tabs(view)           # lesson, evidence
+
+Question and two sentences on top; controls on the left; the live view with verdict, figures and replay on the right.
+A page never runs an experiment: Run starts one on the engine, and the live view watches it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from apps.lab import links
+from apps.lab.pages import Page
+from apps.lab.ui.controls import Controls
+from apps.lab.ui.evidence import evidence_html
+from apps.lab.ui.lesson import Tally, paragraphs, read_lesson, tally_html
+from apps.lab.ui.live_view import LiveView, Panel, refused, shown
+from apps.lab.ui.words import notice
+from apps.lab.visitors import visitor_of
+from core.engine.errors import LabError
+from core.engine.experiment import Experiment
+from core.engine.registry import find
+from core.engine.runner import Engine
+
+# An event of the interface is nobody's API, and quick ones need no queue.
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+
+
+@dataclass(frozen=True)
+class Site:
+    """What every page is built from: one engine, the guesses of the room, and the Blocks they belong to."""
+
+    engine: Engine
+    blocks: gr.Blocks
+    tally: Tally
+
+
+@dataclass(frozen=True)
+class View:
+    """One page being built."""
+
+    site: Site
+    page: Page
+    experiment: Experiment
+    controls: Controls
+    live: LiveView
+
+
+def header(current: Page | None = None) -> None:
+    """The bar on top of every page."""
+    where = f'<span class="gb-where" aria-current="page">{escape(current.name)}</span>' if current else ""
+    gr.HTML(f'<nav class="gb-bar gb-side" aria-label="Site"><a class="gb-brand" href="./">Glassbox Lab</a>{where}'
+            '<a class="gb-bar-link" href="./">All experiments</a></nav>', apply_default_css=False)
+
+
+@contextlib.contextmanager
+def page(site: Site, described: Page, *, intro: str, panels: Sequence[Panel], models: Mapping[str, Sequence[str]] | None = None) -> Iterator[View]:
+    """Builds the shared parts around what the body adds as tabs. `intro`: two sentences on what one is looking at."""
+    experiment = find(described.experiments[0])
+    header(described)
+    gr.HTML(f'<header class="gb-head"><h1 class="gb-question">{escape(described.question)}</h1><p class="gb-intro">{escape(intro)}</p></header>',
+            apply_default_css=False)
+    with gr.Row(elem_classes="gb-columns"):
+        with gr.Column(scale=1, min_width=270, elem_classes="gb-side gb-controls"):
+            controls = Controls(experiment, models=models)
+            run = gr.Button("Run", variant="primary", elem_id="run")
+            with gr.Row():
+                reset = gr.Button("Back to defaults", size="sm")
+                again = gr.Button("Compute again", size="sm", elem_id="run-again")
+        with gr.Column(scale=3, min_width=320, elem_classes="gb-stage"):
+            live = LiveView(page=described.route, experiment=experiment.name, title=described.question, panels=panels,
+                            value=shown(f"first-{described.route}", recorded=True))
+    view = View(site, described, experiment, controls, live)
+    run.click(_starter(view), inputs=controls.inputs, outputs=live, **QUIET)
+    again.click(_starter(view, fresh=True), inputs=controls.inputs, outputs=live, **QUIET)
+    reset.click(controls.defaults, outputs=controls.inputs, **QUIET)
+    site.blocks.load(_opener(view), outputs=[*controls.inputs, live], **QUIET)
+    with gr.Tabs(elem_classes="gb-tabs gb-side"):
+        yield view
+
+
+def usual_tabs(view: View) -> None:
+    """The tabs that every page has."""
+    with gr.Tab("Lesson", id="lesson"):
+        _lesson(view)
+    with gr.Tab("Evidence", id="evidence"):
+        gr.HTML(evidence_html(view.page.paper), apply_default_css=False)
+
+
+def start(view: View, config: dict[str, Any], seed: Any, request: gr.Request, *, fresh: bool = False) -> dict[str, Any]:
+    """Starts, joins or recalls a run for this visitor; what the live view should show."""
+    try:
+        if isinstance(seed, float) and seed.is_integer():
+            seed = int(seed)
+        run = view.site.engine.start(view.experiment.name, config, seed=seed, visitor=visitor_of(request), fresh=fresh)
+    except LabError as error:
+        return refused(error)
+    return shown(run.id, recorded=run.recorded)
+
+
+def _starter(view: View, *, fresh: bool = False):
+    def press(*values: Any, request: gr.Request) -> dict[str, Any]:
+        config, seed = view.controls.given(values)
+        return start(view, config, seed, request, fresh=fresh)
+
+    # Gradio finds the request by its annotation.
+    def run(request: gr.Request, *values: Any) -> dict[str, Any]:
+        return press(*values, request=request)
+
+    return run
+
+
+def _opener(view: View):
+    """When a page opens: the run and settings of its link, or the first view."""
+
+    def open_link(request: gr.Request) -> list[Any]:
+        opened = links.read(view.experiment, dict(request.query_params))
+        first = f"first-{view.page.route}"
+        config, seed, error, run = opened.config, opened.seed, opened.error, opened.run
+        if run:
+            try:
+                record = view.site.engine.records.read(run)
+                if not view.site.engine.records.visible_to(record, visitor_of(request)):
+                    raise LabError("The run in this link belongs to somebody else.",
+                                   "Ask them to press 'Let others open this link', or press Run to compute it yourself.")
+                if config is None and error is None and record["name"] == view.experiment.name:
+                    config, seed = view.experiment.validate(record["config"]), record["seed"]
+            except LabError as problem:
+                run, error = "", error or problem
+        settings = view.controls.values(config, seed) if config else [gr.skip() for _ in view.controls.inputs]
+        return [*settings, refused(error, run or first) if error else shown(run or first, recorded=True)]
+
+    return open_link
+
+
+def _lesson(view: View) -> None:
+    lesson = read_lesson(view.page.route)
+    gr.HTML(f'<div class="gb-lesson-head"><h2>{escape(lesson.title)}</h2><p>{escape(lesson.aim)} About {lesson.minutes} minutes. '
+            f'<a href="lab/worksheets/{view.page.route}" target="_blank">Printable worksheet</a></p></div>', apply_default_css=False)
+    with gr.Walkthrough(selected=0, elem_classes="gb-lesson") as walk:
+        for index, step in enumerate(lesson.steps):
+            with gr.Step(step.heading, id=index):
+                _step(view, walk, index, len(lesson.steps), step)
+
+
+def _step(view: View, walk: gr.Walkthrough, index: int, count: int, step: Any) -> None:
+    gr.HTML(f'<div class="gb-lesson-step">{paragraphs(step.say)}</div>', apply_default_css=False)
+    explanation = gr.HTML(f'<div class="gb-lesson-explain">{paragraphs(step.explain)}</div>', apply_default_css=False,
+                          visible=step.predict is None and bool(step.explain))
+    if step.predict is not None:
+        guess = gr.Radio(list(enumerate_choices(step.predict.choices)), label=step.predict.ask, value=None)
+        counted = gr.HTML(apply_default_css=False)
+
+        def vote(request: gr.Request, choice: int | None) -> list[Any]:
+            if choice is None:
+                return [gr.skip(), gr.skip()]
+            counts = view.site.tally.vote(view.page.route, index, visitor_of(request), choice)
+            return [tally_html(step.predict, counts), gr.update(visible=bool(step.explain))]
+
+        guess.input(vote, inputs=guess, outputs=[counted, explanation], **QUIET)
+    with gr.Row():
+        if index:
+            gr.Button("Back", size="sm").click(lambda: gr.Walkthrough(selected=index - 1), outputs=walk, **QUIET)
+        if step.settings is not None:
+            _set_up(view, step.settings)
+        if index < count - 1:
+            gr.Button("Next step", size="sm").click(lambda: gr.Walkthrough(selected=index + 1), outputs=walk, **QUIET)
+
+
+def enumerate_choices(choices: Sequence[str]) -> list[tuple[str, int]]:
+    return [(choice, i) for i, choice in enumerate(choices)]
+
+
+def _set_up(view: View, settings: dict[str, Any]) -> None:
+    config = view.experiment.validate(settings)  # a lesson that no longer fits fails when the site is built
+
+    def apply(request: gr.Request) -> list[Any]:
+        return [*view.controls.values(config), start(view, config.model_dump(), 0, request)]
+
+    gr.Button("Set it up and run", variant="primary", size="sm").click(apply, outputs=[*view.controls.inputs, view.live], **QUIET)
+
+
+def say(error: LabError) -> str:
+    """An error as the box that pages show."""
+    return notice(error.message, error.hint)

@@ -1,0 +1,38 @@
+"""A chart for the answer of a probe: `Plotly.react` on a node that stays, so zoom stays too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from apps.lab.ui.live_view import BASE
+from core.engine.events import safe_labels, to_plain
+
+_MOUNT = """
+const base = new URL(props.base, document.baseURI).href;
+const place = element.querySelector(".gb-plot");
+import(base + "static/live_plot.js").then(({ mountPlot }) => {
+  const plot = mountPlot(place, { label: props.aria, onPoint: (payload) => trigger("select", payload) });
+  const show = () => plot.show(props.value);
+  watch("value", show);
+  show();
+});
+"""
+
+
+class LivePlot(gr.HTML):
+    """Its value is a Plotly figure as JSON or None. Event: `select` with the clicked point."""
+
+    def __init__(self, label: str, *, height: int = 320, empty: str = "") -> None:
+        super().__init__(value=None, html_template='<div class="gb-plot" style="min-height: ${height}px"></div>', js_on_load=_MOUNT,
+                         apply_default_css=False, base=BASE, aria=label, height=height, empty=empty)
+
+    def get_block_name(self) -> str:
+        return "html"
+
+    def postprocess(self, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        return safe_labels(to_plain(value)) if value else None
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object"}

@@ -1,0 +1,78 @@
+"""The live view of a run: one Gradio component around static/live_view.js, which follows the run over HTTP.
+
+    view = LiveView(panels=[chart("Losses", ["forget loss", "retain loss"], x="step", y="nats per token")], ...)
+    run_button.click(start, outputs=view)        # start gives shown(run_id) or refused(error)
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from core.engine.errors import LabError
+
+BASE = "lab/"
+Panel = dict[str, Any]
+
+_MOUNT = """
+const base = new URL(props.base, document.baseURI).href;
+import(base + "static/live_view.js").then(({ mount }) => {
+  const { page, experiment, title, panels } = props;
+  const view = mount(element.querySelector(".gb-live"), {
+    base, page, experiment, title, panels,
+    onPoint: (payload) => trigger("select", payload),
+    onEnd: (payload) => trigger("finish", payload),
+  });
+  const show = () => view.show(props.value);
+  watch("value", show);
+  show();
+});
+"""
+
+_counter = itertools.count(1)
+
+
+class LiveView(gr.HTML):
+    """Shows any run, live or recorded; its value is what `shown` and `refused` give.
+
+    Events: `select` (a clicked point, row or token), `finish` (a live run ended: {"run", "outcome"}).
+    """
+
+    def __init__(self, *, page: str, experiment: str, title: str, panels: Sequence[Panel], value: dict[str, Any] | None = None) -> None:
+        super().__init__(value=value, html_template='<div class="gb-live" aria-busy="true"></div>', js_on_load=_MOUNT,
+                         apply_default_css=False, elem_classes="gb-live-frame", base=BASE, page=page, experiment=experiment,
+                         title=title, panels=list(panels))
+
+    def get_block_name(self) -> str:
+        return "html"
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object"}
+
+
+def shown(run_id: str, *, recorded: bool = False) -> dict[str, Any]:
+    """Show this run. `recorded`: nothing new was computed."""
+    return {"run": run_id, "recorded": recorded, "error": "", "hint": "", "nonce": next(_counter)}
+
+
+def refused(error: LabError, run_id: str = "") -> dict[str, Any]:
+    """Say why not, and keep showing what is there (or the run named)."""
+    return {"run": run_id, "recorded": False, "error": error.message, "hint": error.hint, "nonce": next(_counter)}
+
+
+def chart(title: str, metrics: Sequence[str], *, x: str = "step", y: str = "", note: str = "", wide: bool = False) -> Panel:
+    """Metric series as lines that grow."""
+    return {"kind": "chart", "title": title, "metrics": list(metrics), "x": x, "y": y, "note": note, "wide": wide}
+
+
+def panel(kind: str, name: str, title: str, *, note: str = "", wide: bool = False, **more: Any) -> Panel:
+    """The last event of that name: kind is figure, table, tokens, text or picture."""
+    return {"kind": kind, "name": name, "title": title, "note": note, "wide": wide, **more}
+
+
+def numbers(title: str, items: Sequence[dict[str, str]]) -> Panel:
+    """Tiles of single numbers; each item has metric, label, unit, formula and meaning."""
+    return {"kind": "numbers", "title": title, "items": list(items), "wide": True}
