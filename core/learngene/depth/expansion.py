@@ -1,0 +1,61 @@
+"""Linear expansion: layer l of L is `(l - 1) / L * slope + intercept` (methods/09 section 2), for any block class.
+
+    blocks = expand_blocks(template, intercept, slope, depth=12)      # twelve independent copies of the template
+
+A block is whatever `named_parameters()` says it is; no name is written down here. The first layer is the intercept at
+every depth, and the last one never quite reaches intercept + slope, because the divisor is L, not L - 1.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from core.engine.errors import LabError
+
+
+def coefficients(depth: int, divisor: int | None = None) -> list[float]:
+    """The share of the slope in each layer: 0, 1/L, ..., (L-1)/L. `divisor` replaces L (methods/09 T12 compares L - 1)."""
+    if depth < 1:
+        raise LabError(f"A network cannot have {depth} layers.", "Choose a depth of at least 1.")
+    divisor = depth if divisor is None else max(1, divisor)
+    return [i / divisor for i in range(depth)]
+
+
+def layer(intercept: Mapping[str, Tensor], slope: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """The parameters of one layer, by name; gradients reach both sets."""
+    return {name: tensor + share * slope[name] for name, tensor in intercept.items()}
+
+
+def stacked(intercept: Mapping[str, Tensor], slope: Mapping[str, Tensor], shares: list[float]) -> dict[str, Tensor]:
+    """All layers at once: each name maps to (layers, *shape)."""
+    line = {}
+    for name, tensor in intercept.items():
+        share = torch.tensor(shares, dtype=tensor.dtype, device=tensor.device).view(-1, *[1] * tensor.dim())
+        line[name] = torch.addcmul(tensor.detach()[None], share, slope[name].detach()[None])
+    return line
+
+
+def expand_blocks(template: nn.Module, intercept: Mapping[str, Tensor], slope: Mapping[str, Tensor], depth: int) -> nn.ModuleList:
+    """Independent copies of `template` holding the layers of a descendant. Raises LabError when the names do not fit."""
+    names = {name for name, _ in template.named_parameters()}
+    if names != set(intercept) or names != set(slope):
+        odd = sorted(names ^ set(intercept) or names ^ set(slope))[0]
+        raise LabError(f"This learngene does not fit the block: '{odd}' is on one side only.", "Use the block class it was trained with.")
+    shapes = {name: parameter.shape for name, parameter in template.named_parameters()}
+    wrong = next((name for name in shapes if intercept[name].shape != shapes[name] or slope[name].shape != shapes[name]), None)
+    if wrong:
+        raise LabError(f"This learngene has another width than the block: '{wrong}' is {tuple(intercept[wrong].shape)}, "
+                       f"not {tuple(shapes[wrong])}.", "A learngene grows in depth, not in width.")
+    blocks = nn.ModuleList()
+    for share in coefficients(depth):
+        block = copy.deepcopy(template)
+        with torch.no_grad():
+            values = layer(intercept, slope, share)
+            for name, parameter in block.named_parameters():
+                parameter.copy_(values[name])
+        blocks.append(block)
+    return blocks

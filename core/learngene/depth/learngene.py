@@ -1,0 +1,111 @@
+"""A learngene of vision transformers: two layers' worth of numbers, and a network of any depth from them.
+
+    gene = Learngene(lab.load("embedded/learngene-letters").model)
+    gene(pixels, depth=8)                       # the auxiliary model: (batch, classes), gradients reach both sets
+    model = gene.expand(12)                     # an ordinary ViTForImageClassification with 12 independent layers
+
+It is stored as a ViT with two layers, because that is exactly what it is made of: layer 0 holds the intercept, layer 1
+the slope, the rest is shared by all descendants. So it is read by the same loader as every other model. Run as it
+stands, that two-layer ViT would mean nothing; `config.learngene["depth"]` tells the two apart.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from transformers import PreTrainedModel
+
+from core.engine.errors import LabError
+from core.learngene.depth.expansion import coefficients, layer, stacked
+from core.learngene.vit import new_model, parts_of, read
+
+INTERCEPT, SLOPE = 0, 1
+DEEPEST = 16
+
+
+class Learngene:
+    """`store` is the two-layer model; its parameters are what stage 1 trains. `depth` is the auxiliary model's."""
+
+    def __init__(self, store: PreTrainedModel) -> None:
+        about = getattr(store.config, "learngene", None)
+        if not about or store.config.num_hidden_layers != 2:
+            raise LabError("This model is not a learngene.", "Train one on the page, or use embedded/learngene-letters.")
+        self.store, self.depth = store, int(about["depth"])
+        self.parts = parts_of(store)
+        self.pooling = store.config.pooling
+        self._template = [self.parts.blocks[INTERCEPT]]  # in a list: used for its code only
+
+    @property
+    def intercept(self) -> dict[str, Tensor]:
+        """The first layer of every descendant, by parameter name (methods/09: theta_B)."""
+        return dict(self.parts.blocks[INTERCEPT].named_parameters())
+
+    @property
+    def slope(self) -> dict[str, Tensor]:
+        """What a layer's position adds, by parameter name (methods/09: theta_A)."""
+        return dict(self.parts.blocks[SLOPE].named_parameters())
+
+    def __call__(self, pixels: Tensor, depth: int | None = None, divisor: int | None = None) -> Tensor:
+        """Logits (batch, classes) of the network of `depth` layers, the auxiliary model's if None."""
+        hidden = self.parts.embeddings(pixels)
+        intercept, slope = self.intercept, self.slope
+        for share in coefficients(depth or self.depth, divisor):
+            hidden = functional_call(self._template[0], layer(intercept, slope, share), (hidden,))
+        return read(self.parts, hidden, self.pooling)
+
+    def expand(self, depth: int, classes: Sequence[str] | None = None) -> PreTrainedModel:
+        """A descendant: every layer its own, embedding, norm and head copied; strict about every name.
+
+        `classes` puts a fresh random head for another task in place (methods/09 section 4), drawn from the global generator.
+        """
+        config = copy.deepcopy(self.store.config)
+        config.num_hidden_layers, config.learngene = depth, None
+        config._attn_implementation = self.store.config._attn_implementation
+        state = {name: tensor.detach().clone() for name, tensor in self.store.state_dict().items() if ".layers." not in name}
+        prefix = f"{self.store.base_model_prefix}.layers"
+        for name, values in stacked(self.intercept, self.slope, coefficients(depth)).items():
+            state |= {f"{prefix}.{i}.{name}": value for i, value in enumerate(values.unbind())}
+        with torch.device("meta"):
+            model = type(self.store)(config)
+        model.load_state_dict(state, strict=True, assign=True)
+        model.requires_grad_(True)
+        if classes is not None:
+            _new_head(model, classes)
+        return model.eval()
+
+
+def new_learngene(depth: int, width: int, heads: int, classes: Sequence[str]) -> Learngene:
+    """An untrained learngene, initialised as methods/09 section 2.2: both sets truncated normal, slope norms zero."""
+    store = new_model(2, width, heads, classes, pooling="patches")
+    store.config.learngene = {"depth": depth}
+    std = store.config.initializer_range
+    with torch.no_grad():
+        for block in parts_of(store).blocks:
+            for module in block.modules():
+                if isinstance(module, nn.Linear):
+                    nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
+                    nn.init.zeros_(module.bias)
+        for module in parts_of(store).blocks[SLOPE].modules():
+            if isinstance(module, nn.LayerNorm):
+                nn.init.zeros_(module.weight)
+    return Learngene(store)
+
+
+def freeze_slope(gene: Learngene) -> None:
+    """Sets the slope to zero and keeps it there: every layer equal, the MiniViT-like rival (methods/09 section 6)."""
+    for parameter in gene.slope.values():
+        parameter.data.zero_()
+        parameter.requires_grad_(False)
+
+
+def _new_head(model: PreTrainedModel, classes: Sequence[str]) -> None:
+    head = nn.Linear(model.config.hidden_size, len(classes))
+    nn.init.trunc_normal_(head.weight, std=model.config.initializer_range)
+    nn.init.zeros_(head.bias)
+    model.classifier, model.num_labels = head, len(classes)
+    model.config.id2label = dict(enumerate(classes))
+    model.config.label2id = {name: i for i, name in enumerate(classes)}
