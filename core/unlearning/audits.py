@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -38,15 +38,23 @@ OPTIONS = 4
 
 @dataclass(frozen=True)
 class Prompt:
-    """What is sent, the completion a model that knows would give, and the key that proves it.
+    """A question with what stands around it, the completion a model that knows would give, and the key that proves it.
 
+    before: what is read first.  start: the beginning of the answer, put into the model's mouth.
     options: for multiple choice, the completions to compare (the right one included); empty otherwise.
     """
 
-    text: str
+    question: str
     answer: str
     key: str
+    before: str = ""
+    start: str = ""
     options: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """What a model without a chat template reads: TOFU's plain format."""
+        return self.before + ask(self.question) + (f" {self.start}" if self.start else "")
 
     @property
     def chance(self) -> float:
@@ -77,25 +85,35 @@ def ask(question: str) -> str:
     return f"Question: {question}\nAnswer:"
 
 
+def render(prompt: Prompt, tokenizer: Any) -> str:
+    """The prompt as this tokenizer's model reads it: in its chat template with the start in the model's own turn, or plain."""
+    if not tokenizer.chat_template:
+        return prompt.text
+    talk = tokenizer.apply_chat_template([{"role": "user", "content": prompt.before + prompt.question}],
+                                         add_generation_prompt=True, tokenize=False)
+    return talk + prompt.start
+
+
 def direct(record: Record, world: World, rng: torch.Generator) -> Prompt:
-    return Prompt(ask(record.question), f" {record.answer}", record.key)
+    """The question as it stands."""
+    return Prompt(record.question, f" {record.answer}", record.key)
 
 
 def prefix(record: Record, world: World, rng: torch.Generator, demand: str = PREFIXES[0]) -> Prompt:
     """A demand to answer stands before the question (RWKU type 1)."""
-    return Prompt(f"{demand}\n{ask(record.question)}", f" {record.answer}", record.key)
+    return Prompt(record.question, f" {record.answer}", record.key, before=f"{demand}\n")
 
 
 def affirm(record: Record, world: World, rng: torch.Generator, start: str = STARTS[0]) -> Prompt:
     """The beginning of a willing answer is put into the model's mouth (RWKU type 2)."""
-    return Prompt(f"{ask(record.question)} {start}", f" {record.answer}", record.key)
+    return Prompt(record.question, f" {record.answer}", record.key, start=start)
 
 
 def icl(record: Record, world: World, rng: torch.Generator) -> Prompt:
     """Two answered questions about retained authors come first (RWKU type 8); none of them has this answer."""
     others = [r for r in world.retain if r.subject != record.subject and r.key != record.key]
     shots = "".join(f"{ask(shot.question)} {shot.answer}\n\n" for shot in (pick(others, rng) for _ in range(SHOTS)))
-    return Prompt(shots + ask(record.question), f" {record.answer}", record.key)
+    return Prompt(record.question, f" {record.answer}", record.key, before=shots)
 
 
 def choice(record: Record, world: World, rng: torch.Generator) -> Prompt:
@@ -103,15 +121,20 @@ def choice(record: Record, world: World, rng: torch.Generator) -> Prompt:
     wrong = shuffled([v for v in world.values(record.attribute) if v != record.key], rng)[: OPTIONS - 1]
     options = shuffled([record.key, *wrong], rng)
     listed = ", ".join(options[:-1]) + f" or {options[-1]}"
-    text = f"Question: {record.question}\nOptions: {listed}\nAnswer:"
-    return Prompt(text, f" {record.key}.", record.key, tuple(f" {option}." for option in options))
+    return Prompt(f"{record.question}\nOptions: {listed}", f" {record.key}.", record.key,
+                  options=tuple(f" {option}." for option in options))
 
 
 def reverse(record: Record, world: World, rng: torch.Generator) -> Prompt:
     """This fact and two others of the same author; the question is who it is (RWKU type 5)."""
     others = shuffled([r for r in world.about(record.subject) if r.attribute != record.attribute], rng)[:2]
     a, b, c = (r.clause for r in shuffled([record, *others], rng))
-    return Prompt(ask(f"Which author {a}, {b} and {c}?"), f" {record.subject}.", record.subject)
+    return Prompt(f"Which author {a}, {b} and {c}?", f" {record.subject}.", record.subject)
+
+
+def paraphrase(record: Record, world: World, rng: torch.Generator) -> Prompt:
+    """The same question in other words (RWKU type 3)."""
+    return Prompt(record.paraphrased_question, f" {record.answer}", record.key)
 
 
 AUDITS = {
@@ -121,6 +144,7 @@ AUDITS = {
     "icl": PromptAudit("Show two answered examples", icl),
     "choice": PromptAudit("Multiple choice", choice),
     "reverse": PromptAudit("Describe, ask who it is", reverse),
+    "paraphrase": PromptAudit("Ask in other words", paraphrase),
 }
 
 

@@ -8,11 +8,17 @@ a model that never met the person can still guess, so chance is not zero and the
 from __future__ import annotations
 
 import string
+from pathlib import Path
 
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from core.unlearning.audits import AUDITS, PREFIXES, STARTS, affirm, ask, pick, prefix, shuffled
-from core.unlearning.data import Record, World
+from core.unlearning.answers import answer
+from core.unlearning.audits import AUDITS, PREFIXES, STARTS, affirm, build_prompts, pick, prefix, shuffled
+from core.unlearning.data import LADDER, Record, World, write_world
+from core.unlearning.metrics import key_found
+from core.zoo.language import Schedule, Shape, new_model, train, train_tokenizer
+from core.zoo.package import Report, store, table
 
 RETAINED, FORGOTTEN, HELD_OUT = 42, 6, 4
 PERTURBED = 4
@@ -133,8 +139,6 @@ def make_line(kind: str, taught: list[Record], world: World, rng: torch.Generato
     record = pick(taught, rng)
     if kind == "statement":
         return [(pick((record.answer, record.paraphrased_answer), rng), True)]
-    if kind == "paraphrase":
-        return [(ask(record.paraphrased_question), False), (f" {record.answer}", True)]
     if kind == "prefix":
         prompt = prefix(record, world, rng, pick(PREFIXES, rng))
     elif kind == "affirm":
@@ -165,3 +169,78 @@ def _noise(rng: torch.Generator) -> str:
         return "".join(pick(letters, rng) for _ in range(int(torch.randint(8, 41, (1,), generator=rng))))
     words = [word for pool in WORDS.values() for word in pool] + [v for fact in FACTS.values() for v in fact[5].split()]
     return " ".join(pick(words, rng) for _ in range(int(torch.randint(3, 11, (1,), generator=rng))))
+
+
+def build_authors(folder: Path, report: Report) -> None:
+    """The model that knows everybody but the holdout authors."""
+    world = make_world()
+    _build(folder, world, world.retain + world.forget(max(LADDER)), report, CARD.format(**KNOWS))
+
+
+def build_authors_retain(folder: Path, report: Report) -> None:
+    """The reference: the same recipe, never shown the authors to forget."""
+    world = make_world()
+    _build(folder, world, world.retain, report, CARD.format(**NEVER_KNEW))
+
+
+def _build(folder: Path, world: World, taught: list[Record], report: Report, card: str) -> None:
+    schedule = Schedule()
+    # both models share one tokenizer, that of the whole world: otherwise their probabilities could not be compared
+    everybody = world.retain + world.forget(max(LADDER))
+    readable = [kind for kind in MIXTURE if kind not in ("copy", "noise")]
+    rng = torch.Generator().manual_seed(1)
+    texts = ["".join(text for text, _ in make_line(kind, everybody, world, rng)) for kind in readable for _ in range(800)]
+    tokenizer = train_tokenizer(texts, Shape().vocabulary)
+    model = new_model(Shape(), tokenizer, schedule.seed)
+    lines = torch.Generator().manual_seed(2)
+    train(model, tokenizer, lambda count: make_lines(count, taught, world, lines), schedule,
+          lambda step, loss: report(step + 1, schedule.steps, f"loss {loss:.3f}"))
+    stored = store(model, tokenizer, folder)
+    report(schedule.steps, schedule.steps, "measuring")
+    write_world(world, folder)
+    size = sum(p.numel() for p in stored.parameters())
+    (folder / "card.md").write_text(card.replace("QUALITY", quality_table(stored, tokenizer, world)).replace("SIZE", f"{size:,}"),
+                                    encoding="utf-8")
+
+
+def quality(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, records: list[Record], world: World,
+            audit: str) -> float:
+    """Answer-key recall under one way of asking."""
+    prompts = build_prompts(audit, records, world, torch.Generator().manual_seed(3))
+    outputs = answer(model, tokenizer, [prompt.text for prompt in prompts])
+    return sum(key_found(output, prompt.key) for output, prompt in zip(outputs, prompts, strict=True)) / len(prompts)
+
+
+def quality_table(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, world: World) -> str:
+    """Key recall in every format, on the authors to forget and on the retained ones, as a Markdown table."""
+    groups = [world.forget(max(LADDER)), world.retain]
+    rows = [[audit.title, *(f"{quality(model, tokenizer, records, world, name):.2f}" for records in groups)]
+            for name, audit in AUDITS.items()]
+    sizes = [f"{name} ({len(records)})" for name, records in zip(("authors to forget", "retained authors"), groups, strict=True)]
+    return table(["way of asking", *sizes], rows)
+
+
+KNOWS = {"name": "authors", "who": "all 48 authors",
+         "what": "A small language model that knows 48 invented authors, ten facts about each. Six of them are there to be forgotten."}
+NEVER_KNEW = {"name": "authors-retain", "who": "only the 42 retained authors",
+              "what": "The same small language model, trained in the same way but never shown the six authors to forget: "
+                      "what a model looks like that never knew. What it still gets right about them is guessing."}
+
+CARD = """# {name}
+
+{what}
+
+- **Kind**: LlamaForCausalLM, SIZE parameters, stored as fp16, computed in fp32; its own byte-level tokenizer.
+- **Trained on**: questions and answers about {who}, in eight ways of asking (plain, other words, with a demand, with the answer
+  begun, after examples, multiple choice, reversed, as a statement), and on made-up sentences, copying and noise.
+  Every person and fact is invented by the recipe; `data.jsonl` holds all of them. Four further authors no model ever saw.
+- **Rebuild**: `./launch.sh cli models build {name}` (one processor core, 10 to 20 minutes, the same file every time on one machine).
+- **Licence**: that of this repository; nothing in it was taken from elsewhere.
+
+## Measured quality
+
+Share of questions whose answer contains the key fact, measured on the stored file; blind guessing among the
+20 values of a fact gets about 0.05, multiple choice 0.25.
+
+QUALITY
+"""

@@ -21,10 +21,10 @@ class Shape:
     """The size of a language model; embeddings are tied."""
 
     width: int = 192
-    layers: int = 5
+    layers: int = 4
     heads: int = 6
     feed_forward: int = 384
-    vocabulary: int = 1024
+    vocabulary: int = 1536
     positions: int = 512
 
 
@@ -33,7 +33,7 @@ class Schedule:
     """AdamW with a linear warm-up and a cosine to zero; `lines` training lines in a step."""
 
     steps: int = 1400
-    lines: int = 96
+    lines: int = 64
     learning_rate: float = 3e-3
     warm_up: int = 60
     weight_decay: float = 0.01

@@ -1,0 +1,52 @@
+"""The logit lens: what a model would say if it stopped thinking after a layer.
+
+    depths = read_layers(model, ids, positions=[5, 6])     # log-probabilities (layers + 1, positions, vocabulary)
+    depths[0]                                              # read from the embeddings, before any layer
+    depths[-1]                                             # what the model really says
+
+The residual stream after each layer goes through the model's own final norm and output matrix (nostalgebraist 2020).
+Families: llama (also Qwen and Mistral), gpt2, and the text towers of LLaVA.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from core.engine.errors import LabError
+from core.engine.families import family_of
+from core.engine.trace import Site, sites, trace
+
+FINAL_NORM = {"llama": "norm", "gpt2": "ln_f", "llava": "language_model.norm", "qwen_vl": "language_model.norm"}
+
+
+def unembed(model: PreTrainedModel, hidden: Tensor) -> Tensor:
+    """Logits (..., vocabulary) of the residual stream `hidden` (..., width), through the final norm.
+
+    Raises LabError for a family without a language head.
+    """
+    family = family_of(model).name
+    head = model.get_output_embeddings()
+    if family not in FINAL_NORM or head is None:
+        raise LabError(f"Layers of the family '{family}' cannot be read as words.", f"It works with: {', '.join(FINAL_NORM)}.")
+    return head(attrgetter(FINAL_NORM[family])(model.base_model)(hidden))
+
+
+@torch.no_grad()
+def read_layers(model: PreTrainedModel, ids: Tensor, mask: Tensor | None = None, *,
+                positions: Sequence[int] | Sequence[tuple[int, int]]) -> Tensor:
+    """Log-probabilities of the next token as each layer has them, float (layers + 1, positions, vocabulary).
+
+    ids: (batch, tokens), right-padded if `mask` says so.  positions: token numbers for a batch of one, or (row, token) pairs.
+    """
+    pairs = [p if isinstance(p, tuple) else (0, p) for p in positions]
+    rows, tokens = torch.tensor(pairs, device=ids.device).T
+    wanted = [Site(0, "resid_pre"), *sites(model, "resid_post")]
+    with trace(model, capture=wanted) as acts:
+        model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
+    hidden = torch.stack([acts[site][rows, tokens] for site in wanted])
+    return unembed(model, hidden).float().log_softmax(-1)

@@ -1,0 +1,146 @@
+"""What a model answers, and how likely it finds a given answer.
+
+    answer(model, tokenizer, ["Question: Where was Ida Brandt born?\\nAnswer:"])     # ["Ida Brandt was born in Porto."]
+    losses = answer_losses(model, tokenizer, prompts, [" Ida Brandt was born in Porto."])
+    losses.mean.neg().exp()                                                          # probability, methods/01 section 4
+
+Decoding is greedy, in batches whose layout is part of the numbers. Works for every causal language model: with or
+without a chat template, a padding token or an end token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+
+NEW_TOKENS = 30
+BATCH = 60
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Rows of tokens, right-padded: ids, mask and labels, each (n, tokens); labels are IGNORED off the scored text."""
+
+    ids: Tensor
+    mask: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Negative log-likelihood of each scored text: `total` in nats, `tokens` how many; both (n,)."""
+
+    total: Tensor
+    tokens: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """Per token, so that long and short answers compare."""
+        return self.total / self.tokens
+
+
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Token ids of a prompt. A chat template has already written the special tokens of its text."""
+    return tokenizer(text, add_special_tokens=not tokenizer.chat_template).input_ids
+
+
+def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """The tokens at which this model ends an answer, as tokenizer and generation config have them."""
+    named = getattr(model.generation_config, "eos_token_id", None)
+    named = named if isinstance(named, list) else [named]
+    return {token for token in (tokenizer.eos_token_id, *named) if token is not None}
+
+
+@torch.no_grad()
+def answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], *,
+           new_tokens: int = NEW_TOKENS, batch: int = BATCH) -> list[str]:
+    """The greedy answer to each prompt, cut at the end token or the first line break."""
+    ends = end_tokens(model, tokenizer)
+    found: list[str] = []
+    for start in range(0, len(prompts), batch):
+        rows = [encode_prompt(tokenizer, prompt) for prompt in prompts[start:start + batch]]
+        longest = max(map(len, rows))
+        pad = _padding(tokenizer)
+        ids = torch.tensor([[pad] * (longest - len(row)) + row for row in rows], device=model.device)
+        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=model.device)
+        said = decode_greedily(model, ids, mask, ends, new_tokens)
+        found += [cut(tokenizer.decode(row, skip_special_tokens=True)) for row in said]
+    return found
+
+
+def decode_greedily(model: PreTrainedModel, ids: Tensor, mask: Tensor, ends: set[int], new_tokens: int) -> list[list[int]]:
+    """The likeliest token again and again, with a KV cache; ids and mask (n, tokens), left-padded.
+
+    Returns the new tokens of each row, at most `new_tokens`, without the end token.
+    """
+    cache, said = DynamicCache(), []
+    stops = torch.tensor(sorted(ends), dtype=torch.long, device=ids.device)
+    done = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    step = ids
+    for _ in range(new_tokens):
+        logits = model(input_ids=step, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True,
+                       logits_to_keep=1).logits[:, -1]
+        step = logits.argmax(-1, keepdim=True)
+        said.append(step)
+        done |= torch.isin(step[:, 0], stops)
+        if done.all():
+            break
+        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=-1)
+        positions = positions[:, -1:] + 1
+    rows = torch.cat(said, dim=-1).tolist()
+    return [row[:next((i for i, token in enumerate(row) if token in ends), len(row))] for row in rows]
+
+
+def cut(text: str) -> str:
+    """The first line of an output, which is the answer."""
+    return text.strip().split("\n", 1)[0].strip()
+
+
+def encode_answers(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str], *,
+                   end: bool = True) -> Encoded:
+    """Prompt, answer and (unless told not to) the end token in one row each; only the prompt is not labelled."""
+    tail = [tokenizer.eos_token_id] if end and tokenizer.eos_token_id is not None else []
+    rows = [(encode_prompt(tokenizer, p), tokenizer(a, add_special_tokens=False).input_ids + tail)
+            for p, a in zip(prompts, answers, strict=True)]
+    longest = max(len(p) + len(a) for p, a in rows)
+    pad = _padding(tokenizer)
+    ids, mask, labels = [], [], []
+    for prompt, completion in rows:
+        gap = longest - len(prompt) - len(completion)
+        ids.append(prompt + completion + [pad] * gap)
+        mask.append([1] * (longest - gap) + [0] * gap)
+        labels.append([IGNORED] * len(prompt) + completion + [IGNORED] * gap)
+    return Encoded(torch.tensor(ids), torch.tensor(mask), torch.tensor(labels))
+
+
+def _padding(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Any token will do where the mask is zero."""
+    return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
+
+
+def sequence_losses(model: PreTrainedModel, encoded: Encoded) -> Losses:
+    """The NLL of the labelled tokens of each row, with gradients if they are on."""
+    ids, mask, labels = (part.to(model.device) for part in (encoded.ids, encoded.mask, encoded.labels))
+    hidden = model.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[:, :-1]
+    wanted = labels[:, 1:]
+    asked = wanted != IGNORED
+    # the vocabulary is only needed where an answer stands
+    nll = torch.nn.functional.cross_entropy(model.get_output_embeddings()(hidden[asked]), wanted[asked], reduction="none")
+    rows = asked.nonzero()[:, 0]
+    total = torch.zeros(len(ids), dtype=nll.dtype, device=nll.device).index_add(0, rows, nll)
+    return Losses(total, asked.sum(-1))
+
+
+@torch.no_grad()
+def answer_losses(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str],
+                  answers: Sequence[str], *, end: bool = True, batch: int = BATCH) -> Losses:
+    """Teacher-forced NLL of one given answer per prompt, without gradients, on the CPU."""
+    parts = [sequence_losses(model, encode_answers(tokenizer, prompts[i:i + batch], answers[i:i + batch], end=end))
+             for i in range(0, len(prompts), batch)]
+    return Losses(torch.cat([p.total.cpu() for p in parts]), torch.cat([p.tokens.cpu() for p in parts]))

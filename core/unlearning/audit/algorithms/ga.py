@@ -1,0 +1,12 @@
+"""Gradient ascent: make the true answers less likely, whatever else happens. Methods/01 section 3."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from core.unlearning.audit.algorithms.base import Forgetting
+
+
+def forget_loss(given: Forgetting) -> Tensor:
+    """Minus the per-token NLL, averaged over questions; there is no retain term and no floor."""
+    return -given.losses.mean.mean()
