@@ -15,8 +15,10 @@ from __future__ import annotations
 import hashlib
 import json
 import typing
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -26,19 +28,20 @@ from core.engine.errors import LabError
 
 Kind = Literal["experiment", "probe"]
 
-CONTROL_CHARACTERS = {chr(code) for code in range(32)} - {"\n", "\t"}
+def _is_control(c: str) -> bool:
+    return unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"
 
 
 def _clean_ref(value: str) -> str:
     source, _, rest = value.partition("/")
-    if source not in ("embedded", "hf", "path", "run") or not rest or any(c.isspace() or c in CONTROL_CHARACTERS for c in value):
+    if source not in ("embedded", "hf", "path", "run") or not rest or any(c.isspace() or _is_control(c) for c in value):
         raise ValueError("a model is named embedded/NAME, hf/ORG/NAME, path/FOLDER or run/RUN_ID/NAME")
     return value
 
 
 def clean_text(value: str) -> str:
     """Text of a visitor without control characters and surrogates; the meaning is left alone."""
-    return "".join(c for c in value if c not in CONTROL_CHARACTERS and not 0xD800 <= ord(c) <= 0xDFFF).strip()
+    return "".join(c for c in value if not _is_control(c)).strip()
 
 
 ModelRef = Annotated[str, Field(max_length=300), AfterValidator(_clean_ref)]
@@ -52,12 +55,13 @@ class Config(BaseModel):
     `json_schema_extra={"more": True}` puts a control under "More".
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, ser_json_inf_nan="null")
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
     def changed(self) -> dict[str, Any]:
-        """The fields that differ from their defaults: what a link carries."""
-        defaults = type(self)()
-        return {name: value for name, value in self if value != getattr(defaults, name)}
+        """The fields that differ from their defaults, as plain data: what a link carries."""
+        fields = type(self).model_fields
+        return {name: value for name, value in self.model_dump(mode="json").items() if fields[name].is_required()
+                or getattr(self, name) != fields[name].get_default(call_default_factory=True)}
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ class Experiment:
         try:
             return self.config.model_validate(given)
         except ValidationError as error:
-            raise LabError(_say(error), f"Fields of {self.name}: {', '.join(self.config.model_fields)}.") from None
+            fields = self.config.model_fields
+            raise LabError(_say(error, fields), f"Fields of {self.name}: {', '.join(fields)}.") from None
 
     def key(self, config: Config, seed: int, fingerprints: dict[str, str]) -> str:
         """Equal for two requests that would compute the same numbers."""
@@ -96,27 +101,64 @@ class Experiment:
                 "config_schema": self.config.model_json_schema(), "families": list(self.families)}
 
     def model_fields(self) -> list[str]:
-        """The names of the fields that name a model, in order."""
-        return [name for name, info in self.config.model_fields.items()
-                if any(isinstance(m, AfterValidator) and m.func is _clean_ref for m in info.metadata)]
+        """The names of the fields that name a model or several, in order."""
+        return [name for name, info in self.config.model_fields.items() if _names_model(info.metadata) or _holds_ref(info.annotation)]
 
     def models(self, config: Config) -> list[str]:
         """The model references in a config, in the order of its fields."""
-        return [getattr(config, name) for name in self.model_fields()]
+        given = [getattr(config, name) for name in self.model_fields()]
+        return [ref for value in given if value is not None for ref in ([value] if isinstance(value, str) else value)]
 
 
-def _say(error: ValidationError) -> str:
-    parts = []
-    for item in error.errors():
-        where = ".".join(str(part) for part in item["loc"]) or "the configuration"
-        if item["type"] == "extra_forbidden":
-            parts.append(f"There is no field called '{where}'")
-        else:
-            shown = repr(item["input"])
-            shown = shown if len(shown) <= 60 else shown[:57] + "..."
-            what = item["msg"][0].lower() + item["msg"][1:]
-            parts.append(f"'{where}' cannot be {shown}: {what.removeprefix('value error, ')}")
-    return "; ".join(parts) + "."
+def _names_model(metadata: Iterable[Any]) -> bool:
+    return any(isinstance(item, AfterValidator) and item.func is _clean_ref for item in metadata)
+
+
+def _holds_ref(annotation: Any) -> bool:
+    """Whether a type such as `ModelRef | None` or `list[ModelRef]` has a ModelRef inside."""
+    return _names_model(getattr(annotation, "__metadata__", ())) or any(_holds_ref(inner) for inner in typing.get_args(annotation))
+
+
+_RULES = {
+    "less_than_equal": "at most {le} is allowed", "greater_than_equal": "at least {ge} is needed",
+    "less_than": "it must be less than {lt}", "greater_than": "it must be more than {gt}",
+    "literal_error": "choose {expected}", "enum": "choose {expected}", "finite_number": "it must be a finite number",
+    "string_too_long": "at most {max_length} characters are allowed", "string_too_short": "at least {min_length} characters are needed",
+    "too_long": "at most {max_length} entries are allowed", "too_short": "at least {min_length} entries are needed",
+    "int_parsing": "it must be a whole number", "int_type": "it must be a whole number", "int_from_float": "it must be a whole number",
+    "int_parsing_size": "that number is too large", "float_parsing": "it must be a number", "float_type": "it must be a number",
+    "bool_parsing": "it is either true or false", "bool_type": "it is either true or false", "string_type": "it must be text",
+    "string_unicode": "it holds characters that are no text", "list_type": "it must be a list", "tuple_type": "it must be a list",
+    "value_error": "{error}", "multiple_of": "it must be a multiple of {multiple_of}",
+}
+
+
+def _say(error: ValidationError, fields: Iterable[str]) -> str:
+    """What pydantic found, in words for people."""
+    return "; ".join(dict.fromkeys(_sentence(item, fields) for item in error.errors())) + "."
+
+
+def _sentence(item: Any, fields: Iterable[str]) -> str:
+    where = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        near = get_close_matches(where, fields, n=1)
+        return f"There is no field called {shown(where)}" + (f" (did you mean '{near[0]}'?)" if near else "")
+    if item["type"] == "missing":
+        return f"'{where}' is missing"
+    if not where:
+        return str(item.get("ctx", {}).get("error", item["msg"]))
+    rule = _RULES.get(item["type"])
+    what = rule.format(**item.get("ctx", {})) if rule else item["msg"][:1].lower() + item["msg"][1:]
+    return f"'{item['loc'][0]}' cannot be {shown(item['input'])}: {what}"
+
+
+def shown(value: Any) -> str:
+    """What somebody gave, short enough for a sentence."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes out no number of more than 4,300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _decorate(kind: Kind, name: str, title: str, paper: str, revision: int, families: tuple[str, ...]):

@@ -32,14 +32,6 @@ class Cache:
             self._items.move_to_end(key)
             return self._items[key]
 
-    def __contains__(self, key: Hashable) -> bool:
-        return key in self._items
-
-    def __getitem__(self, key: Hashable) -> Any:
-        with self._lock:
-            self._items.move_to_end(key)
-            return self._items[key]
-
     def __setitem__(self, key: Hashable, value: Any) -> None:
         with self._lock:
             self._items[key] = value

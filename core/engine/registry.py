@@ -6,7 +6,7 @@ import importlib
 from difflib import get_close_matches
 
 from core.engine.errors import LabError
-from core.engine.experiment import Experiment
+from core.engine.experiment import Experiment, shown
 
 EXPERIMENTS = {
     "unlearning/audit": "core.unlearning.audit.experiments:audit",
@@ -16,9 +16,9 @@ EXPERIMENTS = {
 
 def find(name: str) -> Experiment:
     """The experiment or probe of that name. Raises LabError naming the nearest."""
-    if name not in EXPERIMENTS:
-        near = get_close_matches(str(name), EXPERIMENTS, n=1)
-        raise LabError(f"There is no experiment called '{name}'.",
+    if not isinstance(name, str) or name not in EXPERIMENTS:
+        near = get_close_matches(str(name)[:100], EXPERIMENTS, n=1)
+        raise LabError(f"There is no experiment called {shown(name)}.",
                        f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(EXPERIMENTS)}.")
     module, _, function = EXPERIMENTS[name].partition(":")
     return getattr(importlib.import_module(module), function).experiment

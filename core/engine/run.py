@@ -12,12 +12,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
 
 from core.engine import events
 from core.engine.errors import LabError
 from core.engine.events import Event, safe_labels, to_plain
 from core.engine.records import Log, Records
+
+if TYPE_CHECKING:
+    from core.engine.models import ModelStore
 
 VERSIONED = ("torch", "transformers", "safetensors", "numpy", "gradio")
 
@@ -32,8 +37,9 @@ def versions() -> dict[str, str]:
 class Run:
     """Written by the thread that computes, read by any number of others."""
 
-    def __init__(self, run_id: str, name: str, key: str, seed: int, folder: Path, pinned: bool) -> None:
+    def __init__(self, run_id: str, name: str, key: str, seed: int, folder: Path, pinned: bool, visitor: str) -> None:
         self.id, self.name, self.key, self.seed, self.folder, self.pinned = run_id, name, key, seed, folder, pinned
+        self.wanted_by = {visitor}
         self.ended = threading.Event()
         self.cancelled = False
         self.parameters: dict[str, int] = {}
@@ -57,21 +63,29 @@ class Run:
     def cancel(self, reason: str = "") -> None:
         self.cancelled, self._reason = True, reason
 
-    def record(self, event: Event, models: Any) -> None:
-        """Writes an event to the log, then shows it to the watchers."""
-        if isinstance(event, events.Keep):
-            fields = self._keep(event, models)
-        elif isinstance(event, events.Picture):
-            fields = self._picture(event)
-        elif isinstance(event, events.Figure):
-            fields = {"name": event.name, "figure": safe_labels(to_plain(event.figure))}
-        else:
-            fields = to_plain(event)
-        line = self._line({"kind": event.kind, **fields})
-        self._log.append(line)
+    def record(self, event: Event, models: ModelStore) -> None:
+        """Writes an event to the log, then shows it to the watchers. Raises LabError when the disk refuses."""
+        if not isinstance(event, Event):
+            raise TypeError(f"an experiment yields events, not {type(event).__name__}")
+        try:
+            line = self._line({"kind": event.kind, **self._fields(event, models)})
+            self._log.append(line)
+        except (OSError, SafetensorError) as problem:
+            logging.getLogger("glassbox").warning("run %s: %s", self.id, problem)
+            raise LabError(f"The run could not be recorded any further: {getattr(problem, 'strerror', None) or problem}.",
+                           "Free some space on the disk and run it again.") from None
         self._show(line)
 
-    def _keep(self, event: events.Keep, models: Any) -> dict[str, Any]:
+    def _fields(self, event: Event, models: ModelStore) -> dict[str, Any]:
+        if isinstance(event, events.Keep):
+            return self._keep(event, models)
+        if isinstance(event, events.Picture):
+            return self._picture(event)
+        if isinstance(event, events.Figure):
+            return {"name": event.name, "figure": safe_labels(to_plain(event.figure))}
+        return to_plain(event)
+
+    def _keep(self, event: events.Keep, models: ModelStore) -> dict[str, Any]:
         if not re.fullmatch(r"[a-z0-9_-]{1,40}", event.name):
             raise ValueError(f"a kept model cannot be called {event.name!r}")
         models.save(event.model, self.folder / "models" / event.name, event.tokenizer)
@@ -91,20 +105,24 @@ class Run:
             self._lines.append(line)
             self._news.notify_all()
         for listener in list(self._listeners):
-            listener()
+            try:
+                listener()
+            except Exception:  # the listener's server has gone, which is no reason to stop computing
+                self._listeners.discard(listener)
 
     def finish(self, outcome: str, error: LabError, records: Records) -> None:
         """The outcome in log and record, then the last line; a full disk may lose the logged line, not the outcome."""
         reason = error.message or self._reason
         line = self._line({"kind": "end", "outcome": outcome, "error": reason, "hint": error.hint})
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._began_wall)) if self._began_wall else None
+        seconds = round(self.elapsed(), 3)
         try:
             with contextlib.suppress(OSError):
                 self._log.append(line)
             self._log.close()
             model = records.read(self.id)["model"]
-            records.conclude(self.id, outcome=outcome, error=reason, hint=error.hint, duration_s=round(self.elapsed(), 3),
-                             started=started, model=model and model | {"parameters": self.parameters.get(model["ref"])})
+            records.conclude(self.id, outcome=outcome, error=reason, hint=error.hint, duration_s=seconds, started=started,
+                             model=model and model | {"parameters": self.parameters.get(model["ref"])})
         except (OSError, LabError):
             logging.getLogger("glassbox").exception("run %s has no outcome on disk", self.id)
         finally:
@@ -113,9 +131,10 @@ class Run:
 
     def since(self, since: int) -> list[dict[str, Any]]:
         self._seen = time.monotonic()
-        return self._lines[since:]
+        return self._lines[max(0, since):]
 
     def watch(self, since: int, follow: bool) -> Iterator[dict[str, Any]]:
+        since = max(0, since)
         with self._watching():
             while True:
                 with self._news:
@@ -126,6 +145,11 @@ class Run:
                 since += len(fresh)
                 if not follow or self.ended.is_set() and since >= len(self._lines):
                     return
+
+    def wait(self, timeout: float | None) -> bool:
+        """Watches without looking; False when the time is over first."""
+        with self._watching():
+            return self.ended.wait(timeout)
 
     @contextlib.contextmanager
     def _watching(self) -> Iterator[None]:

@@ -12,25 +12,28 @@ Pages, command line and tests only watch. Whoever asks for the same numbers twic
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import secrets
-import statistics
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from core.engine import records as recording
 from core.engine.errors import LabError
-from core.engine.experiment import Config, Experiment
+from core.engine.experiment import Config, Experiment, shown
 from core.engine.lab import Cache, Lab
 from core.engine.models import ModelStore
 from core.engine.records import DONE, Records
 from core.engine.registry import find
 from core.engine.run import Run, versions
 from core.engine.settings import FIRST_VIEWS, Settings
+from core.engine.slot import Slot
 
 log = logging.getLogger("glassbox")
 
@@ -55,9 +58,8 @@ class Engine:
         self._cache, self._answers = Cache(), Cache(512)
         self._lock = threading.Lock()
         self._active: dict[str, Run] = {}
-        self._queue: list[Run] = []
-        self._turn = threading.Condition()
-        self._durations: dict[str, list[float]] = {}
+        self._slot = Slot(self.records)
+        self._asked: dict[str, Future[str]] = {}
 
     def start(self, name: str, config: dict[str, Any] | Config, *, seed: int = 0, visitor: str = "", fresh: bool = False,
               pinned: bool = False) -> RunHandle:
@@ -71,6 +73,7 @@ class Engine:
             if not fresh:
                 twin = next((run for run in self._active.values() if run.key == key and not run.cancelled and not run.ended.is_set()), None)
                 if twin:
+                    twin.wanted_by.add(visitor)
                     self.records.join(twin.id, visitor)
                     return RunHandle(twin.id)
                 if found := self.records.finished(key):
@@ -78,17 +81,25 @@ class Engine:
                     return RunHandle(found["id"], recorded=True)
             run = self._create(experiment, checked, seed, key, fingerprints, visitor, pinned)
             self._active[run.id] = run
-        with self._turn:
-            self._queue.append(run)
-        threading.Thread(target=self._drive, args=(run, experiment, checked), name=f"run-{run.id}", daemon=True).start()
+            self._slot.join(run)
+        self._begin(run, experiment, checked)
         return RunHandle(run.id)
+
+    def _begin(self, run: Run, experiment: Experiment, config: Config) -> None:
+        try:
+            threading.Thread(target=self._drive, args=(run, experiment, config), name=f"run-{run.id}", daemon=True).start()
+        except RuntimeError:  # no more threads: the queue must not wait for a run that nobody drives
+            error = LabError("This machine is too busy to start another run.", "Try again in a minute.")
+            self._slot.leave(run)
+            self._end(run, "failed", error)
+            raise error from None
 
     def _check(self, name: str, config: dict[str, Any] | Config, kind: str, seed: int) -> tuple[Experiment, Config, dict[str, str]]:
         experiment = find(name)
         if experiment.kind != kind:
             raise LabError(f"'{name}' is a {experiment.kind}, not a {kind}.", "Experiments are run, probes are asked.")
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
-            raise LabError(f"The seed cannot be {seed!r}.", "A seed is a whole number from 0 to 2147483647.")
+            raise LabError(f"The seed cannot be {shown(seed)}.", "A seed is a whole number from 0 to 2147483647.")
         checked = experiment.validate(config)
         return experiment, checked, {ref: self.models.fingerprint(ref) for ref in experiment.models(checked)}
 
@@ -105,70 +116,69 @@ class Engine:
             "outcome": "running", "error": "", "hint": "", "created": now.isoformat(timespec="milliseconds"),
             "started": None, "duration_s": None, "owner": visitor, "visitors": [visitor], "published": False,
             "pinned": pinned, **recording.this_process()})
-        return Run(run_id, experiment.name, key, seed, folder, pinned)
+        try:
+            return Run(run_id, experiment.name, key, seed, folder, pinned, visitor)
+        except OSError as problem:  # too many open files
+            shutil.rmtree(folder, ignore_errors=True)
+            raise LabError(f"The run could not be recorded: {problem.strerror}.", "Try again in a minute.") from None
 
     def _drive(self, run: Run, experiment: Experiment, config: Config) -> None:
-        outcome, error = "failed", LabError("")
+        with self._slot.turn(run, lambda: _stop_if_alone(run)) as mine:
+            outcome, error = self._outcome(run, experiment, config) if mine else ("cancelled", LabError(""))
+            self._end(run, outcome, error)
+
+    def _end(self, run: Run, outcome: str, error: LabError) -> None:
+        run.finish(outcome, error, self.records)
+        with self._lock:
+            del self._active[run.id]
+        if outcome == "finished":
+            self._slot.took(run.name, run.elapsed())
+
+    def _outcome(self, run: Run, experiment: Experiment, config: Config) -> tuple[str, LabError]:
+        # Each LabError is made anew: the one that was raised holds the frames, and with them the model.
         try:
-            self._wait_for_turn(run)
-            if not run.cancelled:
-                run.begin()
-                outcome = self._compute(run, experiment, config)
-            else:
-                outcome = "cancelled"
+            run.begin()
+            return self._compute(run, experiment, config), LabError("")
         except LabError as problem:
-            error = problem
-        except OSError as problem:
+            return "failed", LabError(problem.message, problem.hint)
+        except BaseException as problem:  # a bug: the visitor gets a sentence, the log gets the trace
+            if _out_of_memory(problem):
+                return "failed", LabError("There was not enough memory for this run.", "Choose a smaller model or fewer steps.")
             log.exception("run %s", run.id)
-            error = LabError(f"The run could not be recorded any further: {problem.strerror or problem}.",
-                             "Free some space on the disk and run it again.")
-        except MemoryError:
-            error = LabError("There was not enough memory for this run.", "Choose a smaller model or fewer steps.")
-        except Exception as problem:  # a bug: the visitor gets a sentence, the log gets the trace
-            log.exception("run %s", run.id)
-            error = LabError(f"Something in the lab itself went wrong ({type(problem).__name__}); your settings are kept.",
-                             "Try again, or report it with the run's number: " + run.id + ".")
-        finally:
-            self._leave(run)
-            run.finish(outcome, error, self.records)
-            with self._lock:
-                self._active.pop(run.id, None)
-                if outcome == "finished":
-                    self._durations.setdefault(run.name, []).append(run.elapsed())
+            return "failed", LabError(f"Something in the lab itself went wrong ({type(problem).__name__}); your settings are kept.",
+                                      f"Try again, or report it with the run's number: {run.id}.")
 
     def _compute(self, run: Run, experiment: Experiment, config: Config) -> str:
         lab = Lab(self.models, self._cache, seed=run.seed, threads=self.settings.threads, families=experiment.families,
                   is_cancelled=lambda: run.cancelled)
         run.parameters = lab.parameters
-        with seeded(run.seed, self.settings.threads), contextlib.closing(experiment.function(config, lab)) as events:
-            for event in events:
-                run.record(event, self.models)
-                if run.unwatched_for() > UNWATCHED_LIMIT_S:
-                    run.cancel("Nobody has watched this run for ten minutes.")
-                if run.cancelled:
-                    return "cancelled"
-        return "finished"
+        with seeded(run.seed, self.settings.threads):
+            events = experiment.function(config, lab)
+            try:
+                for event in events:
+                    run.record(event, self.models)
+                    _stop_if_alone(run)
+                    if run.cancelled:
+                        break
+            finally:
+                _close(events, run)
+        return "cancelled" if run.cancelled else "finished"
 
-    def _wait_for_turn(self, run: Run) -> None:
-        with self._turn:
-            while self._queue[0] is not run and not run.cancelled:
-                self._turn.wait(timeout=1.0)
-                if run.unwatched_for() > UNWATCHED_LIMIT_S:
-                    run.cancel("Nobody has watched this run for ten minutes.")
+    def cancel(self, run_id: str, visitor: str | None = None) -> dict[str, Any]:
+        """Asks a run to stop; it does so at its next event. Harmless for one that has ended.
 
-    def _leave(self, run: Run) -> None:
-        with self._turn:
-            self._queue.remove(run)
-            self._turn.notify_all()
-
-    def cancel(self, run_id: str) -> dict[str, Any]:
-        """Asks a run to stop; it does so at its next event. Harmless for one that has ended."""
+        With a visitor: a run that others joined goes on for them, and the state says `"left": True`.
+        """
         run = self._active.get(run_id)
-        if run:
-            run.cancel()
-            with self._turn:
-                self._turn.notify_all()
-        return self.state(run_id)
+        if run is None:
+            return self.state(run_id)
+        with self._lock:
+            run.wanted_by.discard(visitor)
+            left = visitor is not None and bool(run.wanted_by)
+            if not left:
+                run.cancel()
+        self._slot.wake()
+        return self.state(run_id) | ({"left": True} if left else {})
 
     def pin(self, run_id: str, pinned: bool = True) -> None:
         """A pinned run goes on although nobody watches."""
@@ -183,24 +193,8 @@ class Engine:
     def state(self, run_id: str) -> dict[str, Any]:
         """run.json with the place in the queue (1 = next, None = not waiting) and an estimate of the wait in seconds."""
         state = self.records.read(run_id)
-        place, estimate = self._place(run_id)
+        place, estimate = self._slot.place(run_id)
         return state | {"place": place, "estimate_s": estimate}
-
-    def _place(self, run_id: str) -> tuple[int | None, float | None]:
-        with self._turn:
-            index = next((i for i, run in enumerate(self._queue) if run.id == run_id), 0)
-            before = self._queue[:index]
-        if not before:
-            return None, None
-        expected = [self._expected(run.name) for run in before]
-        if None in expected:
-            return index, None
-        return index, round(max(0.0, sum(expected) - before[0].elapsed()), 1)
-
-    def _expected(self, name: str) -> float | None:
-        if name not in self._durations:
-            self._durations[name] = [run["duration_s"] for run in self.records.list(name=name) if run["outcome"] == "finished"][:20]
-        return statistics.median(self._durations[name][-20:]) if self._durations[name] else None
 
     def events(self, run_id: str, since: int = 0) -> list[dict[str, Any]]:
         """What has been said so far, from event number `since` on."""
@@ -226,7 +220,7 @@ class Engine:
         """Watches a run to its end and gives its state. Raises TimeoutError."""
         deadline = None if timeout is None else time.monotonic() + timeout
         run = self._active.get(run_id)
-        if run and not run.ended.wait(timeout):
+        if run and not run.wait(timeout):
             raise TimeoutError(run_id)
         while (state := self.state(run_id))["outcome"] not in DONE:
             if deadline is not None and time.monotonic() > deadline:
@@ -245,25 +239,68 @@ class Engine:
         return answer | ({"error": state["error"], "hint": state["hint"]} if state["error"] else {})
 
     def probe(self, name: str, config: dict[str, Any] | Config, *, seed: int = 0) -> dict[str, Any]:
-        """The answer of a probe as plain data; equal questions to equal models are answered from memory."""
-        from core.engine.events import to_plain
+        """The answer of a probe as plain data; equal questions to equal models are computed once and then remembered.
 
+        Raises LabError like `start`, or what the probe has to say about its question.
+        """
         probe, checked, fingerprints = self._check(name, config, "probe", seed)
         key = probe.key(checked, seed, fingerprints)
-        if (known := self._answers.get(key)) is None:
-            import torch
+        with self._lock:
+            known = self._answers.get(key)
+            asked = self._asked.get(key)
+            if first := known is None and asked is None:
+                asked = self._asked[key] = Future()
+        if first:
+            try:
+                answer = self._answers[key] = self._answer(probe, checked, seed)
+                asked.set_result(answer)
+            except BaseException as problem:
+                asked.set_exception(problem)
+            finally:
+                with self._lock:
+                    del self._asked[key]
+        try:
+            return json.loads(known if known is not None else asked.result())
+        finally:
+            del asked  # a failed one holds the frames that failed, and they hold this one
 
-            torch.set_num_threads(self.settings.threads)
-            lab = Lab(self.models, self._cache, seed=seed, threads=self.settings.threads, families=probe.families)
-            with torch.no_grad():
-                known = self._answers[key] = to_plain(probe.function(checked, lab))
-        return known
+    def _answer(self, probe: Experiment, config: Config, seed: int) -> str:
+        import torch
+
+        from core.engine.events import to_plain
+
+        torch.set_num_threads(self.settings.threads)  # of this thread alone: a run beside it keeps its own count
+        lab = Lab(self.models, self._cache, seed=seed, threads=self.settings.threads, families=probe.families)
+        with torch.no_grad():
+            return json.dumps(to_plain(probe.function(config, lab)), allow_nan=False)
 
     def close(self, timeout: float = 10.0) -> None:
-        """Stops what is running and waits for it."""
-        for run in list(self._active.values()):
+        """Stops what is running and waits for it, `timeout` seconds in all."""
+        running, deadline = list(self._active.values()), time.monotonic() + timeout
+        for run in running:
             self.cancel(run.id)
-            run.ended.wait(timeout)
+        for run in running:
+            run.ended.wait(max(0.0, deadline - time.monotonic()))
+
+
+def _stop_if_alone(run: Run) -> None:
+    if run.unwatched_for() > UNWATCHED_LIMIT_S:
+        run.cancel("Nobody has watched this run for ten minutes.")
+
+
+def _close(events: Iterator[Any], run: Run) -> None:
+    """Ends a generator in the thread that drove it. After Stop, a bug in its clean-up cannot undo that it was stopped."""
+    try:
+        events.close()
+    except Exception:
+        if not run.cancelled:
+            raise
+        log.exception("run %s could not be closed cleanly", run.id)
+
+
+def _out_of_memory(problem: BaseException) -> bool:
+    return isinstance(problem, MemoryError) or isinstance(problem, RuntimeError) and (
+        "can't allocate memory" in str(problem) or "out of memory" in str(problem))
 
 
 @contextlib.contextmanager
