@@ -19,9 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.engine.errors import LabError
+from core.engine.experiment import Config
+from core.engine.registry import find
 from core.engine.settings import ASSETS
 
 if TYPE_CHECKING:
+    from core.engine.models import ModelStore
     from core.engine.runner import Engine
 
 CLAIM_TABLES = {"01": "core.unlearning.audit.claims"}
@@ -85,26 +88,40 @@ def measure(claim: Claim, engine: Engine) -> dict[str, Any]:
 
     Returns {id, paper, statement, kind, held, measured, interval, threshold, unit, seeds, note, fingerprints}.
     """
-    values, fingerprints = [], {}
-    answer = {"id": claim.id, "paper": claim.paper, "statement": claim.statement, "kind": claim.kind}
-    tail = {"threshold": claim.threshold, "unit": claim.unit, "seeds": list(claim.seeds)}
-    for seed in claim.seeds:
-        results = []
-        for config in claim.configs:
-            try:
-                run = engine.start(claim.experiment, dict(config), seed=seed, visitor="claims")
-            except LabError as error:
-                return {**answer, "held": None, "measured": None, "interval": None, **tail, "note": str(error), "fingerprints": {}}
-            state = engine.wait(run.id)
-            if state["outcome"] != "finished":
-                raise LabError(f"Claim {claim.id} could not be measured: {state['error'] or state['outcome']}.",
-                               "Look at the run with: glassbox runs show " + run.id)
-            fingerprints |= state["fingerprints"]
-            results.append(engine.result(run.id))
-        values.append(float(claim.measure(results)))
+    experiment = find(claim.experiment)
+    configs = [experiment.validate(dict(config)) for config in claim.configs]
+    refs = dict.fromkeys([ref for config in configs for ref in experiment.models(config)] + list(claim.needs))
+    try:
+        fingerprints = {ref: engine.models.fingerprint(ref) for ref in refs}
+    except LabError as error:
+        return _row(claim, note=str(error))
+    values = [_value(claim, [_finished(claim, engine, config, seed) for config in configs], seed) for seed in claim.seeds]
     mean, low, high = interval(values)
-    return {**answer, "held": judge(low, high, claim.threshold), "measured": round(mean, 6),
-            "interval": [round(low, 6), round(high, 6)], **tail, "note": claim.note, "fingerprints": fingerprints}
+    return _row(claim, held=judge(low, high, claim.threshold), measured=round(mean, 6), fingerprints=fingerprints, note=claim.note,
+                interval=[round(low, 6), round(high, 6)] if len(values) > 1 else None)
+
+
+def _row(claim: Claim, **measured: Any) -> dict[str, Any]:
+    return {"id": claim.id, "paper": claim.paper, "statement": claim.statement, "kind": claim.kind, "held": None, "measured": None,
+            "interval": None, "threshold": claim.threshold, "unit": claim.unit, "seeds": list(claim.seeds), "note": claim.note,
+            "fingerprints": {}} | measured
+
+
+def _finished(claim: Claim, engine: Engine, config: Config, seed: int) -> dict[str, Any]:
+    run = engine.start(claim.experiment, config, seed=seed, visitor="claims", pinned=True)
+    state = engine.wait(run.id)
+    if state["outcome"] != "finished":
+        raise LabError(f"Claim {claim.id} could not be measured: {state['error'] or state['outcome']}.",
+                       "Look at the run with: glassbox runs show " + run.id)
+    return engine.result(run.id)
+
+
+def _value(claim: Claim, results: list[dict[str, Any]], seed: int) -> float:
+    value = claim.measure(results)
+    if value is None or not math.isfinite(value):
+        raise LabError(f"Claim {claim.id} could not be measured: with seed {seed} its runs give no number.",
+                       "Look at these runs: " + ", ".join(result["run_id"] for result in results))
+    return float(value)
 
 
 def measure_all(engine: Engine, paper: str | None = None) -> Iterator[dict[str, Any]]:
@@ -114,24 +131,43 @@ def measure_all(engine: Engine, paper: str | None = None) -> Iterator[dict[str, 
 
 
 def recorded(paper: str | None = None, folder: Path = RESULTS) -> list[dict[str, Any]]:
-    """The committed results, in the order of the tables. A claim that was never measured has held None and says so."""
-    stored = {row["id"]: row for file in sorted(folder.glob("*.json")) for row in json.loads(file.read_text())["claims"]}
-    answers = []
-    for claim in claims(paper):
-        base = {"id": claim.id, "paper": claim.paper, "statement": claim.statement, "kind": claim.kind, "held": None,
-                "measured": None, "interval": None, "threshold": claim.threshold, "unit": claim.unit,
-                "seeds": list(claim.seeds), "note": "Not measured yet.", "fingerprints": {}}
-        answers.append(base | stored.get(claim.id, {}))
-    return answers
+    """The committed results, in the order of the tables.
+
+    A claim that was never measured, or that asks for something else today than when it was, has held None and says so.
+    """
+    stored = {row["id"]: row for file in sorted(folder.glob("*.json")) for row in _read(file)}
+    return [_recorded(claim, stored.get(claim.id)) for claim in claims(paper)]
+
+
+def _recorded(claim: Claim, row: dict[str, Any] | None) -> dict[str, Any]:
+    today = _row(claim, note="Not measured yet.")
+    if row is None:
+        return today
+    if any(row[field] != today[field] for field in ("threshold", "seeds", "unit")):
+        return today | {"note": "Threshold, unit or seeds have changed since it was measured: measure it again."}
+    return today | {field: row[field] for field in ("held", "measured", "interval", "note", "fingerprints")}
+
+
+def stale(rows: Sequence[dict[str, Any]], models: ModelStore) -> list[str]:
+    """One sentence per recorded result that rests on another version of an embedded model than today's, or on nothing."""
+    found = [f"Claim {row['id']}: {row['note']}" for row in rows if row["measured"] is None]
+    return found + [f"Claim {row['id']} was measured on another {ref}: measure it again." for row in rows
+                    for ref, fingerprint in row["fingerprints"].items()
+                    if ref.startswith("embedded/") and models.fingerprint(ref) != fingerprint]
+
+
+def _read(file: Path) -> list[dict[str, Any]]:
+    return json.loads(file.read_text(encoding="utf-8"))["claims"] if file.is_file() else []
 
 
 def write(results: Sequence[dict[str, Any]], folder: Path = RESULTS) -> list[Path]:
-    """Stores measured claims as `assets/claims/PAPER.json`, the form in which they are committed."""
+    """Stores measured claims as `assets/claims/PAPER.json`, the form in which they are committed; others there stay."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for paper in sorted({row["paper"] for row in results}):
         file = folder / f"{paper}.json"
-        rows = [row for row in results if row["paper"] == paper]
-        file.write_text(json.dumps({"claims": rows}, indent=1, ensure_ascii=False) + "\n")
+        rows = {row["id"]: row for row in [*_read(file), *results] if row["paper"] == paper}
+        file.write_text(json.dumps({"claims": list(rows.values())}, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+                        encoding="utf-8")
         files.append(file)
     return files

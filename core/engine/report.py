@@ -13,10 +13,11 @@ import hashlib
 import io
 import json
 import shlex
-from html import escape
+from html import escape as escape_html
 from typing import Any
 
 from core.engine.records import Records
+from core.engine.text_values import to_text
 
 _DRAW = """
 for (const place of document.querySelectorAll("[data-figure]")) {
@@ -36,14 +37,19 @@ pre { background: #f4f5f7; padding: .7rem 1rem; white-space: pre-wrap; overflow-
 """
 
 
+# Terminals and old parsers act on control characters; what a model or a visitor wrote must not.
+_VISIBLE = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def escape(value: Any) -> str:
+    """Any value as text that HTML shows and does nothing with; None shows nothing."""
+    return "" if value is None else escape_html(str(value).translate(_VISIBLE))
+
+
 def command(run: dict[str, Any]) -> str:
     """The command line that computes the run again."""
-    given = [word for name, value in run["config"].items() if value is not None for word in ("--set", f"{name}={_argument(value)}")]
+    given = [word for name, value in run["config"].items() for word in ("--set", f"{name}={to_text(value)}")]
     return shlex.join(["./launch.sh", "cli", "run", run["name"], *given, "--seed", str(run["seed"]), "--fresh"])
-
-
-def _argument(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def last_of_each(lines: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
@@ -52,8 +58,8 @@ def last_of_each(lines: list[dict[str, Any]], kind: str) -> dict[str, dict[str, 
 
 
 def _rows(columns: list[str], rows: list[list[Any]]) -> str:
-    head = "".join(f"<th>{escape(str(column))}</th>" for column in columns)
-    body = "".join("<tr>" + "".join(f"<td>{escape('' if cell is None else str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -79,16 +85,27 @@ def _figures(lines: list[dict[str, Any]]) -> str:
     found = {name: line["figure"] for name, line in last_of_each(lines, "figure").items()}
     if series := _series(lines):
         found = {"while it ran": safe_labels(series)} | found
-    return "".join(f'<h2>{escape(name.replace("_", " "))}</h2><div data-figure="figure-{i}" style="height:26rem"></div>'
+    return "".join(f'<h2>{_heading(name)}</h2><div data-figure="figure-{i}" style="height:26rem"></div>'
                    f'<script type="application/json" id="figure-{i}">{_embed(figure)}</script>'
                    for i, (name, figure) in enumerate(found.items()))
 
 
 def _pictures(records: Records, run_id: str, lines: list[dict[str, Any]]) -> str:
     folder = records.folder(run_id)
-    return "".join(f'<h2>{escape(name)}</h2><img alt="{escape(line["alt"])}" src="data:image/png;base64,'
+    return "".join(f'<h2>{_heading(name)}</h2><img alt="{escape(line["alt"])}" src="data:image/png;base64,'
                    f'{base64.b64encode((folder / line["file"]).read_bytes()).decode()}">'
                    for name, line in last_of_each(lines, "picture").items())
+
+
+def _heading(name: str) -> str:
+    return escape(name.replace("_", " "))
+
+
+def _answer(run: dict[str, Any], verdict: dict[str, Any] | None) -> str:
+    if verdict is None:
+        return f'<p class="verdict">{escape(run["outcome"])}: {escape(run["error"])} {escape(run["hint"])}</p>'
+    evidence = verdict["evidence"] and _rows(["evidence", ""], list(map(list, verdict["evidence"].items())))
+    return f'<p class="verdict">{escape(verdict["text"])}</p>{evidence or ""}'
 
 
 def _policy(*scripts: str) -> str:
@@ -103,20 +120,19 @@ def html(records: Records, run_id: str) -> str:
     run, lines = records.read(run_id), records.events(run_id)
     plotly = get_plotlyjs().replace("</script", "<\\/script")
     verdict = next((line for line in reversed(lines) if line["kind"] == "verdict"), None)
-    said = f'<p class="verdict">{escape(verdict["text"])}</p>' if verdict else f'<p class="verdict">{escape(run["outcome"])}: {escape(run["error"])}</p>'
     numbers = [[name, line["value"], line["unit"]] for name, line in last_of_each(lines, "metric").items()]
-    tables = "".join(f"<h2>{escape(name)}</h2>{_rows(line['columns'], line['rows'])}" for name, line in last_of_each(lines, "table").items())
-    texts = "".join(f"<h2>{escape(name)}</h2><pre>{escape(line['text'])}</pre>" for name, line in last_of_each(lines, "text").items())
+    tables = "".join(f"<h2>{_heading(name)}</h2>{_rows(line['columns'], line['rows'])}"
+                     for name, line in last_of_each(lines, "table").items())
+    texts = "".join(f"<h2>{_heading(name)}</h2><pre>{escape(line['text'])}</pre>" for name, line in last_of_each(lines, "text").items())
     facts = [["run", run["id"]], ["outcome", run["outcome"]], ["paper", run["paper"]], ["seed", run["seed"]],
              ["threads", run["threads"]], ["seconds", run["duration_s"]],
-             *[[f"fingerprint of {ref}", print_] for ref, print_ in run["fingerprints"].items()], *run["versions"].items()]
-    evidence = _rows(["evidence", ""], [[k, v] for k, v in verdict["evidence"].items()]) if verdict and verdict["evidence"] else ""
+             *[[f"fingerprint of {ref}", print_] for ref, print_ in run["fingerprints"].items()], *map(list, run["versions"].items())]
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{_policy(plotly, _DRAW)}">
 <title>{escape(run["title"])}</title><style>{_STYLE}</style></head><body>
 <h1>{escape(run["title"])}</h1><p class="quiet">Glassbox Lab, {escape(run["name"])}, {escape(run["created"])}</p>
-{said}{evidence}{_figures(lines)}{_pictures(records, run_id, lines)}{tables}{texts}
+{_answer(run, verdict)}{_figures(lines)}{_pictures(records, run_id, lines)}{tables}{texts}
 <h2>All numbers</h2>{_rows(["name", "last value", "unit"], numbers)}
 <h2>Settings</h2>{_rows(["field", "value"], list(map(list, run["config"].items())))}
 <h2>Compute it again</h2><pre>{escape(command(run))}</pre>
@@ -131,16 +147,15 @@ def data(records: Records, run_id: str) -> dict[str, Any]:
 
 
 def metrics_csv(records: Records, run_id: str) -> str:
-    """`name,step,value,unit` for every metric event."""
+    """`name,step,value,unit` for every metric event; names and units that a spreadsheet would compute get a `'` in front."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["name", "step", "value", "unit"])
     for line in records.events(run_id):
         if line["kind"] == "metric":
-            writer.writerow([_no_formula(line["name"]), line["step"], line["value"], line["unit"]])
+            writer.writerow([_no_formula(line["name"]), line["step"], line["value"], _no_formula(line["unit"])])
     return out.getvalue()
 
 
 def _no_formula(cell: str) -> str:
-    """A spreadsheet must not read a name as a formula."""
-    return "'" + cell if cell[:1] in "=+-@\t\r" else cell
+    return "'" + cell if cell.lstrip()[:1] in tuple("=+-@＝＋－＠") else cell
