@@ -80,7 +80,34 @@ function pause(milliseconds, signal) {
   });
 }
 
+/** JSON from the lab, or `Refused` with a sentence. */
+export async function read(base, path) {
+  return answerOf(await fetch(`${base}${path}`, { credentials: "same-origin", cache: "no-store" }));
+}
+
+/** The address of something that belongs to a run: `""` is run.json, `"report.html"` the report. */
+export function addressOf(base, runId, what = "") {
+  return `${base}runs/${encodeURIComponent(runId)}${what ? `/${what.split("/").map(encodeURIComponent).join("/")}` : ""}`;
+}
+
 /** Asks the server to stop a run; the end event tells when it has. */
 export function cancel(base, runId) {
-  return fetch(`${base}runs/${encodeURIComponent(runId)}/cancel`, { method: "POST", credentials: "same-origin" });
+  return send(base, runId, "cancel");
+}
+
+/** POST runs/ID/VERB with a small JSON body (`pin`, `publish`, `cancel`). */
+export async function send(base, runId, verb, body = {}) {
+  const headers = { "content-type": "application/json" };
+  return answerOf(await fetch(addressOf(base, runId, verb), { method: "POST", credentials: "same-origin", headers, body: JSON.stringify(body) }));
+}
+
+/** Deletes a run for good. */
+export async function remove(base, runId) {
+  return answerOf(await fetch(addressOf(base, runId), { method: "DELETE", credentials: "same-origin" }));
+}
+
+async function answerOf(response) {
+  const said = await response.json().catch(() => ({}));
+  if (response.ok) return said;
+  throw new Refused(said.error || "The lab did not do that.", said.hint || "Reload the page and try again.");
 }

@@ -59,8 +59,19 @@ export function list(value) {
 
 const titled = (axis, otherwise) => (typeof axis?.title === "string" ? axis.title : axis?.title?.text) || otherwise;
 
+/** Plotly's own spelling of a label as people read it: without its few tags, with real brackets. */
+export function plain(value) {
+  if (typeof value !== "string") return value;
+  return value.replace(/<br\s*\/?>/gi, " ").replace(/<\/?(?:b|i|sub|sup|extra)\s*\/?>/gi, "").replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
+}
+
 /** The numbers of a figure as `{ columns, rows }`: one row per x where the traces share it, else one row per point. */
-export function asTable({ data = [], layout = {} }) {
+export function asTable(figure) {
+  const { columns, rows } = rawTable(figure);
+  return { columns: columns.map(plain), rows: rows.map((row) => row.map(plain)) };
+}
+
+function rawTable({ data = [], layout = {} }) {
   const traces = data.filter((trace) => trace.meta !== "extent" && trace.visible !== false);
   const grid = traces.find((trace) => trace.z);
   if (grid) return heatTable(grid);
@@ -112,4 +123,21 @@ function heatTable(trace) {
 function sliceTable(traces) {
   const rows = traces.flatMap((trace) => list(trace.labels).map((label, i) => [label, list(trace.values)[i] ?? null]));
   return { columns: ["label", "value"], rows };
+}
+
+/**
+ * `figure` with the pinned run's one drawn into it: lines dashed, bars hatched. Null for kinds where two in one picture
+ * would hide each other (heat maps, pies): those are looked at in turn.
+ */
+export function overlay(figure, pinned, label, colours) {
+  const kind = (trace) => trace.type || "scatter";
+  const every = [...(figure.data || []), ...(pinned.data || [])];
+  if (!every.every((trace) => ["scatter", "scattergl", "bar"].includes(kind(trace)))) return null;
+  const colour = (trace, i) => [trace.line?.color, trace.marker?.color].find((own) => typeof own === "string") || colours[i % colours.length];
+  const olds = (pinned.data || []).map((trace, i) => {
+    const name = `pinned: ${trace.name || `series ${i + 1}`} (${label})`;
+    if (kind(trace) === "bar") return { ...trace, name, opacity: 0.6, marker: { color: colour(trace, i), pattern: { shape: "/", solidity: 0.35 } } };
+    return { ...trace, name, opacity: 0.75, line: { ...trace.line, color: colour(trace, i), dash: "dash" }, marker: { ...trace.marker, color: colour(trace, i), symbol: "circle-open" } };
+  });
+  return { data: [...(figure.data || []), ...olds], layout: { ...figure.layout, showlegend: true } };
 }

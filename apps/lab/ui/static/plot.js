@@ -70,7 +70,7 @@ function axis(own, ink) {
 
 /** The layout of a figure in the look of the site. The card carries the title; the template of Plotly's Python side goes. */
 export function themed(layout, ink, dark, revision) {
-  const { template, title, width, images, ...own } = layout;
+  const { template, title, width, height, images, ...own } = layout;
   const axes = Object.fromEntries(Object.entries(own).filter(([key]) => /^[xy]axis\d*$/.test(key)).map(([key, value]) => [key, axis(value, ink)]));
   const touch = matchMedia("(pointer: coarse)").matches;
   return {
@@ -90,7 +90,7 @@ const CONFIG = { displayModeBar: false, displaylogo: false, responsive: false, s
 
 /** One chart in one element. */
 export class Plot {
-  #place; #options; #listening = false; #last = null; #observer; #width = 0;
+  #place; #options; #listening = false; #last = null; #observer; #size = [0, 0];
 
   /** `onPoint(data)` gets a click on a point, `onZoom(zoomed)` tells whether the reader has zoomed in. */
   constructor(place, options) {
@@ -103,11 +103,11 @@ export class Plot {
   async draw(figure, revision) {
     this.#last = [figure, revision];
     const Plotly = await loadPlotly();
-    if (this.#last?.[0] !== figure || !this.#place.isConnected) return;
+    if (this.#last?.[0] !== figure || !this.#place.isConnected || !this.#place.clientWidth) return;
     const dark = isDark();
     const { data = [], layout = {} } = harmless(figure, dark);
     await Plotly.react(this.#place, data, themed(layout, inkOf(this.#place), dark, revision), CONFIG);
-    this.#width = this.#place.clientWidth;
+    this.#size = [this.#place.clientWidth, this.#place.clientHeight];
     this.#listen();
   }
 
@@ -121,9 +121,14 @@ export class Plot {
     return window.Plotly.relayout(this.#place, Object.fromEntries(axes.map((key) => [`${key}.autorange`, true])));
   }
 
-  async picture(filename) {
-    const { offsetWidth: width, offsetHeight: height } = this.#place;
-    await window.Plotly.downloadImage(this.#place, { format: "png", width, height, scale: 2, filename });
+  /** Saves what is seen as a PNG with the title on it and a background of its own. */
+  async picture(filename, title) {
+    const { offsetWidth: width, offsetHeight: height, layout, data } = this.#place;
+    const ink = inkOf(this.#place);
+    const head = { text: harmless(title), x: 0.02, y: 0.97, yanchor: "top", font: { size: ink.size + 3, color: ink.text } };
+    const margin = { ...layout.margin, t: 64 };
+    const titled = { ...layout, title: head, margin, showlegend: layout.showlegend || data.filter((trace) => trace.showlegend !== false).length > 1, paper_bgcolor: ink.surface };
+    await window.Plotly.downloadImage({ data, layout: titled }, { format: "png", width, height: height + 64, scale: 2, filename });
   }
 
   close() {
@@ -147,9 +152,10 @@ export class Plot {
   }
 
   #resize() {
-    const width = this.#place.clientWidth;
-    if (!width || Math.abs(width - this.#width) < 2 || !this.#listening) return;
-    this.#width = width;
+    const { clientWidth: width, clientHeight: height } = this.#place;
+    const [w, h] = this.#size;
+    if (!width || !this.#listening || (Math.abs(width - w) < 2 && Math.abs(height - h) < 2)) return;
+    this.#size = [width, height];
     window.Plotly.Plots.resize(this.#place);
   }
 }

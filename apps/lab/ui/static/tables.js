@@ -51,7 +51,8 @@ export function csvButtons(read, name) {
   return [copy, keep];
 }
 
-async function copied(text) {
+/** Puts text on the clipboard; gives whether that was allowed. */
+export async function copied(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;

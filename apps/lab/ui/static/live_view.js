@@ -1,0 +1,159 @@
+// The live view of a run: verdict, status, replay, panels, comparison, things to take away.
+//
+//   const view = mount(place, { base: "/", page, experiment, panels, title, onPoint, onEnd });
+//   view.show({ run: "20261124-audit-1", recorded: false, error: "", hint: "", nonce: 1 });   // as often as you like
+//   view.close();
+
+import { Feed } from "./feed.js";
+import { button, h, relabel } from "./dom.js";
+import { Pin } from "./pin.js";
+import { Player } from "./player.js";
+import { makePanel } from "./panels.js";
+import { present, presenting, watchPresenter } from "./presenter.js";
+import { ReplayBar } from "./replay.js";
+import { Status } from "./status.js";
+import { Take } from "./take.js";
+
+// Milliseconds between two drawings: while events arrive or a replay runs, and after something the reader did.
+const CALM = 250, PROMPT = 60;
+const WELCOME = "Choose a setting and press Run. The picture builds up while the model works.";
+
+/** Builds the view inside `place`. Gives `{ show(value), close() }`. */
+export function mount(place, options) {
+  const view = new LiveView(place, options);
+  return { show: (value) => view.show(value), close: () => view.close() };
+}
+
+class LiveView {
+  #place; #options; #panels; #numbers;
+  #feed = null; #player = null; #recorded = false; #told = false; #welcome = WELCOME;
+  #timer = 0; #due = Infinity; #drawnAt = -Infinity;
+  #present = button("Present", () => present(), { icon: "present", "aria-pressed": "false" });
+  #notice = h("div", { class: "gb-notice gb-notice--error", role: "alert", hidden: true });
+  #replay = new ReplayBar();
+  #status; #pin; #take; #undo = [];
+
+  constructor(place, options) {
+    this.#place = place;
+    this.#options = { panels: [], onPoint() {}, onEnd() {}, ...options };
+    const { base, panels, title, experiment } = this.#options;
+    const soon = () => this.#schedule(PROMPT);
+    this.#pin = new Pin({ base, experiment }, () => this.#schedule(CALM));
+    this.#take = new Take(base, (id) => this.#deleted(id));
+    this.#status = new Status([...this.#pin.tools, this.#present]);
+    this.#numbers = panels.filter((panel) => panel.kind === "numbers").flatMap((panel) => panel.items || []);
+    this.#panels = panels.map((panel) => makePanel(panel, { base, refresh: soon, onPoint: (point) => this.#options.onPoint({ run: this.#feed?.id ?? "", ...point }) }));
+    const view = h("section", { class: "gb-view", tabindex: "-1", "aria-label": title || "Live view", onkeydown: (event) => this.#key(event) },
+      this.#notice, this.#status.element, this.#replay.element, h("div", { class: "gb-grid" }, this.#panels.map((panel) => panel.element)),
+      this.#pin.element, this.#take.element);
+    place.replaceChildren(view);
+    this.#watch();
+    this.#draw();
+  }
+
+  /** Shows what the page says: `{run, recorded, error, hint}`; null empties the view. An error keeps the run that is shown. */
+  show(value) {
+    const { run = "", recorded = false, error = "", hint = "" } = value || {};
+    this.#tell(error, hint);
+    if (error && !run) return;
+    this.#recorded = Boolean(recorded);
+    if (run && run === this.#feed?.id && !this.#feed.refused) this.#player.follow();
+    else this.#open(run);
+    this.#schedule(0);
+  }
+
+  close() {
+    clearTimeout(this.#timer);
+    this.#timer = -1;
+    this.#undo.forEach((undo) => undo());
+    this.#feed?.close();
+    this.#player?.close();
+    this.#pin.close();
+    this.#panels.forEach((panel) => panel.close());
+    this.#place.replaceChildren();
+  }
+
+  #open(run) {
+    this.#feed?.close();
+    this.#player?.close();
+    this.#feed = this.#player = null;
+    this.#told = false;
+    this.#welcome = WELCOME;
+    if (!run) return;
+    this.#feed = new Feed(this.#options.base, run, () => this.#schedule(CALM));
+    this.#player = new Player(this.#feed.timeline, (smooth) => {
+      this.#replay.update(this.#player, this.#feed.timeline);
+      this.#schedule(smooth ? CALM : PROMPT);
+    });
+  }
+
+  #tell(error, hint) {
+    this.#notice.hidden = !error;
+    this.#notice.replaceChildren(...(error ? [h("p", {}, h("strong", {}, error)), hint ? h("p", {}, hint) : null].filter(Boolean) : []));
+  }
+
+  #deleted(id) {
+    if (this.#feed?.id !== id) return;
+    this.#open("");
+    this.#welcome = "That run is deleted. Press Run to start another.";
+    this.#schedule(0);
+  }
+
+  // One drawing at a time, and not sooner than `gap` milliseconds after the last.
+  #schedule(gap) {
+    if (this.#timer === -1) return;
+    const due = Math.max(performance.now(), this.#drawnAt + gap);
+    if (due >= this.#due) return;
+    clearTimeout(this.#timer);
+    this.#due = due;
+    this.#timer = setTimeout(() => this.#draw(), due - performance.now());
+  }
+
+  #draw() {
+    this.#due = Infinity;
+    this.#drawnAt = performance.now();
+    const feed = this.#feed, player = this.#player, shown = feed?.answered && !feed.refused;
+    const sight = {
+      feed, player, state: shown ? player.state : null, whole: shown ? feed.timeline.latest : null, pinned: this.#pin.sight(feed),
+      recorded: this.#recorded || Boolean(feed?.info?.first_view) || Boolean(feed?.ended && !feed.witnessed),
+    };
+    this.#status.update(sight, this.#welcome);
+    this.#replay.update(shown ? player : null, feed?.timeline);
+    for (const panel of this.#panels) panel.update(sight);
+    this.#pin.update(sight, this.#numbers);
+    this.#take.update(sight);
+    if (feed?.ended && feed.witnessed && !this.#told) {
+      this.#told = true;
+      this.#options.onEnd({ run: feed.id, outcome: feed.timeline.latest.end.outcome });
+    }
+  }
+
+  // Colours and sizes follow the page; the clock of a running run moves although no event arrives.
+  #watch() {
+    const restyle = () => {
+      relabel(this.#present, presenting() ? "Leave presenter mode" : "Present");
+      this.#present.setAttribute("aria-pressed", String(presenting()));
+      this.#panels.forEach((panel) => panel.redraw());
+      this.#schedule(PROMPT);
+    };
+    const theme = new MutationObserver(restyle);
+    for (const element of [document.documentElement, document.body]) theme.observe(element, { attributeFilter: ["class"] });
+    const second = setInterval(() => { if (this.#feed?.running) this.#schedule(CALM); }, 1000);
+    this.#undo = [() => theme.disconnect(), () => clearInterval(second), watchPresenter(restyle)];
+  }
+
+  #key(event) {
+    const { target, key } = event;
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !this.#player) return;
+    const scrub = target.classList?.contains("gb-scrub");
+    if (!scrub && target.closest?.("input, textarea, select, [contenteditable]")) return;
+    if (key === " " && target.closest?.("button, a, summary")) return;
+    const act = {
+      " ": () => this.#player.toggle(), ArrowLeft: () => this.#player.step(-1), ArrowRight: () => this.#player.step(1),
+      Home: () => this.#player.seek(0), End: () => this.#player.follow(), f: () => present(),
+    }[key];
+    if (!act || this.#feed.timeline.length === 0) return;
+    event.preventDefault();
+    act();
+  }
+}

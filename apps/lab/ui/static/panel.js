@@ -1,0 +1,83 @@
+// The card that every panel sits in, and the panels that only show the last event of a name: table, text, picture.
+
+import { addressOf } from "./client.js";
+import { h, human, say } from "./dom.js";
+import { csvButtons, table } from "./tables.js";
+
+let made = 0;
+
+/** A card with a title and a note; `body` goes under them. */
+export function card(panel, kind, ...body) {
+  const id = `gb-panel-${(made += 1)}`;
+  const title = titleOf(panel);
+  const wide = panel.wide ? " gb-panel--wide" : "";
+  return h("section", { class: `gb-panel gb-panel--${kind}${wide}`, "aria-labelledby": id },
+    h("h3", { id, class: "gb-panel-title" }, title), panel.note ? h("p", { class: "gb-panel-note" }, panel.note) : null, body);
+}
+
+export function titleOf(panel) {
+  return panel.title || human(panel.name || (panel.metrics || []).join(", ") || "Numbers");
+}
+
+/** Whether two lists hold the same things, in order. */
+export function same(a, b) {
+  return a !== null && b !== null && a.length === b.length && a.every((item, i) => Object.is(item, b[i]));
+}
+
+/** Shows the last event of `panel.name` in one room of the state; `draw(event, sight)` gives the elements. */
+class EventPanel {
+  #last = null;
+  #waiting;
+
+  constructor(panel, context, kind, room, draw) {
+    this.panel = panel;
+    this.context = context;
+    this.room = room;
+    this.draw = draw;
+    this.#waiting = h("p", { class: "gb-empty" });
+    this.body = h("div", { class: "gb-panel-body" }, this.#waiting);
+    this.element = card(panel, kind, this.body);
+  }
+
+  update(sight) {
+    const event = sight.state?.[this.room][this.panel.name];
+    if (event && this.#last === event) return;
+    this.#last = event || null;
+    if (event) return this.body.replaceChildren(...this.draw(event, sight).filter(Boolean));
+    say(this.#waiting, waiting(sight, this.room, this.panel.name));
+    if (this.#waiting.parentNode !== this.body) this.body.replaceChildren(this.#waiting);
+  }
+
+  redraw() {}
+  close() {}
+}
+
+/** What an empty panel says. */
+export function waiting({ feed, whole }, room, name) {
+  if (!feed) return "Nothing here yet.";
+  if (whole?.[room]?.[name]) return "Comes later in the replay.";
+  return feed.ended ? "This run did not show any." : "Comes while the run goes on.";
+}
+
+export class TablePanel extends EventPanel {
+  constructor(panel, context) {
+    super(panel, context, "table", "tables", (event) => {
+      const title = titleOf(panel);
+      const chosen = panel.select ? (row, values) => context.onPoint({ panel: panel.name, row, values }) : null;
+      return [table(event, title, chosen), h("div", { class: "gb-panel-foot" }, csvButtons(() => event, panel.name || title))];
+    });
+  }
+}
+
+export class TextPanel extends EventPanel {
+  constructor(panel, context) {
+    super(panel, context, "text", "texts", (event) => [h("p", { class: "gb-words" }, event.text)]);
+  }
+}
+
+export class PicturePanel extends EventPanel {
+  constructor(panel, context) {
+    super(panel, context, "picture", "pictures", (event, { feed }) => [
+      h("img", { class: "gb-picture", src: addressOf(context.base, feed.id, `files/${event.file}`), alt: event.alt || titleOf(panel) })]);
+  }
+}

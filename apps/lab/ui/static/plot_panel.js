@@ -1,0 +1,126 @@
+// A chart of live series, or the last figure of a name: drawn, pinned run laid over it, as a table, as a picture file.
+
+import { h, number, say } from "./dom.js";
+import { asTable, chart, overlay } from "./figures.js";
+import { card, same, titleOf, waiting } from "./panel.js";
+import { PALETTE, Plot, isDark } from "./plot.js";
+import { csvButtons, table } from "./tables.js";
+
+export class PlotPanel {
+  #panel; #context; #plot; #drawn = null; #figure = null; #pinnedOnly = false; #revision = "";
+  #legend = h("ul", { class: "gb-legend" });
+  #place = h("div", { class: "gb-plot gb-plot--empty" });
+  #word = h("p", { class: "gb-plot-word" });
+  #tablePlace = h("div", { class: "gb-plot-table", hidden: true });
+  #showTable = link("Show as table", () => this.#toggleTable(), { "aria-expanded": "false" });
+  #swap = link("Show the pinned run here", () => this.#toggleSwap(), { "aria-pressed": "false", hidden: true });
+  #reset = link("Undo zoom", () => this.#plot.reset(), { hidden: true });
+
+  constructor(panel, context) {
+    this.#panel = panel;
+    this.#context = context;
+    const title = titleOf(panel);
+    const save = link("Save picture", () => this.#plot.picture(title.replace(/[^\w.-]+/g, "-").toLowerCase(), title));
+    this.#place.style.setProperty("--gb-height", `${panel.height || 320}px`);
+    this.#place.setAttribute("role", "figure");
+    this.#place.setAttribute("aria-label", `${title}. The numbers are under “Show as table”.`);
+    this.foot = h("div", { class: "gb-panel-foot" }, this.#showTable, this.#reset, this.#swap, save);
+    this.element = card(panel, panel.kind, panel.kind === "chart" ? this.#legend : null,
+      h("div", { class: "gb-plot-frame" }, this.#place, this.#word), this.foot, this.#tablePlace);
+    this.#plot = new Plot(this.#place, {
+      onPoint: (point) => context.onPoint({ panel: panel.name || title, ...point }),
+      onZoom: (zoomed) => { this.#reset.hidden = !zoomed; },
+    });
+  }
+
+  update(sight) {
+    const made = this.#panel.kind === "chart" ? this.#chart(sight) : this.#stored(sight);
+    this.foot.hidden = !made;
+    if (!made) return this.#empty(sight);
+    if (this.#drawn && same(this.#drawn, made.key)) return;
+    this.#drawn = made.key;
+    this.#figure = made.figure;
+    if (this.#revision !== sight.feed.id) this.#reset.hidden = true;
+    this.#revision = sight.feed.id;
+    say(this.#word, "");
+    this.#draw();
+    if (!this.#tablePlace.hidden) this.#fillTable();
+  }
+
+  /** Again, after a change of colours or sizes. */
+  redraw() {
+    this.#drawn = null;
+  }
+
+  close() {
+    this.#plot.close();
+  }
+
+  async #draw() {
+    try {
+      await this.#plot.draw(this.#figure, this.#revision);
+      this.#place.classList.remove("gb-plot--empty");
+    } catch (error) {
+      say(this.#word, `${error.message} The numbers are under “Show as table”.`);
+    }
+  }
+
+  #empty(sight) {
+    this.#place.classList.add("gb-plot--empty");
+    this.#drawn = null;
+    this.#legend.replaceChildren();
+    say(this.#word, waiting(sight, "figures", this.#panel.name));
+  }
+
+  #chart({ state, whole, pinned, feed }) {
+    const names = this.#panel.metrics?.length ? this.#panel.metrics : Object.keys(whole?.metrics || {});
+    if (!whole || !names.some((name) => whole.metrics[name] || pinned?.state.metrics[name])) return null;
+    const colours = PALETTE[isDark() ? "dark" : "light"];
+    const count = (from) => names.map((name) => from?.metrics[name]?.n);
+    const key = [feed.id, pinned?.id, isDark(), ...count(state), ...count(whole), ...count(pinned?.state)];
+    if (!same(this.#drawn, key)) this.#legend.replaceChildren(...names.map((name, i) => entry(name, colours[i % colours.length], state, pinned)));
+    return { key, figure: chart(this.#panel, state, whole, pinned, colours) };
+  }
+
+  #stored({ state, pinned, feed }) {
+    const now = state?.figures[this.#panel.name]?.figure;
+    const old = pinned?.state.figures[this.#panel.name]?.figure;
+    if (!now) return null;
+    const both = old ? overlay(now, old, pinned.label, PALETTE.light) : null;
+    this.#swap.hidden = !old || Boolean(both);
+    const swapped = this.#pinnedOnly && !this.#swap.hidden;
+    return { key: [feed.id, now, old, swapped, isDark()], figure: swapped ? old : both || now };
+  }
+
+  #toggleTable() {
+    const open = this.#tablePlace.hidden;
+    this.#tablePlace.hidden = !open;
+    this.#showTable.setAttribute("aria-expanded", String(open));
+    say(this.#showTable, open ? "Hide table" : "Show as table");
+    if (open) this.#fillTable();
+  }
+
+  #fillTable() {
+    const title = titleOf(this.#panel);
+    const buttons = h("div", { class: "gb-panel-foot" }, csvButtons(() => asTable(this.#figure), this.#panel.name || title));
+    this.#tablePlace.replaceChildren(table(asTable(this.#figure), `${title}, as a table`), buttons);
+  }
+
+  #toggleSwap() {
+    this.#pinnedOnly = !this.#pinnedOnly;
+    this.#swap.setAttribute("aria-pressed", String(this.#pinnedOnly));
+    say(this.#swap, this.#pinnedOnly ? "Show this run again" : "Show the pinned run here");
+    this.#context.refresh();
+  }
+}
+
+function link(label, onclick, more = {}) {
+  return h("button", { type: "button", class: "gb-link", onclick, ...more }, label);
+}
+
+function entry(name, colour, state, pinned) {
+  const series = state.metrics[name], old = pinned?.state.metrics[name];
+  const value = (one) => (one ? `${number(one.value)}${one.unit ? ` ${one.unit}` : ""}` : "–");
+  return h("li", {}, h("span", { class: "gb-swatch", style: { background: colour } }), h("span", { class: "gb-legend-name" }, name),
+    h("span", { class: "gb-legend-value" }, value(series)), old ? h("span", { class: "gb-legend-pinned" }, `pinned ${value(old)}`) : null);
+}

@@ -1,0 +1,123 @@
+// The top of the live view: what was found, in words; what is going on right now; and the button that stops it.
+
+import { about, button, clock, h, ordinal, relabel, say } from "./dom.js";
+import { cancel } from "./client.js";
+
+const ENDINGS = {
+  finished: (seconds) => `Finished in ${clock(seconds)}.`,
+  cancelled: (seconds) => `Stopped after ${clock(seconds)}. You see what it had found by then.`,
+  failed: (seconds) => `Something went wrong after ${clock(seconds)}.`,
+  interrupted: (seconds) => `The lab was closed ${clock(seconds)} into this run. You see what was saved.`,
+};
+const BADGES = { finished: "Finished", cancelled: "Stopped", failed: "Failed", interrupted: "Interrupted" };
+
+export class Status {
+  #badge = h("span", { class: "gb-badge" });
+  #when = h("span", { class: "gb-when" });
+  #verdict = h("p", { class: "gb-verdict", role: "status", "aria-live": "polite", "aria-atomic": "true" });
+  #bar = h("div", { class: "gb-progress", role: "progressbar", "aria-label": "Progress of the run", "aria-valuemin": 0 }, h("span"));
+  #line = h("p", { class: "gb-status-line" });
+  #hint = h("p", { class: "gb-status-hint" });
+  #lost = h("p", { class: "gb-lost", role: "status" });
+  #stop = button("Stop", () => this.#halt(), { icon: "stop", kind: "gb-button--stop" });
+  #halting = null;
+  #feed = null;
+
+  /** `tools` are the buttons at the right of the badge. */
+  constructor(tools) {
+    this.element = h("div", { class: "gb-status" },
+      h("div", { class: "gb-status-top" }, h("div", { class: "gb-status-what" }, this.#badge, this.#when), h("div", { class: "gb-tools" }, tools)),
+      this.#verdict,
+      h("div", { class: "gb-now" }, h("div", { class: "gb-now-words" }, this.#bar, this.#line, this.#hint, this.#lost), this.#stop));
+  }
+
+  /** `sight` as live_view.js makes it; `empty` is what to say when there is no run. */
+  update({ feed, state, player, recorded }, empty) {
+    this.#feed = feed;
+    if (this.#halting && (this.#halting !== feed?.id || feed.ended)) this.#halting = null;
+    const words = feed ? wordsOf(feed, state, player, recorded, this.#halting) : { tone: "empty", badge: "", line: "", hint: "", verdict: empty };
+    this.element.dataset.tone = words.tone;
+    say(this.#badge, words.badge);
+    this.#badge.hidden = !words.badge;
+    say(this.#when, whenOf(feed, recorded));
+    say(this.#verdict, words.verdict);
+    this.#verdict.classList.toggle("gb-verdict--quiet", !state?.verdict);
+    say(this.#line, words.line);
+    say(this.#hint, words.hint);
+    this.#hint.hidden = !words.hint;
+    say(this.#lost, feed?.trouble ? "Connection to the lab lost. Trying again; the run itself goes on." : "");
+    this.#lost.hidden = !feed?.trouble;
+    this.#progress(feed, state);
+    this.#stop.hidden = !feed?.running || feed.info?.mine === false;
+    this.#stop.disabled = this.#halting !== null;
+    relabel(this.#stop, this.#halting ? "Stopping …" : "Stop");
+  }
+
+  #progress(feed, state) {
+    const { step = 0, total = 0 } = state?.progress || {};
+    this.#bar.hidden = !feed?.running;
+    this.#bar.classList.toggle("gb-progress--unknown", !total);
+    this.#bar.setAttribute("aria-valuemax", total || 1);
+    if (total) this.#bar.setAttribute("aria-valuenow", step); else this.#bar.removeAttribute("aria-valuenow");
+    this.#bar.firstChild.style.width = total ? `${Math.min(100, (100 * step) / total)}%` : "";
+  }
+
+  async #halt() {
+    const feed = this.#feed;
+    this.#halting = feed.id;
+    relabel(this.#stop, "Stopping …");
+    this.#stop.disabled = true;
+    try {
+      await cancel(feed.base, feed.id);
+    } catch (error) {
+      this.#halting = null;
+      this.#stop.disabled = false;
+      relabel(this.#stop, "Stop");
+      say(this.#line, error.hint ? `${error.message} ${error.hint}` : "The lab could not be reached. Try Stop again.");
+    }
+  }
+}
+
+function wordsOf(feed, state, player, recorded, halting) {
+  if (feed.refused) return { tone: "bad", badge: "Not here", verdict: feed.refused.message, line: "", hint: feed.refused.hint };
+  if (!feed.answered) return { tone: "wait", badge: "Opening", verdict: "Opening the run …", line: "", hint: "" };
+  const verdict = state.verdict?.text;
+  if (feed.waiting) return { tone: "wait", badge: "In line", verdict: "Waiting for its turn.", line: inLine(feed), hint: "The lab computes one experiment at a time." };
+  if (!feed.ended) {
+    const line = halting ? `Stopping … (${clock(feed.elapsed)})` : runningLine(feed, state, player);
+    return { tone: "live", badge: player.following ? "Live" : "Live, paused", verdict: verdict || "Watch: the answer is being worked out.", line, hint: "" };
+  }
+  const { outcome, error, hint } = feed.timeline.latest.end;
+  const seconds = feed.info?.duration_s ?? feed.timeline.duration;
+  const ending = (ENDINGS[outcome] || ENDINGS.finished)(seconds);
+  const back = !player.following;
+  const tone = outcome === "failed" || outcome === "interrupted" ? "bad" : outcome === "cancelled" ? "warn" : "done";
+  const line = back ? replayLine(state) : [ending, error].filter(Boolean).join(" ");
+  const quiet = back ? "The answer comes at the end of the replay." : outcome === "finished" ? "This run ended without a verdict." : "No verdict: the run did not get that far.";
+  return { tone, badge: recorded ? "Recorded run" : BADGES[outcome] || "Finished", verdict: verdict || quiet, line, hint: back ? "" : hint };
+}
+
+function inLine({ place, estimate }) {
+  return `You are ${place === 1 ? "next" : ordinal(place)} in line${estimate > 0 ? `, ${about(estimate)}` : ""}.`;
+}
+
+const stepOf = ({ progress }) => (progress?.total ? `step ${progress.step} of ${progress.total}` : "");
+const noteOf = ({ progress }) => (progress?.note ? progress.note.charAt(0).toUpperCase() + progress.note.slice(1) : "");
+
+function runningLine(feed, state, player) {
+  const parts = [noteOf(state) || "Running", stepOf(state), player.following ? clock(feed.elapsed) : `shown up to ${clock(player.time)}, the run goes on`];
+  if (player.following && feed.estimate > 0) parts.push(`${about(feed.estimate)} left`);
+  return parts.filter(Boolean).join(" · ");
+}
+
+function replayLine(state) {
+  return ["Replay", noteOf(state), stepOf(state)].filter(Boolean).join(" · ");
+}
+
+function whenOf(feed, recorded) {
+  if (!feed?.info?.created) return "";
+  const day = new Date(feed.info.created);
+  if (Number.isNaN(day.getTime())) return "";
+  const written = day.toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" });
+  return recorded ? `computed earlier, on ${written}` : written;
+}
