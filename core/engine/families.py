@@ -79,9 +79,9 @@ _TOWERS = {"clip": "Trace one of its two towers: model.text_model or model.visio
 
 def family_name(model_type: object) -> str:
     """The family that a `model_type` belongs to, `other` when the table does not know it (it may still be loaded)."""
-    if model_type in _TOWERS:
-        return str(model_type)
-    return FAMILIES[model_type].name if model_type in FAMILIES else "other"
+    if not isinstance(model_type, str):
+        return "other"
+    return model_type if model_type in _TOWERS else FAMILIES[model_type].name if model_type in FAMILIES else "other"
 
 
 def family_of(model: nn.Module) -> Family:

@@ -329,5 +329,7 @@ def _staged(
 
 def _offset(layer: int, args: tuple, kwargs: dict) -> int:
     """Tokens that earlier calls left in this layer's KV cache; GPT-2 passes the cache by position."""
-    cache = kwargs.get("past_key_values") or (args[1] if len(args) > 1 else None)
-    return int(cache.get_seq_length(layer)) if hasattr(cache, "get_seq_length") else 0
+    for cache in (kwargs.get("cache"), kwargs.get("past_key_values"), *args[1:2]):  # the name depends on the version of transformers
+        if hasattr(cache, "get_seq_length"):
+            return int(cache.get_seq_length(layer))
+    return 0

@@ -17,6 +17,8 @@ from transformers import (
     CLIPTextModel,
     CLIPVisionConfig,
     CLIPVisionModel,
+    DeiTConfig,
+    DeiTModel,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
@@ -89,6 +91,10 @@ def _vit() -> PreTrainedModel:
     return ViTModel(ViTConfig(**_VISION))
 
 
+def _deit() -> PreTrainedModel:
+    return DeiTModel(DeiTConfig(**_VISION))
+
+
 def _llava() -> PreTrainedModel:
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(**_VISION),
@@ -117,6 +123,7 @@ BUILDERS: dict[str, Callable[[], PreTrainedModel]] = {
     "clip_text": _clip_text,
     "clip_vision": _clip_vision,
     "vit": _vit,
+    "deit": _deit,
     "llava": _llava,
     "qwen2_vl": _qwen2_vl,
 }
@@ -142,7 +149,7 @@ def inputs_for(model: PreTrainedModel, *, batch: int = 3, tokens: int = 9, seed:
     ids = torch.randint(IMAGE + 1, VOCABULARY, (batch, tokens), generator=generator)
     pixels = torch.randn(batch, 3, IMAGE_SIZE, IMAGE_SIZE, generator=generator)
     kind = model.config.model_type
-    if kind in ("clip_vision_model", "vit"):
+    if kind in ("clip_vision_model", "vit", "deit"):
         return {"pixel_values": pixels}
     if kind == "clip_text_model":
         ids[:, -1] = EOS
