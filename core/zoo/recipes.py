@@ -7,20 +7,30 @@ The same recipe on the same machine and versions gives the same file, bit for bi
 
 from __future__ import annotations
 
+import importlib
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from core.engine.errors import LabError
 from core.engine.settings import ASSETS
-from core.zoo.authors import build_authors, build_authors_retain
 from core.zoo.package import Report, seal
 
-RECIPES: dict[str, Callable[[Path, Report], None]] = {
-    "authors": build_authors,
-    "authors-retain": build_authors_retain,
+# a recipe fills an empty folder with a stored model, its tokenizer, card.md and data: recipe(folder, report)
+RECIPES = {
+    "authors": "core.zoo.authors:build_authors",
+    "authors-retain": "core.zoo.authors:build_authors_retain",
+    "learngene-letters-ancestor": "core.zoo.learngene:letters_ancestor",
+    "learngene-digits-ancestor": "core.zoo.learngene:digits_ancestor",
+    "learngene-letters": "core.zoo.learngene:letters",
+    "learngene-digits": "core.zoo.learngene:digits",
+    "learngene-letters-scratch-4-5": "core.zoo.learngene:letters_scratch_4_5",
+    "learngene-letters-scratch-8-5": "core.zoo.learngene:letters_scratch_8_5",
+    "learngene-letters-scratch-12-5": "core.zoo.learngene:letters_scratch_12_5",
+    "learngene-letters-scratch-4-20": "core.zoo.learngene:letters_scratch_4_20",
+    "learngene-letters-scratch-8-20": "core.zoo.learngene:letters_scratch_8_20",
+    "learngene-letters-scratch-12-20": "core.zoo.learngene:letters_scratch_12_20",
 }
 
 
@@ -37,7 +47,8 @@ def build(name: str, report: Report, root: Path = ASSETS / "models") -> Path:
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        RECIPES[name](part, report)
+        module, _, function = RECIPES[name].partition(":")
+        getattr(importlib.import_module(module), function)(part, report)
         seal(part)
         shutil.rmtree(root / name, ignore_errors=True)
         part.rename(root / name)

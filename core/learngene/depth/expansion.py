@@ -25,18 +25,20 @@ def coefficients(depth: int, divisor: int | None = None) -> list[float]:
     return [i / divisor for i in range(depth)]
 
 
-def layer(intercept: Mapping[str, Tensor], slope: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
-    """The parameters of one layer, by name; gradients reach both sets."""
-    return {name: tensor + share * slope[name] for name, tensor in intercept.items()}
+def line(intercept: Mapping[str, Tensor], slope: Mapping[str, Tensor], shares: list[float]) -> list[dict[str, Tensor]]:
+    """The parameters of every layer, by name; gradients reach both sets."""
+    by_name = stacked(intercept, slope, shares)
+    values = [tensor.unbind() for tensor in by_name.values()]
+    return [dict(zip(by_name, row, strict=True)) for row in zip(*values, strict=True)]
 
 
 def stacked(intercept: Mapping[str, Tensor], slope: Mapping[str, Tensor], shares: list[float]) -> dict[str, Tensor]:
-    """All layers at once: each name maps to (layers, *shape)."""
-    line = {}
+    """All layers at once: each name maps to (layers, *shape). One operation per name, not one per name and layer."""
+    layers = {}
     for name, tensor in intercept.items():
         share = torch.tensor(shares, dtype=tensor.dtype, device=tensor.device).view(-1, *[1] * tensor.dim())
-        line[name] = torch.addcmul(tensor.detach()[None], share, slope[name].detach()[None])
-    return line
+        layers[name] = torch.addcmul(tensor[None], share, slope[name][None])
+    return layers
 
 
 def expand_blocks(template: nn.Module, intercept: Mapping[str, Tensor], slope: Mapping[str, Tensor], depth: int) -> nn.ModuleList:
@@ -51,10 +53,9 @@ def expand_blocks(template: nn.Module, intercept: Mapping[str, Tensor], slope: M
         raise LabError(f"This learngene has another width than the block: '{wrong}' is {tuple(intercept[wrong].shape)}, "
                        f"not {tuple(shapes[wrong])}.", "A learngene grows in depth, not in width.")
     blocks = nn.ModuleList()
-    for share in coefficients(depth):
+    for values in line(intercept, slope, coefficients(depth)):
         block = copy.deepcopy(template)
         with torch.no_grad():
-            values = layer(intercept, slope, share)
             for name, parameter in block.named_parameters():
                 parameter.copy_(values[name])
         blocks.append(block)

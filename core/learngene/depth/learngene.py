@@ -20,7 +20,7 @@ from torch.func import functional_call
 from transformers import PreTrainedModel
 
 from core.engine.errors import LabError
-from core.learngene.depth.expansion import coefficients, layer, stacked
+from core.learngene.depth.expansion import coefficients, line, stacked
 from core.learngene.vit import new_model, parts_of, read
 
 INTERCEPT, SLOPE = 0, 1
@@ -52,9 +52,8 @@ class Learngene:
     def __call__(self, pixels: Tensor, depth: int | None = None, divisor: int | None = None) -> Tensor:
         """Logits (batch, classes) of the network of `depth` layers, the auxiliary model's if None."""
         hidden = self.parts.embeddings(pixels)
-        intercept, slope = self.intercept, self.slope
-        for share in coefficients(depth or self.depth, divisor):
-            hidden = functional_call(self._template[0], layer(intercept, slope, share), (hidden,))
+        for values in line(self.intercept, self.slope, coefficients(depth or self.depth, divisor)):
+            hidden = functional_call(self._template[0], values, (hidden,))
         return read(self.parts, hidden, self.pooling)
 
     def expand(self, depth: int, classes: Sequence[str] | None = None) -> PreTrainedModel:
@@ -67,8 +66,9 @@ class Learngene:
         config._attn_implementation = self.store.config._attn_implementation
         state = {name: tensor.detach().clone() for name, tensor in self.store.state_dict().items() if ".layers." not in name}
         prefix = f"{self.store.base_model_prefix}.layers"
-        for name, values in stacked(self.intercept, self.slope, coefficients(depth)).items():
-            state |= {f"{prefix}.{i}.{name}": value for i, value in enumerate(values.unbind())}
+        with torch.no_grad():
+            layers = stacked(self.intercept, self.slope, coefficients(depth))
+        state |= {f"{prefix}.{i}.{name}": value for name, values in layers.items() for i, value in enumerate(values.unbind())}
         with torch.device("meta"):
             model = type(self.store)(config)
         model.load_state_dict(state, strict=True, assign=True)
