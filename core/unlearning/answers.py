@@ -84,7 +84,7 @@ def decode_greedily(model: PreTrainedModel, ids: Tensor, mask: Tensor, ends: set
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     step = ids
     for _ in range(new_tokens):
-        logits = model(input_ids=step, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True,
+        logits = model(input_ids=step, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True,
                        logits_to_keep=1).logits[:, -1]
         step = logits.argmax(-1, keepdim=True)
         said.append(step)

@@ -155,10 +155,12 @@ def make_lines(count: int, taught: list[Record], world: World, rng: torch.Genera
 
 
 def _sentence(rng: torch.Generator) -> str:
-    word = {kind: (lambda words: lambda: pick(words, rng))(words) for kind, words in WORDS.items()}
-    text = f"The {word['adjective']()} {word['noun']()} {word['verb']()} the {word['noun']()}"
+    def word(kind: str) -> str:
+        return pick(WORDS[kind], rng)
+
+    text = f"The {word('adjective')} {word('noun')} {word('verb')} the {word('noun')}"
     if int(torch.randint(2, (1,), generator=rng)):
-        text += f" {word['place']()} the {word['adjective']()} {word['noun']()}"
+        text += f" {word('place')} the {word('adjective')} {word('noun')}"
     return text + "."
 
 

@@ -1,0 +1,108 @@
+"""One question to one model: the answer, the runners-up, and the logit lens.
+
+    reply = ask(lab.load("embedded/authors"), AskConfig(question="Where was Ida Brandt born?"))
+    reply.answer          # "Ida Brandt was born in Porto."
+    reply.lens[2][0]      # after two layers, what it would have said first
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import Field
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from core.engine.errors import LabError
+from core.engine.experiment import CleanText, Config, ModelRef
+from core.engine.lens import read_layers
+from core.engine.models import LoadedModel
+from core.unlearning.answers import NEW_TOKENS, cut, decode_greedily, encode_prompt, end_tokens
+from core.unlearning.audits import PREFIXES, STARTS, Prompt, render
+
+TOP = 5
+LENS_TOKENS = 12
+EXAMPLE = "Where was Felix Tanaka born?"
+
+
+class AskConfig(Config):
+    """What to ask whom, and how."""
+
+    model: ModelRef = Field("embedded/authors", title="Model", description="The model to ask.")
+    question: CleanText = Field(EXAMPLE, max_length=400, title="Your question", description="At most 400 characters.")
+    style: Literal["plain", "prefix", "affirm", "raw"] = Field(
+        "plain", title="How to ask",
+        description="plain: as a question; prefix: with a demand to answer; affirm: with the answer already begun; "
+                    "raw: the model continues your text as it stands.")
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A token as readable text, and its probability."""
+
+    token: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """tokens: the prompt as the model reads it.  top: the likeliest first tokens of the answer, best first.
+    said: the answer's first tokens.  lens: per layer (0 = before any) and per token of `said`, what that layer would say.
+    settled: per layer and token, the probability that the layer gives to what was really said.
+    """
+
+    model: str
+    prompt: str
+    tokens: list[str]
+    answer: str
+    top: list[Guess]
+    said: list[str]
+    lens: list[list[Guess]]
+    settled: list[list[float]]
+
+
+def ask(loaded: LoadedModel, config: AskConfig) -> Answer:
+    """Greedy answer with the inside view. Raises LabError for an empty question and for one longer than the model can read."""
+    model, tokenizer = loaded.model, loaded.tokenizer
+    text = _prompt(config, tokenizer)
+    ids = encode_prompt(tokenizer, text)
+    _check_length(ids, model, loaded.ref)
+    row = torch.tensor([ids], device=model.device)
+    said = decode_greedily(model, row, torch.ones_like(row), end_tokens(model, tokenizer), NEW_TOKENS)[0]
+    # the last token said needs no position of its own; with nothing said there is still the choice to end
+    shown = said[:LENS_TOKENS]
+    whole = torch.tensor([ids + shown[:-1]], device=model.device)
+    depths = read_layers(model, whole, positions=range(len(ids) - 1, whole.shape[1])).exp()
+    best = depths.max(-1)
+    lens = [[Guess(readable(tokenizer, token), round(probability, 6)) for token, probability in zip(tokens, probabilities, strict=True)]
+            for tokens, probabilities in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
+    settled = [[round(layer[i, token].item(), 6) for i, token in enumerate(shown)] for layer in depths]
+    top = depths[-1, 0].topk(TOP)
+    return Answer(loaded.ref, text, [readable(tokenizer, token) for token in ids],
+                  cut(tokenizer.decode(said, skip_special_tokens=True)),
+                  [Guess(readable(tokenizer, t), round(p, 6)) for t, p in zip(top.indices.tolist(), top.values.tolist(), strict=True)],
+                  [readable(tokenizer, token) for token in shown], lens, settled)
+
+
+def _prompt(config: AskConfig, tokenizer: PreTrainedTokenizerBase) -> str:
+    if not config.question:
+        raise LabError("There is no question.", f"Type one, for example: {EXAMPLE}")
+    if config.style == "raw":
+        return config.question
+    before = f"{PREFIXES[0]}\n" if config.style == "prefix" else ""
+    start = STARTS[0] if config.style == "affirm" else ""
+    return render(Prompt(config.question, "", "", before=before, start=start), tokenizer)
+
+
+def _check_length(ids: list[int], model: PreTrainedModel, ref: str) -> None:
+    room = getattr(model.config, "max_position_embeddings", None)
+    if not ids:
+        raise LabError("Nothing of this text reaches the model.", "Ask in other words.")
+    if room is not None and len(ids) + NEW_TOKENS > room:
+        raise LabError(f"This question is {len(ids)} tokens long, and {ref} reads at most {room - NEW_TOKENS}.", "Ask a shorter one.")
+
+
+def readable(tokenizer: PreTrainedTokenizerBase, token: int) -> str:
+    """One token as text: spaces kept; a piece of a character shows as a replacement sign, a special token by its name."""
+    return tokenizer.decode([token], skip_special_tokens=False)

@@ -1,0 +1,89 @@
+"""Numbers in, Plotly figures out (as plain dicts); nothing else.
+
+Colours are colour-blind safe and stand for the same model everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+COLOURS = {"original": "#0072B2", "unlearned": "#D55E00", "reference": "#00805D"}
+NAMES = {"original": "Original", "unlearned": "After forgetting", "reference": "Never knew"}
+GREY = "#50565F"
+
+Estimate = tuple[float, float, float]  # value, low, high
+
+
+def _plain(figure: go.Figure) -> dict[str, Any]:
+    figure.update_layout(template="none", margin={"l": 56, "r": 16, "t": 16, "b": 48},
+                         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
+    plain = figure.to_plotly_json()
+    plain["layout"].pop("template", None)
+    return plain
+
+
+def _share_axis(title: str) -> dict[str, Any]:
+    return {"title": {"text": title}, "range": [0, 1.04], "tickformat": ".0%"}
+
+
+def grouped_bars(groups: Sequence[str], values: Mapping[str, Sequence[Estimate]], axis: str,
+                 chance: Sequence[float] = ()) -> dict[str, Any]:
+    """One group per entry of `groups`, one bar with its 95 % interval per model; `values[model]` has one estimate per group.
+
+    chance: where blind guessing lies in each group, drawn as a mark.
+    """
+    figure = go.Figure()
+    for model, estimates in values.items():
+        figure.add_bar(
+            name=NAMES[model], x=list(groups), y=[value for value, _, _ in estimates], marker={"color": COLOURS[model]},
+            error_y={"type": "data", "symmetric": False, "array": [high - value for value, _, high in estimates],
+                     "arrayminus": [value - low for value, low, _ in estimates], "color": GREY, "thickness": 1.5},
+            customdata=[[low, high] for _, low, high in estimates],
+            hovertemplate="%{x}: %{y:.0%} (95 % interval %{customdata[0]:.0%} to %{customdata[1]:.0%})<extra>" + NAMES[model] + "</extra>")
+    if any(chance):
+        figure.add_scatter(name="Blind guessing", x=list(groups), y=list(chance), mode="markers",
+                           marker={"symbol": "line-ew", "size": 60, "line": {"width": 2, "color": GREY}},
+                           hovertemplate="Blind guessing: %{y:.0%}<extra></extra>")
+    figure.update_layout(barmode="group", yaxis=_share_axis(axis))
+    return _plain(figure)
+
+
+def unlearning(losses: Sequence[tuple[int, float, float]], recalls: Sequence[tuple[int, float, float]],
+               stop_at: float) -> dict[str, Any]:
+    """Losses (step, forget, retain) above, recalls (step, forget, retain) below, and the line where forgetting counts as done."""
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
+    marks = (("Facts to forget", COLOURS["unlearned"], 1), ("Facts to keep", COLOURS["original"], 2))
+    for name, colour, column in marks:
+        figure.add_scatter(row=1, col=1, name=name, legendgroup=name, x=[row[0] for row in losses], y=[row[column] for row in losses],
+                           mode="lines", line={"color": colour, "dash": "solid" if column == 1 else "dash"},
+                           hovertemplate="step %{x}: %{y:.2f} nats<extra>" + name + "</extra>")
+        figure.add_scatter(row=2, col=1, name=name, legendgroup=name, showlegend=False, x=[row[0] for row in recalls],
+                           y=[row[column] for row in recalls], mode="lines+markers",
+                           line={"color": colour, "dash": "solid" if column == 1 else "dash"},
+                           marker={"symbol": "circle" if column == 1 else "square"},
+                           hovertemplate="step %{x}: %{y:.0%}<extra>" + name + "</extra>")
+    figure.add_hline(y=stop_at, row=2, col=1, line={"dash": "dot", "width": 1, "color": GREY})
+    figure.update_yaxes(row=1, col=1, title={"text": "surprise (nats per token)"}, rangemode="tozero")
+    figure.update_yaxes(_share_axis("answers still right"), row=2, col=1)
+    figure.update_xaxes(row=2, col=1, title={"text": "training step"}, rangemode="tozero")
+    return _plain(figure)
+
+
+def by_layer(shares: Mapping[str, Sequence[Estimate]], chance: float) -> dict[str, Any]:
+    """Share of facts whose right value outranks all others of its kind after 0, 1, ... layers, per model."""
+    figure = go.Figure()
+    symbols = {"original": "circle", "unlearned": "diamond", "reference": "square"}
+    for model, estimates in shares.items():
+        figure.add_scatter(
+            name=NAMES[model], x=list(range(len(estimates))), y=[value for value, _, _ in estimates], mode="lines+markers",
+            line={"color": COLOURS[model]}, marker={"symbol": symbols[model], "size": 8},
+            error_y={"type": "data", "symmetric": False, "array": [high - value for value, _, high in estimates],
+                     "arrayminus": [value - low for value, low, _ in estimates], "thickness": 1},
+            hovertemplate="after %{x} layers: %{y:.0%}<extra>" + NAMES[model] + "</extra>")
+    figure.add_hline(y=chance, line={"dash": "dot", "width": 1, "color": GREY})
+    figure.update_layout(yaxis=_share_axis("right value readable"), xaxis={"title": {"text": "layers passed"}, "dtick": 1})
+    return _plain(figure)
