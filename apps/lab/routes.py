@@ -79,7 +79,8 @@ def router(engine: Engine) -> APIRouter:
     @routes.post("/runs/{run_id}/cancel")
     def cancel(run_id: str, request: Request) -> dict[str, Any]:
         own(run_id, request)
-        return {"outcome": engine.cancel(run_id)["outcome"]}
+        state = engine.cancel(run_id, visitor_of(request))
+        return {"outcome": state["outcome"], "left": state.get("left", False)}
 
     @routes.post("/runs/{run_id}/pin")
     def pin(run_id: str, request: Request, body: Pinned) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def router(engine: Engine) -> APIRouter:
     @routes.delete("/runs/{run_id}")
     def delete(run_id: str, request: Request) -> dict[str, Any]:
         own(run_id, request)
-        engine.records.delete(run_id, visitor_of(request))
+        engine.delete(run_id, visitor_of(request))
         return {"deleted": run_id}
 
     @routes.get("/runs/{run_id}/report.html")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+import warnings
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI, Request
@@ -30,12 +32,13 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     import gradio as gr
 
     from apps.lab.site import build_site
-    from apps.lab.ui.theme import HEAD, STYLESHEET, theme
+    from apps.lab.ui.theme import HEAD, theme
 
     engine = engine or Engine(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        threading.Thread(target=_warm_up, daemon=True).start()
         yield
         engine.close()
 
@@ -48,9 +51,16 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     if host in (*LOOPBACK, "::1"):
         # a foreign page must not reach the lab by pointing its own name at this machine
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "testserver"])
+    warnings.filterwarnings("ignore", message="SSR mode is not supported")  # and not wanted: it needs Node
     return gr.mount_gradio_app(
-        app, build_site(engine), path="", theme=theme(), css_paths=[STYLESHEET], head=HEAD, mcp_server=mcp, ssr_mode=False,
+        app, build_site(engine), path="", theme=theme(), head=HEAD, mcp_server=mcp, ssr_mode=False,
         footer_links=["api"], show_error=True, max_file_size="20mb", server_name=host, run_history=False)
+
+
+def _warm_up() -> None:
+    """Imports what the first run needs (seconds), while the first visitor still reads."""
+    import torch  # noqa: F401
+    from transformers import LlamaForCausalLM  # noqa: F401
 
 
 async def _say(request: Request, error: Exception) -> JSONResponse:

@@ -58,6 +58,7 @@ class View:
 
 def header(current: Page | None = None) -> None:
     """The bar on top of every page."""
+    gr.Navbar(visible=False)  # ours names the page and stays out of a presentation
     where = f'<span class="gb-where" aria-current="page">{escape(current.name)}</span>' if current else ""
     gr.HTML(f'<nav class="gb-bar gb-side" aria-label="Site"><a class="gb-brand" href="./">Glassbox Lab</a>{where}'
             '<a class="gb-bar-link" href="./">All experiments</a></nav>', apply_default_css=False)
@@ -79,7 +80,7 @@ def page(site: Site, described: Page, *, intro: str, panels: Sequence[Panel], mo
                 again = gr.Button("Compute again", size="sm", elem_id="run-again")
         with gr.Column(scale=3, min_width=320, elem_classes="gb-stage"):
             live = LiveView(page=described.route, experiment=experiment.name, title=described.question, panels=panels,
-                            value=shown(f"first-{described.route}", recorded=True))
+                            value=first_view(site, described))
     view = View(site, described, experiment, controls, live)
     run.click(_starter(view), inputs=controls.inputs, outputs=live, **QUIET)
     again.click(_starter(view, fresh=True), inputs=controls.inputs, outputs=live, **QUIET)
@@ -87,6 +88,16 @@ def page(site: Site, described: Page, *, intro: str, panels: Sequence[Panel], mo
     site.blocks.load(_opener(view), outputs=[*controls.inputs, live], **QUIET)
     with gr.Tabs(elem_classes="gb-tabs gb-side"):
         yield view
+
+
+def first_view(site: Site, described: Page) -> dict[str, Any] | None:
+    """The recorded run that fills a page when it opens; None on a page that has none yet."""
+    run = f"first-{described.route}"
+    try:
+        site.engine.records.read(run)
+    except LabError:
+        return None
+    return shown(run, recorded=True)
 
 
 def usual_tabs(view: View) -> None:
@@ -125,7 +136,6 @@ def _opener(view: View):
 
     def open_link(request: gr.Request) -> list[Any]:
         opened = links.read(view.experiment, dict(request.query_params))
-        first = f"first-{view.page.route}"
         config, seed, error, run = opened.config, opened.seed, opened.error, opened.run
         if run:
             try:
@@ -138,7 +148,10 @@ def _opener(view: View):
             except LabError as problem:
                 run, error = "", error or problem
         settings = view.controls.values(config, seed) if config else [gr.skip() for _ in view.controls.inputs]
-        return [*settings, refused(error, run or first) if error else shown(run or first, recorded=True)]
+        first = first_view(view.site, view.page)
+        if error:
+            return [*settings, refused(error, run or (first["run"] if first else ""))]
+        return [*settings, shown(run, recorded=True) if run else first]
 
     return open_link
 

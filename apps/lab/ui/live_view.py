@@ -26,9 +26,12 @@ import(base + "static/live_view.js").then(({ mount }) => {
     onPoint: (payload) => trigger("select", payload),
     onEnd: (payload) => trigger("finish", payload),
   });
-  const show = () => view.show(props.value);
-  watch("value", show);
-  show();
+  watch("value", () => {
+    view.show(props.value);
+    // on a narrow screen the controls stand above: bring what was asked for into sight
+    if (element.getBoundingClientRect().top > innerHeight * 0.8) element.scrollIntoView({ behavior: "smooth", block: "start" });
+  });
+  view.show(props.value);
 });
 """
 

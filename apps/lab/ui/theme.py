@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gradio as gr
 
-STYLESHEET = Path(__file__).parent / "static" / "style.css"
-HEAD = '<meta name="color-scheme" content="light dark"><meta name="description" content="Look inside AI models, live.">'
+# Linked, not inlined: it is fetched once and not with every page.
+HEAD = ('<link rel="stylesheet" href="lab/static/style.css"><meta name="color-scheme" content="light dark">'
+        '<meta name="description" content="Look inside AI models, live.">')
 SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace"]
 

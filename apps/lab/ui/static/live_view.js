@@ -117,6 +117,8 @@ class LiveView {
       feed, player, state: shown ? player.state : null, whole: shown ? feed.timeline.latest : null, pinned: this.#pin.sight(feed),
       recorded: this.#recorded || Boolean(feed?.info?.first_view) || Boolean(feed?.ended && !feed.witnessed),
     };
+    this.#place.dataset.run = feed?.id ?? "";
+    this.#place.dataset.events = feed?.timeline.length ?? 0;
     this.#status.update(sight, this.#welcome);
     this.#replay.update(shown ? player : null, feed?.timeline);
     for (const panel of this.#panels) panel.update(sight);

@@ -1,0 +1,65 @@
+"""A real lab for the browser: its own home, one thread, the embedded models; and pages that report what they complained about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from apps.lab.server import create_app
+from core.engine.runner import Engine
+from core.engine.settings import Settings
+from tests.servers import serving
+
+
+class Visitor:
+    """One browser with its own cookies; `complaints` and `outside` must stay empty."""
+
+    def __init__(self, context, address: str) -> None:
+        self.context, self.address = context, address
+        self.complaints: list[str] = []
+        self.outside: list[str] = []
+
+    def open(self, path: str = ""):
+        """A new tab on `path`, watched from its first request."""
+        page = self.context.new_page()
+        page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self._note(request.url))
+        page.goto(self.address + path)
+        return page
+
+    def _note(self, url: str) -> None:
+        if not url.startswith(("data:", "blob:")) and urlsplit(url).netloc != urlsplit(self.address).netloc:
+            self.outside.append(url)
+
+
+@pytest.fixture(scope="module")
+def lab_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    engine = Engine(Settings(home=tmp_path_factory.mktemp("home"), threads=1))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def lab_address(lab_engine: Engine) -> Iterator[str]:
+    with serving(create_app(engine=lab_engine)) as address:
+        yield address
+
+
+@pytest.fixture
+def visitor(browser, lab_address: str) -> Iterator[Callable[..., Visitor]]:
+    """Makes visitors: `visitor(width=390, dark=True)`. Afterwards: no complaint, no request beyond this machine."""
+    made: list[Visitor] = []
+
+    def make(*, width: int = 1280, height: int = 900, dark: bool = False, **options) -> Visitor:
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **options)
+        made.append(Visitor(context, lab_address))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.context.close()
+    assert [url for one in made for url in one.outside] == []
+    assert [text for one in made for text in one.complaints] == []

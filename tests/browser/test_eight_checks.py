@@ -1,0 +1,158 @@
+"""The eight checks that are the score of a page, in a real browser. A new page joins by one line in CHECKED.
+
+Times are printed and only asserted at five times the figure, because machines are noisy.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from apps.lab.pages import PAGES
+
+LIMIT_S, NOISE = 1.0, 5
+
+
+def ask_a_question(page) -> None:
+    """The auditor's way in for what is the visitor's own: a question of one's own, put to three models."""
+    box = page.get_by_label("Your question")
+    box.fill("Which pet does Nobody Atall keep?")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.wait_for_selector("#answers .gb-answer >> nth=2")
+    assert page.locator("#answers .gb-answer-text").first.inner_text().strip()
+
+
+@dataclass(frozen=True)
+class Checked:
+    """quick: settings of a short run.  long: settings of one that lasts.  rival: its name in a figure.  own: the visitor's own data."""
+
+    route: str
+    quick: dict[str, Any]
+    long: dict[str, Any]
+    rival: str
+    own: Callable[[Any], None]
+
+
+CHECKED = [
+    Checked("unlearning-auditor", {"steps": 2, "subjects": 1}, {"steps": 400, "subjects": 6, "stop_early": "false"}, "Never knew", ask_a_question),
+]
+
+
+@pytest.fixture(params=CHECKED, ids=lambda checked: checked.route)
+def checked(request) -> Checked:
+    return request.param
+
+
+def address(checked: Checked, settings: dict[str, Any], **more: Any) -> str:
+    return f"{checked.route}?{urlencode({**settings, **more})}"
+
+
+def within(name: str, seconds: float) -> None:
+    print(f"\n{name}: {seconds:.2f} s (aim {LIMIT_S:.0f} s)")
+    assert seconds < LIMIT_S * NOISE
+
+
+def settled(page, tone: str = "done|recorded") -> None:
+    page.wait_for_function(f"/^({tone})$/.test(document.querySelector('.gb-status')?.dataset.tone || '')", timeout=120_000)
+
+
+def press_run(page) -> None:
+    page.get_by_role("button", name="Run", exact=True).click()
+
+
+def shown_run(page) -> str:
+    return page.evaluate("document.querySelector('[data-run]').dataset.run")
+
+
+def test_every_built_page_is_checked():
+    assert {checked.route for checked in CHECKED} == {page.route for page in PAGES if page.built}
+
+
+def test_1_the_first_view_is_full(checked, visitor):
+    one = visitor()
+    one.open("").close()  # the site's own scripts are in the browser's cache, as after the home page
+    began = time.monotonic()
+    page = one.open(checked.route)
+    page.wait_for_function("document.querySelector('.gb-status')?.dataset.tone === 'recorded' && document.querySelectorAll('.gb-live .main-svg').length > 1")
+    within("full first view", time.monotonic() - began)
+    assert page.locator(".gb-badge").inner_text() == "Recorded run"
+    assert len(page.locator(".gb-verdict").inner_text()) > 20
+    assert page.get_by_role("heading", level=1).inner_text() == next(p.question for p in PAGES if p.route == checked.route)
+    empty = page.locator(".gb-live .gb-panel--empty:visible")
+    assert empty.count() == 0, "the first view leaves a panel empty"
+
+
+def test_2_and_3_a_run_speaks_and_stops_at_once(checked, visitor):
+    page = visitor().open(address(checked, checked.long, seed=11))
+    settled(page)
+    began = time.monotonic()
+    press_run(page)
+    page.wait_for_function("document.querySelector('.gb-status').dataset.tone === 'live' && Number(document.querySelector('[data-events]')?.dataset.events) > 0")
+    within("first live event", time.monotonic() - began)
+    page.wait_for_timeout(2500)
+    began = time.monotonic()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    settled(page, "warn")
+    within("stop", time.monotonic() - began)
+    assert "Stopped" in page.locator(".gb-badge").inner_text()
+
+
+def test_4_and_5_a_rival_and_an_interval_stand_in_the_same_picture(checked, visitor):
+    page = visitor().open(checked.route)
+    settled(page)
+    data = page.evaluate("[...document.querySelectorAll('.js-plotly-plot')].map((p) => p.data.map((t) => ({ name: t.name || '', bars: Boolean(t.error_y || t.error_x) })))")
+    assert any(len(traces) > 1 and any(checked.rival in trace["name"] for trace in traces) for traces in data)
+    said = page.locator(".gb-live").inner_text()
+    assert any(trace["bars"] for traces in data for trace in traces) or re.search(r"95 ?%|too few", said)
+    assert re.search(r"95 ?%|too few|interval", said)
+
+
+def test_6_link_and_report_reproduce_the_numbers(checked, visitor, lab_engine):
+    one = visitor()
+    page = one.open(address(checked, checked.quick, seed=3))
+    settled(page)
+    press_run(page)
+    page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Finished'", timeout=120_000)
+    run = shown_run(page)
+    there = lab_engine.result(run)
+    verdict = page.locator(".gb-verdict").inner_text()
+    assert verdict == there["verdict"]["text"]
+
+    link = page.evaluate(f"fetch('lab/runs/{run}').then((answer) => answer.json()).then((run) => run.link)")
+    again = one.open(link.lstrip("/"))
+    settled(again)
+    assert (shown_run(again), again.locator(".gb-verdict").inner_text()) == (run, verdict)
+
+    report = page.evaluate(f"fetch('lab/runs/{run}/report.html').then((answer) => answer.text())")
+    assert json.dumps(verdict)[1:-1] in report.replace("&#x27;", "'").replace("&quot;", '"') or verdict in report.replace("&#x27;", "'")
+    for value in there["metrics"].values():
+        assert str(value) in report
+
+    fresh = lab_engine.start(there["name"], there["config"], seed=3, fresh=True)
+    lab_engine.wait(fresh.id, timeout=120)
+    here = lab_engine.result(fresh.id)
+    assert (here["config"], here["metrics"], here["verdict"]) == (there["config"], there["metrics"], there["verdict"])
+
+
+def test_7_the_visitors_own(checked, visitor):
+    page = visitor().open(checked.route)
+    settled(page)
+    checked.own(page)
+
+
+def test_8_no_gpu_and_no_network(checked, visitor):
+    """Every request of every test stays on this machine (the fixture checks that), and a script could not send one if it tried."""
+    one = visitor()
+    page = one.open(checked.route)
+    settled(page)
+    assert one.outside == []
+    refused = page.evaluate("fetch('https://example.com/').then(() => 'sent', (error) => 'refused')")
+    assert refused == "refused"
+    one.complaints.clear()  # the browser reports the refusal that was asked for

@@ -1,0 +1,56 @@
+"""A link reopens the view it was made from, and a wrong one says what is wrong."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from apps.lab import links
+from core.engine.registry import find
+
+
+def query(address: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(address).query))
+
+
+@pytest.mark.parametrize("given", [
+    {},
+    {"steps": 7},
+    {"steps": 1000, "word": "é & ü = 100%?#", "rate": 0.25, "mode": "loud", "picks": [3, 4], "fail": True},
+    {"word": "null"},
+    {"word": "12"},
+    {"picks": []},
+])
+def test_a_link_reads_back_as_the_config_and_seed_it_was_made_from(given):
+    experiment = find("test/count")
+    config = experiment.config(**given)
+    address = links.link("counting", config, seed=5, run="20260101-000000-abcdef")
+    assert urlsplit(address).path == "/counting"
+    opened = links.read(experiment, query(address))
+    assert opened.error is None
+    assert (opened.config or experiment.config()) == config
+    assert (opened.seed, opened.run) == (5, "20260101-000000-abcdef")
+
+
+def test_a_link_carries_only_what_differs_from_the_defaults():
+    assert links.link("counting", find("test/count").config()) == "/counting"
+    assert query(links.link("counting", find("test/count").config(steps=9))) == {"steps": "9"}
+
+
+@pytest.mark.parametrize(("given", "word"), [
+    ({"stepz": "3"}, "stepz"), ({"steps": "5000"}, "1000"), ({"steps": "many"}, "steps"), ({"mode": "quiet"}, "mode"),
+    ({"seed": "-1"}, "seed"), ({"seed": "²"}, "seed"), ({"seed": "1e9"}, "seed"), ({"seed": str(2**31)}, "seed"),
+    ({"steps": "<img src=x onerror=alert(1)>"}, "steps"), ({"word": "x" * 21}, "word"),
+])
+def test_wrong_names_and_values_in_a_link_give_a_sentence(given, word):
+    opened = links.read(find("test/count"), given)
+    assert opened.config is None
+    assert word in str(opened.error)
+    assert "Traceback" not in str(opened.error)
+
+
+def test_what_others_append_to_a_link_is_left_alone():
+    opened = links.read(find("test/count"), {"__theme": "dark", "utm_source": "mail", "steps": "4"})
+    assert opened.error is None
+    assert opened.config.steps == 4

@@ -1,0 +1,172 @@
+"""The routes beside Gradio: who may see a run, what comes back, and that wrong requests give sentences."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from apps.lab import routes
+from apps.lab.server import SameOrigin, _say
+from apps.lab.visitors import COOKIE, VisitorCookie
+from core.engine.errors import LabError
+
+PAGE = {"accept": "text/html"}
+
+
+@pytest.fixture(scope="module")
+def app(engine):
+    app = FastAPI()
+    app.include_router(routes.router(engine))
+    app.add_exception_handler(LabError, _say)
+    app.add_middleware(VisitorCookie)
+    app.add_middleware(SameOrigin)
+
+    @app.get("/")
+    def page():
+        return {}
+
+    return app
+
+
+def browser(app) -> TestClient:
+    client = TestClient(app)
+    client.get("/", headers=PAGE)
+    return client
+
+
+def ended(engine, client, config=None, seed=0):
+    run = engine.start("test/count", config or {}, seed=seed, visitor=client.cookies[COOKIE], fresh=True)
+    engine.wait(run.id, timeout=30)
+    return run.id
+
+
+def test_a_browser_keeps_one_token_and_programs_get_none(app):
+    client = TestClient(app)
+    assert COOKIE not in client.get("/lab/runs").cookies
+    first = client.get("/", headers=PAGE)
+    assert len(first.cookies[COOKIE]) == 32
+    assert "httponly" in first.headers["set-cookie"].lower() and "samesite=strict" in first.headers["set-cookie"].lower()
+    assert COOKIE not in client.get("/", headers=PAGE).cookies
+    assert len(TestClient(app, cookies={COOKIE: "<script>"}).get("/", headers=PAGE).cookies[COOKIE]) == 32
+
+
+def test_events_come_from_where_the_reader_left_off(app, engine):
+    client = browser(app)
+    run = ended(engine, client)
+    everything = client.get(f"/lab/runs/{run}/events").json()
+    assert everything["events"][-1]["kind"] == "end" and everything["outcome"] == "finished"
+    rest = client.get(f"/lab/runs/{run}/events?since=2").json()
+    assert rest["events"] == everything["events"][2:] and rest["next"] == everything["next"]
+    assert client.get(f"/lab/runs/{run}/events?since=9999").json()["events"] == []
+    assert client.get(f"/lab/runs/{run}/events?since=-5").json()["events"] == everything["events"]
+
+
+def test_waiting_ends_as_soon_as_something_is_said(app, engine):
+    client = browser(app)
+    run = engine.start("test/count", {"steps": 3, "pause": 0.3}, visitor=client.cookies[COOKIE], fresh=True)
+    seen, since, began = [], 0, time.monotonic()
+    while not seen or seen[-1]["kind"] != "end":
+        answer = client.get(f"/lab/runs/{run.id}/events?since={since}&wait=20").json()
+        seen, since = seen + answer["events"], answer["next"]
+        assert time.monotonic() - began < 60
+    assert [event["seq"] for event in seen] == list(range(len(seen)))
+
+
+def test_a_run_is_seen_by_its_visitor_until_it_is_published(app, engine):
+    owner, other = browser(app), browser(app)
+    run = ended(engine, owner)
+    for path in ("", "/events", "/report.html", "/data.json", "/metrics.csv", "/files/a.png"):
+        refused = other.get(f"/lab/runs/{run}{path}")
+        assert refused.status_code == 404 and set(refused.json()) == {"error", "hint"}
+    assert other.post(f"/lab/runs/{run}/publish", json={"published": True}).status_code == 409
+    assert owner.post(f"/lab/runs/{run}/publish", json={"published": True}).json() == {"published": True}
+    described = other.get(f"/lab/runs/{run}").json()
+    assert described["published"] and not described["mine"]
+    for action in ("cancel", "pin", "publish"):
+        assert other.post(f"/lab/runs/{run}/{action}", json={}).status_code == 409
+    assert other.delete(f"/lab/runs/{run}").status_code == 409
+    assert owner.delete(f"/lab/runs/{run}").json() == {"deleted": run}
+    assert owner.get(f"/lab/runs/{run}").status_code == 404
+
+
+def test_nothing_tells_who_asked_for_a_run(app, engine):
+    client = browser(app)
+    run = ended(engine, client)
+    token = client.cookies[COOKIE]
+    for path in ("", "/events", "/report.html", "/data.json", "/metrics.csv"):
+        assert token not in client.get(f"/lab/runs/{run}{path}").text
+    assert token not in client.get("/lab/runs").text
+
+
+def test_recent_runs_are_the_visitors_own(app, engine):
+    mine, theirs = browser(app), browser(app)
+    run = ended(engine, mine, {"word": "mine"})
+    ended(engine, theirs, {"word": "theirs"})
+    found = mine.get("/lab/runs?experiment=test/count").json()["runs"]
+    assert [row["id"] for row in found] == [run]
+    assert mine.get("/lab/runs?experiment=test/other").json()["runs"] == []
+
+
+def test_stop_by_one_of_two_visitors_leaves_the_run_to_the_other(app, engine):
+    first, second = browser(app), browser(app)
+    run = engine.start("test/count", {"steps": 500, "pause": 0.02}, visitor=first.cookies[COOKIE], seed=77)
+    twin = engine.start("test/count", {"steps": 500, "pause": 0.02}, visitor=second.cookies[COOKIE], seed=77)
+    assert twin.id == run.id
+    assert first.post(f"/lab/runs/{run.id}/cancel").json()["left"] is True
+    assert engine.state(run.id)["outcome"] == "running"
+    assert second.post(f"/lab/runs/{run.id}/cancel").json()["left"] is False
+    assert engine.wait(run.id, timeout=10)["outcome"] == "cancelled"
+
+
+@pytest.mark.parametrize("run", ["nothing", "..", "%2e%2e%2fetc", "first-nothing", "20260101-000000-ffffff", "a" * 300, "<script>"])
+def test_unknown_runs_give_a_sentence(app, run):
+    answer = browser(app).get(f"/lab/runs/{run}")
+    assert answer.status_code == 404
+    assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize("name", ["../../__init__.py", "..%2f..%2fserver.py", "%2e%2e/lesson.py", "nothing.js", "", "/etc/passwd"])
+def test_static_files_stay_in_their_folder(app, name):
+    assert browser(app).get(f"/lab/static/{name}").status_code == 404
+
+
+def test_static_files_and_plotly_are_served_with_their_type(app):
+    client = browser(app)
+    assert client.get("/lab/static/live_view.js").headers["content-type"].startswith("text/javascript")
+    assert client.get("/lab/static/style.css").headers["content-type"].startswith("text/css")
+    plotly = client.get("/lab/static/plotly.min.js")
+    assert plotly.headers["content-type"].startswith("text/javascript") and len(plotly.content) > 1_000_000
+
+
+def test_a_picture_name_cannot_leave_the_run(app, engine):
+    client = browser(app)
+    run = ended(engine, client)
+    for name in ("run.json", "..%2frun.json", "events.jsonl", ".reserve"):
+        assert client.get(f"/lab/runs/{run}/files/{name}").status_code == 404
+
+
+def test_other_websites_cannot_change_things(app, engine):
+    client = browser(app)
+    run = ended(engine, client)
+    answer = client.delete(f"/lab/runs/{run}", headers={"origin": "http://evil.example"})
+    assert answer.status_code == 403
+    assert client.get(f"/lab/runs/{run}").status_code == 200
+    assert client.delete(f"/lab/runs/{run}", headers={"origin": "http://testserver"}).status_code == 200
+
+
+def test_every_answer_forbids_talking_to_other_machines(app):
+    policy = browser(app).get("/").headers["content-security-policy"]
+    assert "default-src 'self'" in policy and "http:" not in policy and "https:" not in policy and "*" not in policy
+
+
+def test_data_and_report_hold_the_numbers_of_the_run(app, engine):
+    client = browser(app)
+    run = ended(engine, client, {"picks": [20, 22]})
+    assert json.loads(client.get(f"/lab/runs/{run}/data.json").text)["run"]["config"]["picks"] == [20, 22]
+    assert "total,,42.0," in client.get(f"/lab/runs/{run}/metrics.csv").text
+    report = client.get(f"/lab/runs/{run}/report.html")
+    assert "Counted to 3" in report.text and "attachment" in report.headers["content-disposition"]
