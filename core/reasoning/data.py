@@ -24,12 +24,13 @@ import torch
 from core.engine.errors import LabError
 
 Kind = Literal["numbers", "logic"]
+Split = Literal["scored", "calibration", "training"]
 
 THINK, END_THINK = "<think>", "</think>"
 VALUES = {"numbers": "0123456789", "logic": "TF"}
 OPERATORS = {"numbers": "+-*", "logic": "&|^"}
 STEPS = {"numbers": (2, 6), "logic": (4, 8)}
-HELD_OUT_SHARE = 8  # one problem in eight is never trained on
+SPLIT_INTO = 8  # of eight problems one is kept for scoring and one for calibrating; no model is trained on either
 STEP_END = ";"
 
 _STEP = re.compile(r"(.)([-+*&|^])(.)=(.)")
@@ -69,9 +70,9 @@ class Problem:
         return self.results[-1]
 
     @property
-    def held_out(self) -> bool:
-        """Whether this problem is kept away from training."""
-        return zlib.crc32(self.prompt.encode()) % HELD_OUT_SHARE == 0
+    def split(self) -> Split:
+        """What this problem is used for, decided by its text alone, so that the three sets never meet."""
+        return {0: "scored", 1: "calibration"}.get(zlib.crc32(self.prompt.encode()) % SPLIT_INTO, "training")
 
 
 def apply(operator: str, left: str, right: str) -> str:
@@ -102,10 +103,10 @@ def parse(text: str) -> Problem:
                    "Type single digits with + - *, like 3+4*2-5, or T and F with & | ^, like T&F|T^F&T.")
 
 
-def draw_problems(count: int, kind: Kind, rng: torch.Generator, *, held_out: bool = True, distinct: bool = True) -> list[Problem]:
+def draw_problems(count: int, kind: Kind, rng: torch.Generator, *, split: Split = "scored", distinct: bool = True) -> list[Problem]:
     """`count` problems with as many of each length as of any other, lengths in rising order.
 
-    distinct: no problem twice. Raises LabError when there are not so many different held-out problems.
+    distinct: no problem twice. Raises LabError when the split does not hold so many.
     """
     low, high = STEPS[kind]
     lengths = sorted(low + i % (high - low + 1) for i in range(count))
@@ -114,7 +115,7 @@ def draw_problems(count: int, kind: Kind, rng: torch.Generator, *, held_out: boo
     for length in lengths:
         for _ in range(20_000):
             problem = _draw(kind, length, rng)
-            if problem.held_out == held_out and not (distinct and problem.prompt in found):
+            if problem.split == split and not (distinct and problem.prompt in found):
                 break
         else:
             raise LabError(f"There are not {count} different problems.", "Ask for fewer.")

@@ -1,0 +1,171 @@
+"""From many scored outputs to what the ROC lab says: sorting, controls, figures and the verdict (methods/03 section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from core.engine.events import Event, Figure, Metric, Table, Verdict
+from core.engine.lab import Lab
+from core.reasoning import figures
+from core.reasoning.energy import VARIANTS, energy, path_of
+from core.reasoning.generations import Corruption, Generations, Thought
+from core.reasoning.metrics import BASELINES, Sorting, auroc, difference, evaluate, resampling, roc_curve
+
+if TYPE_CHECKING:
+    from core.reasoning.experiments import RocConfig
+
+ENERGY = "energy"
+DRAWN = (ENERGY, "R0 think", "MaxProb think", "MaxProb answer", "CoE-R", "R0 prompt")
+GAMMAS = [round(0.05 * i, 2) for i in range(31)]
+CORRUPTED_SCORES = ("R0 think", "R2 think", "R3 think", "MaxProb think", "MinProb think", "PPL think", "Entropy think", "CoE-R", "CoE-C")
+CHECKED = 20
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """Labels as used (shuffled or not), every score's row by name, and the AUROC of each variant over `GAMMAS`."""
+
+    positive: np.ndarray
+    rows: dict[str, Sorting]
+    table: dict[str, np.ndarray]
+    curves: dict[str, list[float]]
+
+
+def sort(generations: Generations, config: RocConfig, lab: Lab) -> Sorted:
+    """Every score and the chosen energy against the chosen label."""
+    positive = generations.positive(config.label)
+    if config.shuffle:
+        positive = positive[torch.randperm(len(positive), generator=lab.rng("shuffle")).numpy()]
+    table = {ENERGY: generations.energies(config.variant, config.gamma), **generations.table}
+    weights = resampling(len(generations), lab.rng("bootstrap"), config.resamples)
+    rows = evaluate(table, positive, generations.lengths, weights)
+    curves = {variant: [_known_auroc(generations.energies(variant, gamma), positive) for gamma in GAMMAS] for variant in VARIANTS}
+    return Sorted(positive, {row.score: row for row in rows}, table, curves)
+
+
+def _known_auroc(scores: np.ndarray, positive: np.ndarray) -> float:
+    known = ~np.isnan(scores)
+    return auroc(scores[known], positive[known]) if known.any() else float("nan")
+
+
+def report(generations: Generations, found: Sorted, changes: Sequence[Corruption], config: RocConfig) -> Iterator[Event]:
+    """All metrics, figures and tables of the ROC lab but the verdict."""
+    yield Metric("accuracy", float(generations.positive("correct").mean()))
+    yield Metric("soundness", float(generations.positive("sound").mean()))
+    yield Metric("lucky share", lucky_share(generations))
+    for row in found.rows.values():
+        for measure, value in (("AUROC", row.auroc), ("stratified", row.stratified), ("FPR95", row.fpr95), ("AUPR", row.aupr)):
+            yield Metric(f"{measure} {row.score}", value)
+    yield Metric("energy sound minus lucky", sound_minus_lucky(found.table[ENERGY], generations))
+    yield from _tables(generations, found)
+    yield from _figures(generations, found, config)
+    if changes:
+        drops = {name: [c.after[name] - c.before[name] for c in changes] for name in CORRUPTED_SCORES}
+        for name, values in drops.items():
+            yield Metric(f"corrupted scored lower {name}", float(np.mean(np.asarray(values) < 0)))
+        yield Figure("corrupted", figures.corrupted(drops))
+
+
+def _tables(generations: Generations, found: Sorted) -> Iterator[Event]:
+    yield Table("scores", ["score", "AUROC", "from", "to", "among equal lengths", "FPR@95", "AUPR", "n"],
+                [[r.score, r.auroc, r.low, r.high, r.stratified, r.fpr95, r.aupr, r.n] for r in found.rows.values()])
+    yield Table("against the baselines", ["baseline", "energy minus baseline (AUROC)", "from", "to"],
+                [[name, *difference(found.rows[ENERGY], found.rows[name])] for name in BASELINES])
+    rows = []
+    for length in np.unique(generations.lengths):
+        inside = generations.lengths == length
+        rows.append([int(length), int(inside.sum()), float(generations.positive("correct")[inside].mean()),
+                     *(_known_auroc(found.table[name][inside], found.positive[inside]) for name in (ENERGY, "MaxProb think"))])
+    yield Table("by length", ["steps", "outputs", "right", "AUROC of the energy", "AUROC of MaxProb think"], rows)
+
+
+def _figures(generations: Generations, found: Sorted, config: RocConfig) -> Iterator[Event]:
+    named = {"correct": "right answers", "sound": "sound outputs"}[config.label]
+    yield Figure("aurocs", figures.aurocs([(r.score, r.auroc, r.low, r.high, r.stratified) for r in found.rows.values() if r.n], named))
+    curves = {}
+    for name in DRAWN:
+        known = ~np.isnan(found.table[name])
+        false, true = roc_curve(found.table[name][known], found.positive[known])
+        curves[name] = (np.round(false, 5).tolist(), np.round(true, 5).tolist())
+    yield Figure("roc", figures.roc(curves, {name: found.rows[name].auroc for name in DRAWN}, named))
+    energies, kinds = found.table[ENERGY], {}
+    for kind in ("sound", "lucky", "wrong"):
+        values = energies[generations.labels == kind]
+        kinds[kind] = values[~np.isnan(values)].tolist()
+    yield Figure("distributions", figures.distributions(kinds, "energy (squared state units)"))
+    yield Figure("gamma", figures.gamma_curves(GAMMAS, found.curves, config.gamma, named))
+    kinetic = generations.path.kinetic.numpy()
+    mean = np.nanmean(kinetic, axis=0)
+    groups = {kind: generations.labels == kind for kind in ("sound", "lucky", "wrong")}
+    yield Figure("layers", figures.layers({kind: (np.nanmean(kinetic[who], axis=0) - mean).tolist() for kind, who in groups.items() if who.any()}))
+
+
+def lucky_share(generations: Generations) -> float:
+    """Right answers with unsound reasoning as a share of all right answers; NaN without any."""
+    correct = int(generations.positive("correct").sum())
+    return float((generations.labels == "lucky").sum() / correct) if correct else float("nan")
+
+
+def sound_minus_lucky(energies: np.ndarray, generations: Generations) -> float:
+    """Mean energy of sound minus lucky outputs, in standard deviations of all; NaN when one kind is missing."""
+    sound, lucky = energies[generations.labels == "sound"], energies[generations.labels == "lucky"]
+    sound, lucky = sound[~np.isnan(sound)], lucky[~np.isnan(lucky)]
+    return float((sound.mean() - lucky.mean()) / np.nanstd(energies)) if len(sound) and len(lucky) else float("nan")
+
+
+@torch.no_grad()
+def disagreement(model: PreTrainedModel, thoughts: Sequence[Thought]) -> float:
+    """Largest relative difference between energies from our own notes and from the library's hidden states, in float64.
+
+    The last block is left out on both sides, because the library reports it after the final norm only.
+    """
+    largest = 0.0
+    for thought in [t for t in thoughts if t.states is not None][:CHECKED]:
+        hidden = model(input_ids=torch.tensor([thought.ids], device=model.device), output_hidden_states=True).hidden_states[:-1]
+        wanted = [i for i, role in enumerate(thought.roles) if role == "think"]
+        theirs = energy(path_of(torch.stack([layer[0, wanted].double().mean(0).cpu() for layer in hidden])))
+        ours = energy(path_of(thought.states[:-1].double()))
+        largest = max(largest, float((ours - theirs).abs() / theirs.abs().clamp(min=1e-9)))
+    return largest
+
+
+def verdict(generations: Generations, found: Sorted, config: RocConfig) -> Verdict:
+    """The answer in words: how the chosen energy compares with the plainest score there is."""
+    own, plain, answer = found.rows[ENERGY], found.rows["MaxProb think"], found.rows["MaxProb answer"]
+    evidence = {
+        "n": len(generations), "positive": f"{config.label} outputs", "positive rate": float(found.positive.mean()),
+        "AUROC energy": [own.auroc, own.low, own.high], "AUROC MaxProb think": [plain.auroc, plain.low, plain.high],
+        "AUROC MaxProb answer": [answer.auroc, answer.low, answer.high], "AUROC energy among equal lengths": own.stratified,
+        "energy minus MaxProb think": list(difference(own, plain)),
+        "smallest detectable AUROC difference from a coin": smallest_detectable(found.positive), "energy equation": "reconstruction",
+        "lucky outputs": int((generations.labels == "lucky").sum()), "truncated": int(generations.truncated.sum())}
+    if not 0 < found.positive.mean() < 1:
+        return Verdict("All outputs are alike, so there is nothing to sort. Choose another model or harder problems.", evidence)
+    if config.shuffle:
+        return Verdict(f"With labels handed out at random the energy sorts no better than a coin: AUROC {own.auroc:.2f} "
+                       f"({own.low:.2f} to {own.high:.2f}).", evidence)
+    gap, low, high = difference(own, plain)
+    rank = "does better than" if low > 0 else "does worse than" if high < 0 else "cannot be told from"
+    coin = "better than a coin" if own.low > 0.5 else "worse than a coin" if own.high < 0.5 else "no better than a coin, as far as can be told"
+    return Verdict(
+        f"Of {len(generations)} outputs {100 * generations.positive('correct').mean():.0f} % are right, and "
+        f"{100 * lucky_share(generations):.0f} % of the right ones by luck. The energy picks out the {config.label} ones {coin} "
+        f"(AUROC {own.auroc:.2f}, {own.low:.2f} to {own.high:.2f}); it {rank} the model's plain certainty while reasoning "
+        f"({plain.auroc:.2f}), which tells more than certainty about the answer ({answer.auroc:.2f})."
+        if plain.auroc > answer.auroc else
+        f"Of {len(generations)} outputs {100 * generations.positive('correct').mean():.0f} % are right. The energy picks out the "
+        f"{config.label} ones {coin} (AUROC {own.auroc:.2f}, {own.low:.2f} to {own.high:.2f}); it {rank} plain certainty "
+        f"while reasoning ({plain.auroc:.2f}) or about the answer ({answer.auroc:.2f}).", evidence)
+
+
+def smallest_detectable(positive: np.ndarray) -> float:
+    """Distance from 0.5 that an AUROC must have to be seen with 80 % power at the 5 % level (Mann-Whitney variance)."""
+    hits = int(positive.sum())
+    misses = len(positive) - hits
+    return float(2.8 * np.sqrt((len(positive) + 1) / (12 * hits * misses))) if hits and misses else float("nan")

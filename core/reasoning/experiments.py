@@ -1,0 +1,219 @@
+"""What the page of paper 03 shows. The energy is a reconstruction: the paper's own equation could not be read.
+
+`reasoning/trace` lets a model think about one problem and watches every token.
+    metrics   energy, certainty, entropy (one value per thinking token); score NAME for every name in `metrics.SCORE_NAMES`;
+              percentile NAME (embedded models); final energy; right steps, written steps (problems whose truth is known)
+    figures   path (A), profile (B), heat (C), chain (D), scoreboard (E, embedded models)
+    tables    steps, scores        texts   prompt, output
+
+`reasoning/roc` lets it think about many and asks which score sorts the sound from the unsound.
+    metrics   accuracy, soundness, lucky share, truncated; AUROC NAME, stratified NAME, FPR95 NAME, AUPR NAME for every score;
+              AUROC energy (the chosen variant and gamma); energy sound minus lucky; corrupted scored lower NAME;
+              largest disagreement (own notes against the library's hidden states)
+    figures   aurocs, roc, distributions, gamma, layers, corrupted        tables   scores, against the baselines, by length
+
+Probes: `reasoning/energy` and `reasoning/corrupt`, see probes.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from core.engine.errors import LabError
+from core.engine.events import Event, Figure, Metric, Progress, Table, Text, Verdict
+from core.engine.experiment import Config, ModelRef, experiment
+from core.engine.lab import Lab
+from core.reasoning import evaluation, figures
+from core.reasoning.calibration import mean_difference
+from core.reasoning.data import Check, Problem, draw_problems
+from core.reasoning.energy import DEFAULT, GAMMA, Variant, energy
+from core.reasoning.generations import Corruption, Generations, Thought, corrupt_all, longest, texts, think_through
+from core.reasoning.metrics import RESAMPLES, score_all
+from core.reasoning.probes import (
+    ReadingConfig,
+    Setting,
+    chain_figure,
+    path_figure,
+    scoring,
+    step_energy,
+    step_rows,
+    thinking_path,
+    wrong_span,
+)
+from core.reasoning.prompts import THINK_ROLE, chooser
+from core.reasoning.reading import TEMPERATURE, Reader, Reading
+
+FRAMES = 40  # pictures of the moving path at most
+CALIBRATED = 200  # outputs that make the yardstick of a model that comes without one
+
+
+class TraceConfig(ReadingConfig):
+    decoding: Literal["greedy", "model card"] = Field("greedy", description="The likeliest token each time, or as the model's makers advise",
+                                                      json_schema_extra={"more": True})
+    new_tokens: int = Field(256, ge=8, le=4096, description="How long the model may think and answer", json_schema_extra={"more": True})
+
+
+class RocConfig(Config):
+    model: ModelRef = Field("embedded/reasoner-70", description="The reasoning model")
+    kind: Literal["numbers", "logic"] = Field("numbers", description="What the problems are about")
+    problems: int = Field(1000, ge=50, le=2000, description="How many problems it thinks about")
+    label: Literal["correct", "sound"] = Field("correct", description="What a good score should pick out: right answers, or sound reasoning")
+    variant: Variant = Field(DEFAULT, description="How energy is computed: a reconstruction, in several readings")
+    gamma: float = Field(GAMMA, ge=0, le=1.5, description="How much a turn of the path costs")
+    shuffle: bool = Field(False, description="Hand the labels out at random: every score must fall to a coin's 0.5")
+    truncated: Literal["counted", "left out"] = Field("counted", description="Reasoning that never came to an end", json_schema_extra={"more": True})
+    corrupted: int = Field(200, ge=0, le=500, description="Sound chains in which one digit is changed", json_schema_extra={"more": True})
+    resamples: int = Field(RESAMPLES, ge=300, le=2000, description="Bootstrap resamples behind each interval", json_schema_extra={"more": True})
+
+
+@experiment("reasoning/trace", title="Watch a chain of thought", paper="03", families=("llama", "gpt2"))
+def trace_thought(config: TraceConfig, lab: Lab) -> Iterator[Event]:
+    """One problem, token by token, then everything that is known about the whole."""
+    yield Progress(0, config.new_tokens, "reading the problem")
+    setting = Setting.of(lab, config.model)
+    form, model = setting.form, setting.loaded.model
+    ids, problem = form.ask(config.problem)
+    yield Text("prompt", form.tokenizer.decode(ids[0]))
+    cap = min(config.new_tokens, longest(problem, form)) if form.chains else config.new_tokens
+    reader = setting.reader()
+    choose = chooser(model, lab.rng("decoding")) if config.decoding == "model card" else None
+    words: list[str] = []
+    shown = 0
+    for count, token in enumerate(reader.generate(ids.to(model.device), cap, choose)):
+        yield Progress(count + 1, cap, "thinking" if reader.role() == THINK_ROLE else "answering")
+        words += form.words(token.tolist())
+        if (so_far := reader.prefix()) is not None and shown < len(reader.ends() or words):
+            yield from _news(config, setting, reader, len(words))
+            yield Metric("energy", step_energy(so_far, config), count)
+        yield Metric("certainty", reader.newest["max_prob"], count)
+        yield Metric("entropy", reader.newest["entropy"], count, "nats")
+    yield Progress(cap, cap, "scoring")
+    yield from _whole(config, setting, reader.readings()[0], problem)
+
+
+def _news(config: TraceConfig, setting: Setting, reader: Reader, tokens: int) -> Iterator[Event]:
+    """The path as it stands: after every token of a short text, now and then in a long one."""
+    every = max(1, config.new_tokens // (FRAMES * 8)) if tokens <= FRAMES else 16
+    states = reader.mean_states()
+    if states is not None and tokens % every == 0:
+        yield Figure("path", path_figure(setting, states, tips=reader.ends()))
+
+
+def _whole(config: TraceConfig, setting: Setting, reading: Reading, problem: Problem | None) -> Iterator[Event]:
+    form = setting.form
+    written, answer = texts(reading, form)
+    yield Text("output", form.tokenizer.decode(reading.ids[reading.prompt_tokens:]))
+    path = thinking_path(reading, setting, config)
+    check = form.judge(problem, written, answer)
+    words = form.words(reading.ids)
+    thinking = [words[i] for i in reading.span("think")]
+    wrong = wrong_span(reading, check)
+    kinetic, bent = mean_difference(path, setting.calibration if config.embedding else None, config.gamma)
+    yield Figure("path", path_figure(setting, reading.means["think"], reading=reading, words=thinking))
+    yield Figure("profile", figures.profile(kinetic.tolist(), bent.tolist(), difference=setting.calibration is not None and config.embedding))
+    yield Figure("heat", figures.heat(reading.kinetic.tolist(), words, reading.roles, what="energy", wrong=wrong))
+    yield Figure("chain", chain_figure(reading, thinking, config, wrong))
+    scores = score_all(reading, **scoring(setting, config))
+    percentiles = {name: setting.calibration.percentile(name, value) for name, value in scores.items()} if setting.calibration else {}
+    if percentiles:
+        yield Figure("scoreboard", figures.scoreboard(percentiles))
+    yield Table("scores", ["score", "value", "percentile"], [[name, value, percentiles.get(name)] for name, value in scores.items()])
+    steps = step_rows(reading, check, config)
+    yield Table("steps", ["step", "text", "right", "why not", "energy", "lowest certainty"],
+                [[i + 1, s["text"] or "".join(words[s["start"]:s["end"]]), s["right"], s["reason"], s["energy"], s["certainty"]]
+                 for i, s in enumerate(steps)])
+    for name, value in scores.items():
+        yield Metric(f"score {name}", value)
+    for name, value in percentiles.items():
+        yield Metric(f"percentile {name}", value, unit="%")
+    total = float(energy(path, config.variant, config.gamma))
+    yield Metric("final energy", total)
+    if check and check.steps:
+        yield Metric("right steps", sum(step.right for step in check.steps))
+        yield Metric("written steps", len(check.steps))
+    yield Verdict(_say(check, reading, answer, percentiles), {
+        "label": check.label if check and form.chains else "unknown", "answer": answer, "expected": problem.answer if problem else None,
+        "energy": total, "certainty of the reasoning": scores["MaxProb think"], "truncated": reading.truncated,
+        "energy equation": "reconstruction", "percentile R2": percentiles.get("R2 think"), "percentile MaxProb": percentiles.get("MaxProb think")})
+
+
+def _say(check: Check | None, reading: Reading, answer: str, percentiles: dict[str, float]) -> str:
+    if reading.truncated:
+        return "The model was still thinking when its tokens ran out, so there is no answer to judge."
+    if check is None:
+        return "The model has answered. Nobody here knows the right answer to a problem of your own, so look at its certainty and its path."
+    if not check.steps:
+        return f"The answer is {'right' if check.correct else 'wrong'}. Whether these free steps are sound cannot be checked here."
+    if check.sound and check.correct:
+        text = f"The answer {answer} is right, and every step is sound."
+    elif check.sound:
+        text = f"Every step is sound, and yet the answer {answer} is not what they lead to."
+    else:
+        slip = check.steps[check.first_error] if check.first_error is not None and check.first_error < len(check.steps) else None
+        where = f"step {check.first_error + 1} is wrong ({slip.reason})" if slip else "a step was left out"
+        text = f"The answer {answer} is right by luck: {where}." if check.correct else f"The answer {answer} is wrong: {where}."
+    if percentiles:
+        text += (f" The energy lies above that of {percentiles['R2 think']:.0f} % of this model's outputs,"
+                 f" the certainty above {percentiles['MaxProb think']:.0f} %.")
+    return text
+
+
+@experiment("reasoning/roc", title="Can any score tell sound from lucky?", paper="03", families=("llama", "gpt2"))
+def roc(config: RocConfig, lab: Lab) -> Iterator[Event]:
+    """Many problems, every score, and how well each sorts; generations are kept and shared by all settings of one model."""
+    yield Progress(0, config.problems, "thinking")
+    import torch
+
+    setting = Setting.of(lab, config.model)
+    if config.label == "sound" and not setting.form.chains:
+        raise LabError("Nobody can check the free steps of this model.", "Choose the label 'correct', or an embedded reasoner.")
+    found: list[Generations] = []
+    yield from _generations(config, lab, setting, found)
+    everything = found[0]
+    kept = [t for t in everything.thoughts if not (t.truncated and config.truncated == "left out")]
+    generations = Generations(kept, everything.scale)
+    sorting = evaluation.sort(generations, config, lab)
+    changes: list[Corruption] = []
+    if config.corrupted and setting.form.chains:
+        sound = [t for t in everything.thoughts if t.check.label == "sound"]
+        picked = [sound[i] for i in torch.randperm(len(sound), generator=lab.rng("sound"))[:config.corrupted].sort().values.tolist()]
+        for done in corrupt_all(setting.loaded.model, setting.form, picked, lab.rng("corrupt"), changes,
+                                gamma=config.gamma, scale=everything.scale):
+            yield Progress(done, config.corrupted, "changing digits")
+    yield from evaluation.report(generations, sorting, changes, config)
+    yield Metric("truncated", float(everything.truncated.mean()))
+    yield Metric("largest disagreement", evaluation.disagreement(setting.loaded.model, everything.thoughts))
+    yield evaluation.verdict(generations, sorting, config)
+
+
+def _generations(config: RocConfig, lab: Lab, setting: Setting, found: list[Generations]) -> Iterator[Event]:
+    """The set of one model, kind, size and seed, computed once per process; `found` receives it."""
+    key = ("reasoning set", setting.loaded.fingerprint, config.kind, config.problems, lab.seed)
+    if (known := lab.cache.get(key)) is not None:
+        found.append(known)
+        return
+    options = {"scale": setting.scale, "temperature": setting.calibration.temperature if setting.calibration else TEMPERATURE}
+    if setting.calibration is None:
+        yield from _yardstick(config, lab, setting, options)
+    problems = draw_problems(config.problems, config.kind, lab.rng(f"problems {config.kind}"))
+    assert all(problem.split == "scored" for problem in problems)
+    thoughts: list[Thought] = []
+    for done in think_through(setting.loaded.model, setting.form, problems, thoughts, **options):
+        yield Progress(done, config.problems, "thinking")
+    found.append(Generations(thoughts, options["scale"]))
+    lab.cache[key] = found[0]
+
+
+def _yardstick(config: RocConfig, lab: Lab, setting: Setting, options: dict) -> Iterator[Event]:
+    """A model without a calibration gets its energy scale from problems of the calibration split."""
+    thoughts: list[Thought] = []
+    count = CALIBRATED if setting.form.chains else min(CALIBRATED, config.problems // 4)
+    for done in think_through(setting.loaded.model, setting.form, draw_problems(count, config.kind, lab.rng("calibration"), split="calibration"),
+                              thoughts, **options):
+        yield Progress(done, count, "finding out what is usual")
+    kinetic = Generations(thoughts).path.kinetic
+    known = kinetic[~kinetic.isnan().any(-1)]
+    options["scale"] = float(known.mean()) if len(known) else 1.0

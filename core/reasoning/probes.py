@@ -1,0 +1,298 @@
+"""Probes of the page: the gamma slider, the hovered token, the changed digit. One reading serves them all.
+
+    reasoning/energy     figures path, profile, heat, chain, scoreboard of one output, under any variant and gamma
+    reasoning/corrupt    the same output with one result changed: energy, certainty and every token before and after
+
+The model runs once per text; moving the slider afterwards only does arithmetic on what was kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+
+from core.engine.errors import LabError
+from core.engine.experiment import CleanText, Config, ModelRef, probe
+from core.engine.lab import Lab
+from core.engine.models import LoadedModel
+from core.engine.trace import Site, sites, trace
+from core.reasoning import figures
+from core.reasoning.calibration import Calibration, mean_difference
+from core.reasoning.data import VALUES, Check, Problem, corrupt
+from core.reasoning.energy import DEFAULT, GAMMA, LayerPath, Variant, energy, path_of, turn_degrees
+from core.reasoning.generations import longest, swap_trace, texts
+from core.reasoning.metrics import score_all
+from core.reasoning.prompts import Form
+from core.reasoning.reading import Reader, Reading, final_norm
+
+LONGEST_TEXT = 20_000
+TOP = 5
+
+
+class ReadingConfig(Config):
+    """What every view of one output shares."""
+
+    model: ModelRef = Field("embedded/reasoner-70", description="The reasoning model")
+    problem: CleanText = Field("3+4*2-5*7", max_length=4000, description="What to work out: digits with + - *, or T and F with & | ^")
+    variant: Variant = Field(DEFAULT, description="How energy is computed: a reconstruction, in several readings")
+    gamma: float = Field(GAMMA, ge=0, le=1.5, description="How much a turn of the path costs")
+    last_state: Literal["raw", "final_norm"] = Field("raw", description="The last state before or after the model's final norm",
+                                                     json_schema_extra={"more": True})
+    embedding: bool = Field(True, description="Count the step from the word itself to the first layer", json_schema_extra={"more": True})
+    tags: bool = Field(False, description="Count the think tags as part of the reasoning", json_schema_extra={"more": True})
+
+
+class EnergyConfig(ReadingConfig):
+    output: str = Field("", max_length=LONGEST_TEXT, description="What the model said; empty: let it say it now, the likeliest token each time")
+    token: int = Field(-1, ge=-1, le=100_000, description="The token to look at, counted from 0; -1: the reasoning as a whole")
+    difference: bool = Field(True, description="Show layers minus what is usual for this model")
+    heat: Literal["energy", "turn"] = Field("energy", description="What the map of layers and tokens shows")
+
+
+class CorruptConfig(ReadingConfig):
+    step: int = Field(1, ge=1, le=50, description="Which step to change, counted from 1")
+    value: CleanText = Field("0", max_length=1, description="The value to write there")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A loaded reasoner with its yardstick."""
+
+    loaded: LoadedModel
+    form: Form
+    calibration: Calibration | None
+
+    @classmethod
+    def of(cls, lab: Lab, ref: str) -> Setting:
+        loaded = lab.load(ref)
+        source, _, name = ref.partition("/")
+        calibration = Calibration.read(lab.folder(name), loaded.fingerprint) if source == "embedded" else None
+        return cls(loaded, Form.of(loaded.tokenizer, loaded.model), calibration)
+
+    @property
+    def scale(self) -> float:
+        return self.calibration.scale if self.calibration else 1.0
+
+    def reader(self, **options: Any) -> Reader:
+        """A reader whose temperature-scaled score uses the temperature fitted for this model, if one was."""
+        if self.calibration:
+            options = {"temperature": self.calibration.temperature, "project": self.calibration.project, **options}
+        return Reader(self.loaded.model, self.form, **options)
+
+
+def scoring(setting: Setting, config: ReadingConfig) -> dict[str, Any]:
+    """How `metrics.score_all` is to compute under a config."""
+    return {"gamma": config.gamma, "scale": setting.scale, "last": config.last_state, "embedding": config.embedding,
+            "span": "tagged" if config.tags else "think"}
+
+
+def thinking_path(reading: Reading, setting: Setting, config: ReadingConfig) -> LayerPath:
+    """The path of the whole reasoning under a config. Raises LabError when there was none."""
+    path = reading.path("tagged" if config.tags else "think", scale=setting.scale, last=config.last_state, embedding=config.embedding)
+    if path is None:
+        raise LabError("The model answered without any reasoning.", "Try another problem, or switch its thinking on.")
+    return path
+
+
+def read_once(lab: Lab, setting: Setting, problem: str, output: str = "") -> tuple[Reading, Problem | None]:
+    """The reading of an output, from memory when the same text was read before."""
+    key = ("reasoning", setting.loaded.fingerprint, problem, output)
+    if (known := lab.cache.get(key)) is None:
+        ids, truth = setting.form.ask(problem)
+        ids = ids.to(setting.loaded.model.device)
+        reader = setting.reader()
+        if output:
+            rest = setting.form.tokenizer(output, add_special_tokens=False, return_tensors="pt").input_ids.to(ids.device)
+            reading = reader.read(torch.cat([ids, rest], dim=1), ids.shape[1]).readings()[0]
+        else:
+            for _ in reader.generate(ids, longest(truth, setting.form) if truth and setting.form.chains else 256):
+                pass
+            reading = reader.readings()[0]
+        known = lab.cache[key] = (reading, truth)
+    return known
+
+
+@dataclass(frozen=True)
+class EnergyAnswer:
+    """Everything about one output. `top`: per layer from the embedding up, the likeliest next tokens after the chosen one
+    with their probabilities, empty when no token is chosen. `label`: sound | lucky | wrong | unknown."""
+
+    energy: float
+    tokens: list[str]
+    roles: list[str]
+    label: str
+    truncated: bool
+    kinetic: list[float]
+    curvature_energy: list[float]
+    turns: list[float]
+    scores: dict[str, float]
+    percentiles: dict[str, float]
+    steps: list[dict[str, Any]]
+    token_energy: float | None = None
+    top: list[list[list[Any]]] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+@probe("reasoning/energy", title="The energy of a thought", paper="03", families=("llama", "gpt2"))
+def energy_of(config: EnergyConfig, lab: Lab) -> EnergyAnswer:
+    """Scores and figures of one output; with `token`, that token's own path and every layer's guess at the next one."""
+    setting = Setting.of(lab, config.model)
+    reading, problem = read_once(lab, setting, config.problem, config.output)
+    if config.token >= len(reading.ids):
+        raise LabError(f"There is no token {config.token}.", f"This text has tokens 0 to {len(reading.ids) - 1}.")
+    path = thinking_path(reading, setting, config)
+    check = setting.form.judge(problem, *texts(reading, setting.form))
+    scores = score_all(reading, **scoring(setting, config))
+    percentiles = {name: setting.calibration.percentile(name, value) for name, value in scores.items()} if setting.calibration else {}
+    own, top = None, []
+    if config.token >= 0:
+        own = token_path(reading, config.token)
+        top = next_tokens(setting, reading, config.token)
+    return EnergyAnswer(
+        float(energy(path, config.variant, config.gamma)), setting.form.words(reading.ids), reading.roles,
+        check.label if check else "unknown", reading.truncated, path.kinetic.tolist(), path.curvature_energy.tolist(),
+        turn_degrees(path).tolist(), scores, percentiles, step_rows(reading, check, config),
+        _token_energy(own, config), top, panels(setting, reading, check, config, path, own, percentiles))
+
+
+def token_path(reading: Reading, token: int) -> LayerPath | None:
+    """One token's own way through the layers (its energy is not a part of the whole's: means do not add up)."""
+    kinetic, cosine = reading.kinetic[token], reading.cosine[token]
+    return None if kinetic.isnan().any() else LayerPath(kinetic, cosine, torch.tensor(float("nan")))
+
+
+def _token_energy(path: LayerPath | None, config: ReadingConfig) -> float | None:
+    if path is None or config.variant in ("R1_additive_norm", "R5_entropy_potential"):
+        return None  # these need more than a token's kinetic energy and turns
+    return float(energy(path, config.variant, config.gamma))
+
+
+@torch.no_grad()
+def next_tokens(setting: Setting, reading: Reading, token: int) -> list[list[list[Any]]]:
+    """What every layer would say next after this token (logit lens): [[text, probability], ...] per layer, embedding first."""
+    model = setting.loaded.model
+    ids = torch.tensor([reading.ids[:token + 1]], device=model.device)
+    wanted = [Site(0, "resid_pre"), *sites(model, "resid_post")]
+    with trace(model, capture=wanted) as acts:
+        normed = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, -1]
+    states = torch.stack([acts[site][0, -1] for site in wanted[:-1]])
+    logits = model.get_output_embeddings()(torch.cat([final_norm(model)(states), normed.unsqueeze(0)])).float()
+    best = logits.softmax(-1).topk(min(TOP, logits.shape[-1]))
+    return [[[setting.form.words([number])[0], round(chance, 4)] for number, chance in zip(numbers, chances, strict=True)]
+            for numbers, chances in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
+
+
+def step_rows(reading: Reading, check: Check | None, config: ReadingConfig) -> list[dict[str, Any]]:
+    """One row per step of the thinking: first token, last + 1, energy, lowest certainty, and what the checker says."""
+    rows = []
+    for i, (start, end, path) in enumerate(reading.steps):
+        judged = check.steps[i] if check and i < len(check.steps) else None
+        at = [j - reading.prompt_tokens for j in range(start, end)]
+        rows.append({"start": start, "end": end, "energy": step_energy(path, config), "certainty": float(reading.stats.max_prob[at].min()),
+                     "text": judged.text if judged else "", "right": judged.right if judged else None, "reason": judged.reason if judged else ""})
+    return rows
+
+
+def step_energy(path: LayerPath, config: ReadingConfig) -> float:
+    """Energy of a part of the chain; where the variant needs the logit lens of that part, its momentum part alone."""
+    variant = "R0_kinetic" if config.variant == "R5_entropy_potential" else config.variant
+    return float(energy(path, variant, config.gamma))
+
+
+def panels(setting: Setting, reading: Reading, check: Check | None, config: EnergyConfig, path: LayerPath, own: LayerPath | None,
+           percentiles: dict[str, float]) -> dict[str, Any]:
+    """Panels A to E as figures by name."""
+    words = setting.form.words(reading.ids)
+    thinking = reading.span("think")
+    wrong = wrong_span(reading, check)
+    kinetic, bent = mean_difference(own or path, setting.calibration if config.difference and config.embedding else None, config.gamma)
+    grid = reading.kinetic if config.heat == "energy" else 1 - reading.cosine
+    made = {
+        "path": path_figure(setting, reading.means["think"], reading=reading, words=[words[i] for i in thinking],
+                            chosen=thinking.index(config.token) if config.token in thinking else None),
+        "profile": figures.profile(kinetic.tolist(), bent.tolist(), difference=config.difference and setting.calibration is not None),
+        "heat": figures.heat(grid.tolist(), words, reading.roles, what="energy" if config.heat == "energy" else "turn (0 to 2)", wrong=wrong,
+                             chosen=config.token if config.token >= 0 else None),
+        "chain": chain_figure(reading, [words[i] for i in thinking], config, wrong),
+    }
+    return made | ({"scoreboard": figures.scoreboard(percentiles)} if percentiles else {})
+
+
+def wrong_span(reading: Reading, check: Check | None) -> tuple[int, int] | None:
+    """Tokens of the first wrong step, if it was written."""
+    if check is None or check.first_error is None or check.first_error >= len(reading.steps):
+        return None
+    return reading.steps[check.first_error][:2]
+
+
+def path_figure(setting: Setting, states: torch.Tensor, *, reading: Reading | None = None, tips: list[list[float]] | None = None,
+                words: list[str] | None = None, chosen: int | None = None) -> dict[str, Any]:
+    """Panel A for mean states (layers + 1, width), in the calibration's plane or, without one, in the path's own."""
+    from core.reasoning.calibration import plane
+
+    path = path_of(states)
+    if setting.calibration:
+        places, variance, groups = setting.calibration.project(states), setting.calibration.variance, setting.calibration.groups
+    else:
+        centre, axes, variance = plane(states.unsqueeze(0))
+        places, groups = (states - centre) @ axes.T, None
+    if tips is None and reading is not None and reading.ends is not None:
+        tips = reading.ends.tolist()
+    return figures.path(places.tolist(), path.kinetic.tolist(), turn_degrees(path).tolist(), variance, groups, tips or [], words or [], chosen)
+
+
+def chain_figure(reading: Reading, words: list[str], config: ReadingConfig, wrong: tuple[int, int] | None) -> dict[str, Any]:
+    """Panel D of a finished reading."""
+    thinking = reading.span("think")
+    first = thinking[0]
+    variant = "R0_kinetic" if config.variant == "R5_entropy_potential" else config.variant
+    at = [i - reading.prompt_tokens for i in thinking]
+    energies = energy(reading.prefixes, variant, config.gamma).tolist()
+    steps = [(end - 1 - first, step_energy(path, config)) for _, end, path in reading.steps]
+    return figures.chain(words, energies, reading.stats.max_prob[at].tolist(), reading.stats.entropy[at].tolist(), steps,
+                         (wrong[0] - first, wrong[1] - first) if wrong else None)
+
+
+@dataclass(frozen=True)
+class CorruptAnswer:
+    """One output before and after a result in it was changed; differences are after minus before."""
+
+    before: str
+    after: str
+    energy_before: float
+    energy_after: float
+    scores_before: dict[str, float]
+    scores_after: dict[str, float]
+    label_before: str
+    steps_after: list[dict[str, Any]]
+    figures: dict[str, Any]
+
+
+@probe("reasoning/corrupt", title="Change one digit", paper="03", families=("llama", "gpt2"))
+def corrupt_one(config: CorruptConfig, lab: Lab) -> CorruptAnswer:
+    """Changes the result of one step in the model's own greedy output and rereads the whole; works with bare chains only."""
+    setting = Setting.of(lab, config.model)
+    if not setting.form.chains:
+        raise LabError("Digits can be changed in the chains of the little reasoner only.", "Choose an embedded reasoner.")
+    reading, problem = read_once(lab, setting, config.problem)
+    if config.value not in VALUES[problem.kind]:
+        raise LabError(f"'{config.value}' cannot stand in this chain.", f"Values are: {' '.join(VALUES[problem.kind])}.")
+    path = thinking_path(reading, setting, config)
+    trace_text, answer = texts(reading, setting.form)
+    changed = corrupt(problem, trace_text, config.step - 1, config.value)
+    ids = swap_trace(reading.ids, reading.prompt_tokens, trace_text, changed, setting.form)
+    other = setting.reader().read(torch.tensor([ids], device=setting.loaded.model.device), reading.prompt_tokens).readings()[0]
+    place = next(i for i, (a, b) in enumerate(zip(reading.ids, ids, strict=True)) if a != b) - reading.prompt_tokens
+    check = setting.form.judge(problem, changed, answer)
+    words = setting.form.words(ids[reading.prompt_tokens:])
+    known = min(len(reading.stats.log_prob), len(other.stats.log_prob))
+    figure = figures.before_after(words[:known], reading.stats.log_prob[:known].exp().tolist(), other.stats.log_prob[:known].exp().tolist(), place)
+    options = scoring(setting, config)
+    return CorruptAnswer(
+        trace_text, changed, float(energy(path, config.variant, config.gamma)),
+        float(energy(thinking_path(other, setting, config), config.variant, config.gamma)),
+        score_all(reading, **options), score_all(other, **options), setting.form.judge(problem, trace_text, answer).label,
+        step_rows(other, check, config), {"before_after": figure})

@@ -1,0 +1,334 @@
+"""Generate or reread a chain of thought and note, token by token, what its states do on their way through the layers.
+
+    reader = Reader(model, Form.of(tokenizer, model))
+    for token in reader.generate(prompt_ids, new_tokens=64):     # token: int tensor (rows,), as soon as it is chosen
+        reader.prefix()                                          # LayerPath of the reasoning so far, row 0
+    reading = reader.readings()[0]                               # mean states per span, energies per token, probabilities
+
+Everything is noted while the tokens are computed: no second pass, and memory is O(layers x width + layers x tokens) per row.
+The state at position i is that of input token i; the prediction of token i comes from position i - 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from core.engine.trace import Site, sites, trace
+from core.reasoning.energy import LayerPath, kinetics, path_of
+from core.reasoning.prompts import OFF, PROMPT, ROLES, THINK_ROLE, Form, Spans
+
+CHUNK = 64  # tokens fed at once: bounds what is held of all layers together
+LENS_NUMBERS = 1 << 24  # logits held at once by the logit lens
+TEMPERATURE = 0.7  # of the temperature-scaled score when none was fitted (methods/03 section 3)
+
+# span -> the roles whose tokens it holds
+SPANS = {"prompt": ("prompt",), "think": ("think",), "tagged": ("open", "think", "close"), "answer": ("answer",)}
+
+_NUMBER = {role: number for number, role in enumerate(ROLES)}
+_THINK = _NUMBER[THINK_ROLE]
+
+
+@dataclass(frozen=True)
+class TokenStats:
+    """How sure the model was of each generated token, float (generated,): see `STATS` for the order."""
+
+    max_prob: Tensor
+    log_prob: Tensor
+    entropy: Tensor
+    free_energy: Tensor
+    scaled_prob: Tensor
+
+
+STATS = tuple(TokenStats.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One text as the model saw it; tensors on the CPU, float32.
+
+    ids: all tokens. roles: one of `prompts.ROLES` per token. means: span -> (layers + 1, width), raw states after each
+    block. normed: span -> (width,), the last state after the final norm. Both lack empty spans.
+    kinetic (tokens, layers), cosine (tokens, layers - 1): each token's own path, NaN where a token was not fed.
+    stats: of the generated tokens, whose first is token number `prompt_tokens`.
+    lens: mean logit-lens entropy of the thinking per layer, (layers + 1,) in [0, 1], None if not read.
+    prefixes: the path of the running mean after each thinking token, and `ends` its last state as projected, (thinking tokens, 2). steps: (first token, last + 1, path) of each step.
+    """
+
+    ids: list[int]
+    roles: list[str]
+    prompt_tokens: int
+    truncated: bool
+    means: dict[str, Tensor]
+    normed: dict[str, Tensor]
+    kinetic: Tensor
+    cosine: Tensor
+    stats: TokenStats
+    lens: Tensor | None = None
+    prefixes: LayerPath | None = None
+    ends: Tensor | None = None
+    steps: list[tuple[int, int, LayerPath]] = field(default_factory=list)
+
+    def span(self, name: str) -> list[int]:
+        """Positions of the tokens of a span; "all" is everything generated but tags and end token."""
+        wanted = ("think", "answer") if name == "all" else SPANS[name]
+        return [i for i, role in enumerate(self.roles) if role in wanted]
+
+    def states(self, span: str = "think", *, last: str = "raw", embedding: bool = True) -> Tensor | None:
+        """Mean states of a span, (layers + 1, width); None if the span is empty. last: raw | final_norm."""
+        if span not in self.means:
+            return None
+        states = self.means[span]
+        if last == "final_norm":
+            states = torch.cat([states[:-1], self.normed[span].unsqueeze(0)])
+        return states if embedding else states[1:]
+
+    def path(self, span: str = "think", *, scale: float = 1.0, last: str = "raw", embedding: bool = True) -> LayerPath | None:
+        """The layer path of a span's mean state; None if the span is empty."""
+        states = self.states(span, last=last, embedding=embedding)
+        if states is None:
+            return None
+        return path_of(states, self.lens.mean() if self.lens is not None and span in ("think", "tagged") else None, scale)
+
+
+def final_norm(model: PreTrainedModel) -> torch.nn.Module:
+    """The norm between the last block and the head."""
+    base = model.base_model
+    return base.norm if hasattr(base, "norm") else base.ln_f
+
+
+class Reader:
+    """Reads rows of equally long prompts together; the layout of a batch is part of its numbers."""
+
+    def __init__(self, model: PreTrainedModel, form: Form, *, lens: bool = True, chain: bool = True,
+                 temperature: float = TEMPERATURE, project: Callable[[Tensor], Tensor] | None = None) -> None:
+        """lens: note the entropy of every layer's guess. chain: note prefixes and steps of row 0. project: (width,) -> (2,), to draw them."""
+        self._model, self._form, self._temperature = model, form, temperature
+        self._lens, self._chain, self._project = lens, chain, project
+        self._sites = [Site(0, "resid_pre"), *sites(model, "resid_post")]
+        self._norm, self._head = final_norm(model), model.get_output_embeddings()
+
+    @torch.no_grad()
+    def generate(self, ids: Tensor, new_tokens: int, choose: Callable[[Tensor], Tensor] | None = None) -> Iterator[Tensor]:
+        """Continues `ids` (rows, tokens), all without padding, until every row has ended; yields (rows,) per token.
+
+        choose: logits (rows, vocabulary) -> tokens (rows,), the likeliest if None. A row that has ended repeats its end token.
+        """
+        choose = choose or (lambda logits: logits.argmax(-1))
+        self._begin(ids)
+        last = self._feed(ids, keep_logits=1)[:, -1]
+        for _ in range(new_tokens):
+            token = torch.where(self._ended, self._closing, choose(last))
+            self._note_choice(last, token)
+            yield token
+            if self._ended.all():
+                return
+            last = self._feed(token.unsqueeze(-1))[:, -1]
+
+    @torch.no_grad()
+    def read(self, ids: Tensor, prompt_tokens: int) -> Reader:
+        """Teacher-forced: the same notes for a given text (rows, tokens) whose first `prompt_tokens` are the prompt."""
+        self._begin(ids[:, :prompt_tokens])
+        last = self._feed(ids[:, :prompt_tokens], keep_logits=1)[:, -1:]
+        for chunk in ids[:, prompt_tokens:].split(CHUNK, dim=-1):
+            for column in chunk.T:
+                self._take(column)
+            logits = self._feed(chunk)
+            before = torch.cat([last, logits[:, :-1]], dim=1)
+            self._stats += [self._token_stats(before[:, i], chunk[:, i]) for i in range(chunk.shape[1])]
+            last = logits[:, -1:]
+        return self
+
+    # ---- one feed of tokens ----
+
+    def _begin(self, ids: Tensor) -> None:
+        rows, layers = len(ids), len(self._sites) - 1
+        width = self._model.get_input_embeddings().embedding_dim
+        self._cache, self._fed = DynamicCache(config=self._model.config), 0
+        self._prompt_tokens, self._ids = ids.shape[1], [ids]
+        self._finders = [Spans(self._form, row) for row in ids.tolist()]
+        self._roles = [[PROMPT] * self._prompt_tokens for _ in range(rows)]
+        self._ended = torch.zeros(rows, dtype=torch.bool, device=ids.device)
+        self._closing = torch.zeros(rows, dtype=torch.long, device=ids.device)
+        self._sums = torch.zeros(len(ROLES), rows, layers + 2, width, device=ids.device)
+        self._counts = torch.zeros(len(ROLES), rows, device=ids.device)
+        self._lens_sum = torch.zeros(rows, layers + 1, device=ids.device) if self._lens else None
+        self._kinetic: list[Tensor] = []
+        self._cosine: list[Tensor] = []
+        self._stats: list[Tensor] = []
+        self._prefixes: list[LayerPath] = []
+        self._ends: list[Tensor] = []
+        self._steps: list[tuple[int, int, LayerPath]] = []
+        self._step_start: int | None = None
+
+    def _feed(self, ids: Tensor, keep_logits: int = 0) -> Tensor:
+        logits = [self._feed_chunk(chunk, keep_logits) for chunk in ids.split(CHUNK, dim=-1)]
+        return logits[0] if len(logits) == 1 else torch.cat(logits, dim=1)[:, -keep_logits:]
+
+    def _feed_chunk(self, ids: Tensor, keep_logits: int) -> Tensor:
+        with trace(self._model, capture=self._sites) as acts:
+            normed = self._model.base_model(input_ids=ids, cache=self._cache, use_cache=True).last_hidden_state
+        # (layers + 2, rows, tokens, width): embedding, blocks, and the last block again after the final norm
+        states = torch.stack([*(acts[site] for site in self._sites), normed]).float()
+        logits = self._head(normed[:, -keep_logits:]).float()
+        self._note_states(states, logits if not keep_logits else None)
+        self._fed += ids.shape[1]
+        return logits
+
+    def _note_states(self, states: Tensor, logits: Tensor | None) -> None:
+        tokens = states.shape[2]
+        numbers = [[_NUMBER[role] for role in row[self._fed:self._fed + tokens]] for row in self._roles]
+        roles = torch.tensor(numbers, device=states.device)
+        kinetic, cosine = kinetics(states[:-1].diff(dim=0).permute(1, 2, 0, 3))
+        self._kinetic.append(kinetic)
+        self._cosine.append(cosine)
+        for role in {role for row in numbers for role in row} - {_NUMBER[OFF]}:
+            mask = (roles == role).float()
+            self._sums[role] += torch.einsum("rt,lrtw->rlw", mask, states)
+            self._counts[role] += mask.sum(-1)
+            if role == _THINK and self._lens_sum is not None:
+                self._lens_sum += torch.einsum("rt,lrt->rl", mask, self._lens_entropy(states))
+        if self._chain and (roles[0] == _THINK).any():
+            self._note_chain(states[:-1, 0], roles[0])
+
+    def _lens_entropy(self, states: Tensor) -> Tensor:
+        """Entropy of every layer's guess as a share of the largest possible, (layers + 1, rows, tokens)."""
+        vocabulary = self._head.weight.shape[0]
+        found = []
+        for part in states[:-2].flatten(0, 2).split(max(1, LENS_NUMBERS // vocabulary)):
+            found.append(_entropy(self._head(self._norm(part.to(self._head.weight.dtype))).float()))
+        last = _entropy(self._head(states[-1].to(self._head.weight.dtype)).float())
+        return torch.cat([torch.cat(found).view(states.shape[0] - 2, *states.shape[1:3]), last.unsqueeze(0)]) / torch.log(
+            torch.tensor(float(vocabulary)))
+
+    def _note_chain(self, states: Tensor, roles: Tensor) -> None:
+        """Running mean and steps of row 0; states (layers + 1, tokens, width) have just been added to the sums."""
+        thinking = roles == _THINK
+        added = (states * thinking[None, :, None]).cumsum(1)
+        before = self._sums[_THINK, 0, :-1] - added[:, -1]
+        counts = self._counts[_THINK, 0] - thinking.sum() + thinking.cumsum(0)
+        for i in thinking.nonzero()[:, 0].tolist():
+            mean = (before + added[:, i]) / counts[i]
+            self._prefixes.append(path_of(mean))
+            if self._project:
+                self._ends.append(self._project(mean[-1].cpu()))
+            at = self._fed + i
+            if self._step_start is None:
+                self._step_start, self._step_sum = at, torch.zeros_like(before)
+            self._step_sum = self._step_sum + states[:, i]
+            if self._form.ends_step(self._token(at)):
+                self._steps.append((self._step_start, at + 1, path_of(self._step_sum / (at + 1 - self._step_start))))
+                self._step_start = None
+
+    def _token(self, at: int) -> int:
+        place = at
+        for ids in self._ids:
+            if place < ids.shape[1]:
+                return int(ids[0, place])
+            place -= ids.shape[1]
+        raise IndexError(at)
+
+    # ---- one chosen token ----
+
+    def _note_choice(self, logits: Tensor, token: Tensor) -> None:
+        self._stats.append(self._token_stats(logits, token))
+        self._take(token)
+
+    def _take(self, token: Tensor) -> None:
+        """Knows from here on what part each row's newest token plays."""
+        self._ids.append(token.unsqueeze(-1))
+        for row, (finder, number) in enumerate(zip(self._finders, token.tolist(), strict=True)):
+            role, restart = finder.feed(number)
+            self._roles[row].append(role)
+            if restart:
+                self._restart(row)
+            if finder.ended and not self._ended[row]:
+                self._ended[row], self._closing[row] = True, number
+
+    def _restart(self, row: int) -> None:
+        """A late opening tag: what was taken for thinking before it was not."""
+        self._roles[row] = [OFF if role == "think" else role for role in self._roles[row]]
+        self._sums[_THINK, row], self._counts[_THINK, row] = 0.0, 0.0
+        if self._lens_sum is not None:
+            self._lens_sum[row] = 0.0
+        if row == 0:
+            self._prefixes, self._ends, self._steps, self._step_start = [], [], [], None
+
+    def _token_stats(self, logits: Tensor, token: Tensor) -> Tensor:
+        """`STATS` of one choice, (5, rows)."""
+        log_probs = logits.log_softmax(-1)
+        probs = log_probs.exp()
+        chosen = log_probs.gather(-1, token.unsqueeze(-1))[:, 0]
+        scaled = (logits / self._temperature).softmax(-1).amax(-1)
+        return torch.stack([probs.amax(-1), chosen, -(probs * log_probs).sum(-1), logits.logsumexp(-1), scaled])
+
+    # ---- what is known ----
+
+    @property
+    def newest(self) -> dict[str, float]:
+        """The numbers of row 0's newest token, by the names of `STATS`."""
+        return dict(zip(STATS, self._stats[-1][:, 0].tolist(), strict=True))
+
+    def role(self) -> str:
+        """The part that row 0's newest token plays."""
+        return self._roles[0][-1]
+
+    def prefix(self) -> LayerPath | None:
+        """The path of row 0's thinking so far (tokens that were fed); None before there is any."""
+        return self._prefixes[-1] if self._prefixes else None
+
+    def ends(self) -> list[list[float]]:
+        """Where row 0's running mean ended after each thinking token, in the plane of `project`."""
+        return [place.tolist() for place in self._ends]
+
+    def mean_states(self) -> Tensor | None:
+        """Mean states of row 0's thinking so far, (layers + 1, width)."""
+        count = self._counts[_THINK, 0]
+        return (self._sums[_THINK, 0, :-1] / count).cpu() if count else None
+
+    def readings(self) -> list[Reading]:
+        """One reading per row; call it when the generator is done."""
+        ids = torch.cat(self._ids, dim=1).tolist()
+        kinetic, cosine = torch.cat(self._kinetic, dim=1).cpu(), torch.cat(self._cosine, dim=1).cpu()
+        stats = torch.stack(self._stats, dim=-1).cpu()
+        return [self._reading(row, ids[row], kinetic[row], cosine[row], stats[:, row]) for row in range(len(ids))]
+
+    def _reading(self, row: int, ids: list[int], kinetic: Tensor, cosine: Tensor, stats: Tensor) -> Reading:
+        finder = self._finders[row]
+        length = finder.length
+        roles = self._roles[row][:length]
+        means, normed = {}, {}
+        for span, parts in SPANS.items():
+            numbers = [_NUMBER[part] for part in parts]
+            count = self._counts[numbers, row].sum()
+            if count and (span != "tagged" or self._counts[_THINK, row]):
+                mean = (self._sums[numbers, row].sum(0) / count).cpu()
+                means[span], normed[span] = mean[:-1], mean[-1]
+        chain = self._chain and row == 0
+        thinking = self._counts[_THINK, row]
+        return Reading(
+            ids[:length], roles, self._prompt_tokens, finder.truncated, means, normed, _filled(kinetic, length), _filled(cosine, length),
+            TokenStats(*stats[:, :length - self._prompt_tokens].unbind(0)),
+            (self._lens_sum[row] / thinking).cpu() if self._lens_sum is not None and thinking else None,
+            _joined(self._prefixes) if chain and self._prefixes else None, torch.stack(self._ends) if chain and self._ends else None,
+            list(self._steps) if chain else [])
+
+
+def _entropy(logits: Tensor) -> Tensor:
+    log_probs = logits.log_softmax(-1)
+    return -(log_probs.exp() * log_probs).sum(-1)
+
+
+def _filled(numbers: Tensor, length: int) -> Tensor:
+    """The first `length` rows; the last token may not have been fed and reads NaN."""
+    if len(numbers) >= length:
+        return numbers[:length].clone()
+    return torch.cat([numbers, numbers.new_full((length - len(numbers), numbers.shape[1]), float("nan"))])
+
+
+def _joined(paths: list[LayerPath]) -> LayerPath:
+    return LayerPath(*(torch.stack([getattr(path, name) for path in paths]).cpu() for name in ("kinetic", "cosine", "displacement")))
