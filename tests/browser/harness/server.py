@@ -78,13 +78,7 @@ class FakeLab:
         self.panels: list[dict[str, Any]] = PANELS
         self.down = False
         self.asked: list[tuple[str, str, Any]] = []
-        lab = self
-
-        class Handler(_Handler):
-            pass
-
-        Handler.lab = lab
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"lab": self}))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}/"
 
@@ -98,6 +92,12 @@ class FakeLab:
             "link": f"/unlearning-auditor?algorithm=npo&run={run_id}", "command": "./launch.sh cli run test/audit --set algorithm=npo --seed 0"} | info
         run = self.runs[run_id] = FakeRun(run_id, events, about, len(events) if released is None else released)
         return run
+
+    def reset(self) -> None:
+        """As new: no runs, the usual panels, the line is up."""
+        for run in self.runs.values():
+            run.release()
+        self.runs, self.panels, self.down, self.asked = {}, PANELS, False, []
 
     def __enter__(self) -> FakeLab:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -179,11 +179,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _file(self, path: Path) -> None:
         if not path.is_file():
             return self._json({"error": f"no {path.name}"}, 404)
-        self._send(path.read_bytes(), mimetypes.guess_type(path.name)[0] or "application/octet-stream")
+        self._send(path.read_bytes(), mimetypes.guess_type(path.name)[0] or "application/octet-stream", cache="max-age=60")
 
-    def _send(self, data: bytes, kind: str, status: int = 200) -> None:
+    def _send(self, data: bytes, kind: str, status: int = 200, cache: str = "no-store") -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.send_response(status)
+            self.send_header("cache-control", cache)
             self.send_header("content-type", kind)
             self.send_header("content-length", str(len(data)))
             self.end_headers()

@@ -17,7 +17,7 @@ PANELS = [
      "note": "The forget loss should rise while the retain loss stays low."},
     {"kind": "figure", "name": "by_layer", "title": "What each layer still knows", "note": "Bars above the dashed line are better than guessing."},
     {"kind": "figure", "name": "map", "title": "Token by layer", "height": 260},
-    {"kind": "table", "name": "answers", "title": "Answers", "select": True, "note": "Click a row to ask that question yourself."},
+    {"kind": "table", "name": "answers", "title": "Answers", "select": True, "wide": True, "note": "Click a row to ask that question yourself."},
     {"kind": "tokens", "name": "question", "title": "Which words matter", "note": "Blue words push towards the answer, orange words away from it."},
     {"kind": "text", "name": "answer", "title": "In its own words"},
     {"kind": "picture", "name": "view", "title": "What the model saw"},

@@ -6,7 +6,7 @@ import { card, same } from "./panel.js";
 import { openDialog } from "./dialog.js";
 
 export class NumbersPanel {
-  #tiles; #drawn = null;
+  #tiles; #drawn = null; #opened = null;
 
   constructor(panel, context) {
     this.panel = { wide: true, ...panel };
@@ -18,30 +18,47 @@ export class NumbersPanel {
   update(sight) {
     const { state, pinned } = sight;
     this.sight = sight;
-    const key = [...this.panel.items.map((item) => state?.metrics[item.metric]?.value), pinned?.id, ...this.panel.items.map((item) => pinned?.state.metrics[item.metric]?.value)];
+    const seen = (from) => this.panel.items.flatMap((item) => [from?.metrics[item.metric]?.value, from?.metrics[item.metric]?.n]);
+    const key = [...seen(state), pinned?.id, ...seen(pinned?.state)];
     if (same(this.#drawn, key)) return;
     this.#drawn = key;
     this.panel.items.forEach((item, i) => this.#tiles[i].update(state?.metrics[item.metric], pinned?.state.metrics[item.metric]));
+    if (this.#opened) this.#fill();
   }
 
   redraw() {}
   close() {}
 
   #open(item) {
+    const body = h("div", { class: "gb-number-closely" });
+    const dialog = openDialog(item.label || item.metric, body);
+    this.#opened = { item, body };
+    this.#fill();
+    dialog.addEventListener("close", () => { this.#opened = null; });
+  }
+
+  // The window follows the run like everything else.
+  #fill() {
+    const { item, body } = this.#opened;
     const { state, feed, pinned } = this.sight || {};
     const series = state?.metrics[item.metric];
-    const { x, y } = points(series);
-    const facts = [
-      ["Now", value(series, item)], ["In the pinned run", pinned ? value(pinned.state.metrics[item.metric], item) : null],
-      ["At first", y.length > 1 ? `${number(y[0])} (step ${x[0]})` : null],
-      ["Lowest and highest", y.length > 1 ? `${number(Math.min(...y))} and ${number(Math.max(...y))}` : null], ["Measured", y.length ? `${y.length} times` : null], ["Run", feed?.id],
-    ].filter(([, fact]) => fact);
-    openDialog(item.label || item.metric,
-      h("p", { class: "gb-dialog-value" }, value(series, item)),
-      item.meaning ? h("p", {}, item.meaning) : null,
-      item.formula ? h("div", {}, h("h4", {}, "How it is computed"), h("p", { class: "gb-formula" }, item.formula)) : null,
-      h("dl", { class: "gb-facts" }, facts.map(([name, fact]) => h("div", {}, h("dt", {}, name), h("dd", {}, fact)))));
+    body.replaceChildren(...[
+      h("p", { class: "gb-dialog-value" }, value(series, item)), item.meaning ? h("p", {}, item.meaning) : null,
+      item.formula ? h("h4", {}, "How it is computed") : null, item.formula ? h("p", { class: "gb-formula" }, item.formula) : null,
+      h("dl", { class: "gb-facts" }, factsOf(series, item, pinned, feed).map(([name, fact]) => h("div", {}, h("dt", {}, name), h("dd", {}, fact)))),
+    ].filter(Boolean));
   }
+}
+
+function factsOf(series, item, pinned, feed) {
+  const { x, y } = points(series);
+  const many = y.length > 1;
+  const [low, high] = y.reduce(([least, most], one) => [Math.min(least, one), Math.max(most, one)], [Infinity, -Infinity]);
+  return [
+    ["In the pinned run", pinned ? value(pinned.state.metrics[item.metric], item) : null], ["At first", many ? `${number(y[0])} (step ${x[0]})` : null],
+    ["Lowest", many ? number(low) : null], ["Highest", many ? number(high) : null],
+    ["Measured", y.length ? `${y.length} ${many ? "times" : "time"}` : null], ["Run", feed?.id],
+  ].filter(([, fact]) => fact);
 }
 
 function value(series, item) {

@@ -56,7 +56,7 @@ export class Pin {
     const key = JSON.stringify([rows, changed, pinned?.state.verdict?.text, state?.verdict?.text]);
     if (key === this.#key) return;
     this.#key = key;
-    this.#body.replaceChildren(...(pinned ? [sideBySide(rows, changed, state, pinned.state)] : []));
+    this.#body.replaceChildren(...(pinned && state ? [sideBySide(rows, changed, state, pinned.state)] : []));
   }
 
   #toggle() {

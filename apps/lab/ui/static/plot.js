@@ -81,12 +81,24 @@ export function themed(layout, ink, dark, revision) {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     hoverlabel: { bgcolor: ink.surface, bordercolor: ink.grid, align: "left", font: { family: ink.family, size: ink.size, color: ink.text } },
     images: (images || []).filter((image) => String(image.source).startsWith("data:image/")),
+    shapes: (own.shapes || []).map((shape) => ({ ...shape, line: { color: ink.quiet, ...shape.line } })),
     annotations: (own.annotations || []).map((note) => ({ ...note, font: { size: ink.size - 1, color: ink.quiet, ...note.font } })),
     uirevision: revision,
   };
 }
 
-const CONFIG = { displayModeBar: false, displaylogo: false, responsive: false, showTips: false, plotlyServerURL: "", doubleClick: "reset+autosize" };
+// Kinds of trace that fetch maps from elsewhere are not drawn: nothing leaves this machine.
+const MAPS = /geo|mapbox|choropleth|densitymap|scattermap/;
+
+/** Traces with whiskers that can be seen in the dark. */
+function inked(data, ink) {
+  const whisker = (bars) => (bars ? { color: ink.quiet, thickness: 1.5, ...bars } : bars);
+  return data.filter((trace) => !MAPS.test(trace.type || "")).map((trace) => ({ ...trace, error_x: whisker(trace.error_x), error_y: whisker(trace.error_y) }));
+}
+
+const CONFIG = {
+  displayModeBar: false, displaylogo: false, responsive: false, showTips: false, plotlyServerURL: "", topojsonURL: "", doubleClick: "reset+autosize",
+};
 
 /** One chart in one element. */
 export class Plot {
@@ -106,7 +118,8 @@ export class Plot {
     if (this.#last?.[0] !== figure || !this.#place.isConnected || !this.#place.clientWidth) return;
     const dark = isDark();
     const { data = [], layout = {} } = harmless(figure, dark);
-    await Plotly.react(this.#place, data, themed(layout, inkOf(this.#place), dark, revision), CONFIG);
+    const ink = inkOf(this.#place);
+    await Plotly.react(this.#place, inked(data, ink), themed(layout, ink, dark, revision), CONFIG);
     this.#size = [this.#place.clientWidth, this.#place.clientHeight];
     this.#listen();
   }

@@ -32,7 +32,7 @@ export class ReplayBar {
     const moving = player.playing || (player.following && !timeline.ended);
     relabel(this.#play, moving ? "Pause" : player.following ? "Play from the start" : "Play", moving ? "pause" : player.following ? "again" : "play");
     relabel(this.#newest, timeline.ended ? "To the end" : player.following ? "Live" : "Back to live");
-    this.#newest.setAttribute("aria-pressed", String(player.following));
+    this.#newest.disabled = player.following;
     this.#newest.classList.toggle("gb-newest--on", player.following && !timeline.ended);
     const end = Math.max(timeline.duration, 0.001);
     this.#slider.max = end;

@@ -91,7 +91,7 @@ function wordsOf(feed, state, player, recorded, halting) {
   const seconds = feed.info?.duration_s ?? feed.timeline.duration;
   const ending = (ENDINGS[outcome] || ENDINGS.finished)(seconds);
   const back = !player.following;
-  const tone = outcome === "failed" || outcome === "interrupted" ? "bad" : outcome === "cancelled" ? "warn" : "done";
+  const tone = outcome === "failed" || outcome === "interrupted" ? "bad" : outcome === "cancelled" ? "warn" : recorded ? "recorded" : "done";
   const line = back ? replayLine(state) : [ending, error].filter(Boolean).join(" ");
   const quiet = back ? "The answer comes at the end of the replay." : outcome === "finished" ? "This run ended without a verdict." : "No verdict: the run did not get that far.";
   return { tone, badge: recorded ? "Recorded run" : BADGES[outcome] || "Finished", verdict: verdict || quiet, line, hint: back ? "" : hint };
