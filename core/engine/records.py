@@ -72,7 +72,8 @@ def alive(pid: int, born: float) -> bool:
     if pid == os.getpid():  # asked once: birth times are counted from boot, which a corrected clock moves
         return born == _born(pid)
     try:
-        return abs(psutil.Process(pid).create_time() - born) < 2.0
+        process = psutil.Process(pid)
+        return abs(process.create_time() - born) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 

@@ -269,7 +269,7 @@ class Engine:
 
         from core.engine.events import to_plain
 
-        torch.set_num_threads(self.settings.threads)  # of this thread alone: a run beside it keeps its own count
+        compute_on(self.settings.threads)
         lab = Lab(self.models, self._cache, seed=seed, threads=self.settings.threads, families=probe.families)
         with torch.no_grad():
             return json.dumps(to_plain(probe.function(config, lab)), allow_nan=False)
@@ -303,6 +303,15 @@ def _out_of_memory(problem: BaseException) -> bool:
         "can't allocate memory" in str(problem) or "out of memory" in str(problem))
 
 
+def compute_on(threads: int) -> int:
+    """Sets the compute threads of the calling thread alone, and gives what they were."""
+    import torch
+
+    before = torch.get_num_threads()  # asked first: a thread that never asked takes over what another one sets later
+    torch.set_num_threads(threads)
+    return before
+
+
 @contextlib.contextmanager
 def seeded(seed: int, threads: int) -> Iterator[None]:
     """Seeds the global generators (dropout, initialisation and `generate` use them) and puts them back."""
@@ -311,12 +320,11 @@ def seeded(seed: int, threads: int) -> Iterator[None]:
     import numpy as np
     import torch
 
-    python, numpy, count = random.getstate(), np.random.get_state(), torch.get_num_threads()
+    python, numpy, before = random.getstate(), np.random.get_state(), compute_on(threads)
     with torch.random.fork_rng():
         random.seed(seed), np.random.seed(seed), torch.manual_seed(seed)
-        torch.set_num_threads(threads)
         try:
             yield
         finally:
             random.setstate(python), np.random.set_state(numpy)
-            torch.set_num_threads(count)
+            compute_on(before)
