@@ -24,8 +24,8 @@ def fetch(name: str, *, before_weights: Callable[[Path, int], None], instead: st
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
-        HTTPError,
         HFValidationError,
+        HTTPError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
         RevisionNotFoundError,

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 GB = 10**9
 BYTES_PER_PARAMETER = 4  # stored in any type, computed in fp32
+# While transformers builds a model it patches itself and torch for all threads, and two at once undo that in the wrong order.
+_BUILDING = threading.Lock()
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 
 
@@ -99,7 +101,7 @@ class ModelStore:
         files = [folder / "config.json", *weight_files(folder)]
         key = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
         if key not in self._fingerprints:
-            count_parameters(files[1:])
+            self._check_fits(ref, count_parameters(files[1:]) * BYTES_PER_PARAMETER)  # before hashing what can never be loaded
             digest = hashlib.sha256()
             for file in files:
                 with file.open("rb") as stream:
@@ -136,12 +138,14 @@ class ModelStore:
             check_manifest(folder)
         kind = _architecture(ref, raw)
         try:
-            config = kind.config_class.from_pretrained(folder, local_files_only=True)
-            self._make_room(ref, max(count_parameters(files), _promised_parameters(kind, config, files)))
-            model, info = kind.from_pretrained(
-                folder, config=config, dtype=torch.float32, attn_implementation=attention, use_safetensors=True,
-                local_files_only=True, trust_remote_code=False, output_loading_info=True,
-            )  # fmt: skip
+            with _BUILDING:
+                self._make_room(ref, count_parameters(files))
+                config = kind.config_class.from_pretrained(folder, local_files_only=True)
+                self._make_room(ref, _promised_parameters(ref, kind, config, files))
+                model, info = kind.from_pretrained(
+                    folder, config=config, dtype=torch.float32, attn_implementation=attention, use_safetensors=True,
+                    local_files_only=True, trust_remote_code=False, output_loading_info=True,
+                )  # fmt: skip
             tokenizer = _tokenizer(folder)
         except LabError:
             raise
@@ -162,13 +166,13 @@ class ModelStore:
         with self._lock:
             while self._loaded and self._held() + needed > self._settings.memory_budget:
                 self._loaded.popitem(last=False)
-        self._check_memory(ref, needed)
+        self._check_fits(ref, needed)
 
     def _held(self) -> int:
-        return sum(loaded.parameters * BYTES_PER_PARAMETER for loaded in self._loaded.values())
+        return sum(loaded.parameters * BYTES_PER_PARAMETER for loaded in list(self._loaded.values()))
 
-    def _check_memory(self, ref: str, needed: int) -> None:
-        free = min(_free_memory(), self._settings.memory_budget)
+    def _check_fits(self, ref: str, needed: int) -> None:
+        free = min(_free_memory() + self._held(), self._settings.memory_budget)  # what is held makes way, see _make_room
         if needed > free:
             fitting = [
                 f"embedded/{name}" for name in self.embedded()
@@ -226,7 +230,7 @@ class ModelStore:
         def check(folder: Path, size: int) -> None:
             config = _checked_config(folder)
             halved = config.get("dtype", config.get("torch_dtype")) in ("float16", "bfloat16")
-            self._check_memory(f"hf/{rest}", size * (2 if halved else 1))
+            self._check_fits(f"hf/{rest}", size * (2 if halved else 1))
 
         folder = fetch(rest, before_weights=check, instead=f"Use an embedded model instead: {self._embedded_refs()}.")
         return folder, folder.name
@@ -266,7 +270,7 @@ def _architecture(ref: str, config: dict[str, Any]) -> type[PreTrainedModel]:
     return kind
 
 
-def _promised_parameters(kind: type[PreTrainedModel], config: PretrainedConfig, files: list[Path]) -> int:
+def _promised_parameters(ref: str, kind: type[PreTrainedModel], config: PretrainedConfig, files: list[Path]) -> int:
     """How many parameters the config asks for, counted on torch's meta device, which allocates nothing."""
     import torch
 
@@ -274,7 +278,7 @@ def _promised_parameters(kind: type[PreTrainedModel], config: PretrainedConfig, 
     layers = max(getattr(part, "num_hidden_layers", None) or 0 for part in parts)
     tensors = sum(len(header(file)) for file in files)
     if layers > tensors:
-        raise LabError(f"Its config names {layers} layers, its files hold {tensors} tensors.", "Copy or download it again.")
+        raise LabError(f"The config of {ref} names {layers} layers, its files hold {tensors} tensors.", "Copy or download it again.")
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in kind(config).parameters())
 

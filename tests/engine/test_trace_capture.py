@@ -155,9 +155,10 @@ def test_towers_of_composite_models_can_be_traced_each():
     with trace(tower, capture=sites(tower, "resid_post")) as eyes, trace(llava, capture=sites(llava, "resid_post")) as text:
         llava(**inputs_for(llava))
     assert eyes[Site(0, "resid_post")].shape[1] == tiny_models.PATCHES + 1 != text[Site(0, "resid_post")].shape[1]
-    vision = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "image_size": 16, "patch_size": 8}
-    text_config = {"vocab_size": 99, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4}
-    clip = CLIPModel(CLIPConfig(text_config=text_config, vision_config=vision))
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4}
+    text = sizes | {"vocab_size": 99, "num_hidden_layers": 3}
+    vision = sizes | {"image_size": 16, "patch_size": 8, "num_hidden_layers": 2}
+    clip = CLIPModel(CLIPConfig(text_config=text, vision_config=vision))
     with pytest.raises(LabError, match="text_model"), trace(clip):
         pass
     assert family_name("clip") == "clip"

@@ -136,7 +136,7 @@ def tiny(kind: str, *, attention: str = "sdpa", seed: int = 0) -> PreTrainedMode
         torch.manual_seed(seed)
         model = BUILDERS[kind]()
         with torch.no_grad():  # the usual 0.02 makes every block almost the identity, which hides mistakes
-            for name, parameter in model.named_parameters():
+            for parameter in model.parameters():
                 if parameter.dim() > 1:
                     parameter.normal_(0.0, 0.15)
     model.set_attn_implementation(attention)
