@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from core.engine.models import ModelStore
     from core.engine.runner import Engine
 
-CLAIM_TABLES = {"01": "core.unlearning.audit.claims"}
+CLAIM_TABLES = {"01": "core.unlearning.audit.claims", "09": "core.learngene.depth.claims"}
 RESULTS = ASSETS / "claims"
 
 Held = bool | Literal["undecided"] | None

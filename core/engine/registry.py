@@ -11,6 +11,13 @@ from core.engine.experiment import Experiment, shown
 EXPERIMENTS = {
     "unlearning/audit": "core.unlearning.audit.experiments:audit",
     "unlearning/ask": "core.unlearning.audit.experiments:ask",
+    "learngene/train": "core.learngene.depth.experiments:train",
+    "learngene/finetune": "core.learngene.depth.experiments:finetune",
+    "learngene/expand": "core.learngene.depth.probes:expand",
+    "learngene/linearity": "core.learngene.depth.probes:linearity",
+    "learngene/pool": "core.learngene.pool.experiments:pool",
+    "learngene/stitch": "core.learngene.pool.experiments:stitch",
+    "learngene/path": "core.learngene.pool.probes:path",
 }
 
 

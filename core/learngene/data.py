@@ -91,7 +91,7 @@ def _symbols() -> Task:
     generator = torch.Generator().manual_seed(TEST_SEED + 1)
     pixels, labels = _draw(bank, TEST_SYMBOLS, generator)
     few, few_labels = _draw(bank, PER_SYMBOL * len(SYMBOLS), generator)
-    return Task("symbols", tuple(SYMBOLS), pixels, labels, len(few_labels), lambda g: (_shift(few, g), few_labels))
+    return Task("symbols", tuple(SYMBOLS), pixels, labels, len(few_labels), lambda g: (shift(few, g), few_labels))
 
 
 def _digits() -> Task:
@@ -105,7 +105,7 @@ def _digits() -> Task:
     labels = torch.tensor(data.target)
     train, train_labels = pixels[chosen], labels[chosen]
     return Task("digits", tuple("0123456789"), pixels[held_out], labels[held_out], len(train_labels),
-                lambda generator: (_shift(train, generator, step=2), train_labels))
+                lambda generator: (shift(train, generator, step=2), train_labels))
 
 
 def _bank(characters: str) -> Tensor:
@@ -148,7 +148,7 @@ def distort(ink: Tensor, generator: torch.Generator) -> Tensor:
     return (small + noise).clamp(0, 1) * 2 - 1
 
 
-def _shift(pixels: Tensor, generator: torch.Generator, step: int = 1) -> Tensor:
+def shift(pixels: Tensor, generator: torch.Generator, step: int = 1) -> Tensor:
     """Every picture moved by -1, 0 or 1 times `step` pixels in each direction; what comes in is paper."""
     padded = F.pad(pixels, (step,) * 4, value=-1.0)
     moves = torch.randint(3, (2, len(pixels)), generator=generator) * step

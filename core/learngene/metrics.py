@@ -61,6 +61,13 @@ def latency_ms(call: Callable[[], object], *, warm_ups: int = 5, repeats: int = 
     return statistics.median(taken)
 
 
+def cka(one: Tensor, other: Tensor) -> float:
+    """Linear centred kernel alignment of two sets of features (n, a) and (n, b): 1 for the same up to rotation and size."""
+    one, other = (features - features.mean(0) for features in (one.double(), other.double()))
+    shared = (one.T @ other).square().sum()
+    return (shared / ((one.T @ one).norm() * (other.T @ other).norm())).item()
+
+
 @dataclass(frozen=True)
 class Linearity:
     """How well one group of weights follows a line over its layers.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -73,6 +74,19 @@ def fit(parameters: Iterable[tuple[str, nn.Parameter]], loss_of: Loss, task: Tas
             optimiser.step()
             done += 1
             yield Step(done, total, epoch + (done % per_epoch == 0), loss.item())
+
+
+def steps_of(task: Task, recipe: Recipe) -> int:
+    """How many steps a training takes."""
+    return recipe.epochs * math.ceil(task.per_epoch / recipe.batch)
+
+
+@contextmanager
+def born_from(generator: torch.Generator) -> Iterator[None]:
+    """Random weights made inside depend on this generator's seed alone, whatever was drawn before. Never yield events inside."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator.initial_seed())
+        yield
 
 
 def schedule(step: int, total: int, warm_up: float) -> float:

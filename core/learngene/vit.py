@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, ViTConfig, ViTForImageClassification
 
 from core.engine.errors import LabError
-from core.engine.families import family_of
 from core.learngene.data import SIZE
 
 PATCH, RATIO = 4, 2
@@ -37,7 +36,8 @@ class Parts:
 
 def parts_of(model: PreTrainedModel) -> Parts:
     """The four parts of a ViT or DeiT classifier. Raises LabError for anything else."""
-    if family_of(model).name != "vit" or not isinstance(getattr(model, "classifier", None), nn.Linear):
+    known = getattr(model.config, "model_type", None) in ("vit", "deit")
+    if not known or not isinstance(getattr(model, "classifier", None), nn.Linear):
         raise LabError(f"A {type(model).__name__} is not a picture classifier that can be taken apart here.",
                        "Use a ViTForImageClassification or DeiTForImageClassification.")
     base = model.base_model

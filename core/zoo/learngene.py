@@ -97,8 +97,8 @@ def _measured(model: PreTrainedModel, task: Task) -> tuple[str, str]:
 
 def _card(folder: Path, name: str, text: str, model: PreTrainedModel, task: TaskName, how: str) -> None:
     lines = [f"# {name}", "", text, "", "Measured after the weights had been stored in 16 bits.", "",
-             f"- Architecture: ViTForImageClassification, width {model.config.hidden_size}, {model.config.num_hidden_layers} layers stored, "
-             f"{parameters(model):,} numbers",
+             f"- Architecture: ViTForImageClassification, width {model.config.hidden_size}, "
+             f"{model.config.num_hidden_layers} layers stored, {parameters(model):,} numbers",
              f"- Trained on: {_DATA[task]}", f"- How: {how}, AdamW, peak rate {SCRATCH_RATE}, seed 0",
              f"- Rebuild: `glassbox models build {name}`", f"- Licence: {_LICENCE[task]}"]
     (folder / "card.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -74,7 +74,7 @@ class Learngene:
         model.load_state_dict(state, strict=True, assign=True)
         model.requires_grad_(True)
         if classes is not None:
-            _new_head(model, classes)
+            new_head(model, classes)
         return model.eval()
 
 
@@ -102,7 +102,8 @@ def freeze_slope(gene: Learngene) -> None:
         parameter.requires_grad_(False)
 
 
-def _new_head(model: PreTrainedModel, classes: Sequence[str]) -> None:
+def new_head(model: PreTrainedModel, classes: Sequence[str]) -> None:
+    """Puts a fresh random head for `classes` on a model, in place; draws from the global generator."""
     head = nn.Linear(model.config.hidden_size, len(classes))
     nn.init.trunc_normal_(head.weight, std=model.config.initializer_range)
     nn.init.zeros_(head.bias)

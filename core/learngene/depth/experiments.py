@@ -1,0 +1,280 @@
+"""Paper 09: train a learngene, and let its descendants learn on.
+
+learngene/train      metrics  loss auxiliary, accuracy auxiliary (per epoch), ancestor accuracy, auxiliary accuracy,
+                              zero-shot D for D in 1..16, one-less D for D in 2..4, flat accuracy (slope set to
+                              zero), parameters, ancestor parameters
+                     figures  by_depth, linearity, positions, storage
+                     tables   by_depth
+                     keeps    learngene
+learngene/finetune   metrics  loss NAME, accuracy NAME (per epoch), start NAME, end NAME; NAME is inherited, scratch, or the rival's
+                     figures  training, epochs
+                     tables   compared
+                     keeps    inherited
+learngene/expand     a probe, in probes.py; learngene/linearity likewise
+
+Accuracy is the share of right answers on the task's test pictures, 0..1.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from pydantic import Field
+from transformers import PreTrainedModel
+
+from core.engine.events import Event, Figure, Keep, Metric, Table, Verdict
+from core.engine.experiment import Config, ModelRef, experiment
+from core.engine.lab import Lab
+from core.engine.models import LoadedModel
+from core.learngene.data import Task, TaskName, read_task
+from core.learngene.depth import figures
+from core.learngene.depth.learngene import DEEPEST, Learngene, freeze_slope, new_head, new_learngene
+from core.learngene.depth.rivals import RIVALS, RivalName, Start
+from core.learngene.figures import training as training_figure
+from core.learngene.metrics import Linearity, accuracy, linearity, share_interval, smallest_difference, weight_groups
+from core.learngene.running import Progresses, told
+from core.learngene.training import SCRATCH_RATE, TUNE_RATE, Recipe, born_from, fit, soft_distillation, steps_of, supervised
+from core.learngene.vit import block_parameters, check_task, logits, macs, parameters, parts_of
+
+AUXILIARY_EPOCHS = 100  # what stage 1 of the stored learngenes cost
+ONE_LESS = (2, 3, 4)  # depths at which dividing by one less is compared (methods/09 T12)
+TICKED = (4, 6, 8, 10, 12)  # the depths of the storage card until somebody ticks others
+
+
+class TrainConfig(Config):
+    task: TaskName = Field("letters", description="What the pictures show")
+    ancestor: ModelRef = Field("embedded/learngene-letters-ancestor", description="The trained model whose answers are passed on")
+    depth: int = Field(8, ge=1, le=DEEPEST, description="Layers of the auxiliary model")
+    epochs: int = Field(20, ge=0, le=300, description="Passes over the training pictures; the stored learngenes had 100")
+    flat: bool = Field(False, description="Keep the slope at zero, so that every layer is the same")
+    alpha: float = Field(1.0, ge=0, le=1, description="Share of the ancestor's answers in the loss; the rest is labels",
+                         json_schema_extra={"more": True})
+    tau: float = Field(1.0, ge=0.1, le=20, description="Softness of the ancestor's answers", json_schema_extra={"more": True})
+    rate: float = Field(SCRATCH_RATE, ge=1e-5, le=1e-2, description="Peak learning rate", json_schema_extra={"more": True})
+    legacy_loss: bool = Field(False, description="Divide the loss by the number of classes too, as the authors' code does",
+                              json_schema_extra={"more": True})
+
+
+@experiment("learngene/train", title="Distil a learngene", paper="09", families=("vit",))
+def train(config: TrainConfig, lab: Lab) -> Iterator[Event]:
+    """Stage 1: an auxiliary model whose layers all come from two sets of numbers learns to answer as the ancestor does."""
+    task = read_task(config.task)
+    ancestor = lab.load(config.ancestor)
+    check_task(ancestor.model, task.classes, "ancestor")
+    gene = yield from stage_one(config, lab, task, ancestor)
+    yield Keep("learngene", gene.store)
+    yield from _look_at(gene, ancestor.model, task, lab)
+
+
+def stage_one(config: TrainConfig, lab: Lab, task: Task, ancestor: LoadedModel) -> Iterator[Event]:
+    """Trains a learngene, or takes the one that an equal request of this process trained; the generator's value is the result."""
+    key = ("learngene", ancestor.fingerprint, lab.seed, config.model_dump_json())
+    shape = ancestor.model.config
+    with born_from(lab.rng("learngene")):
+        gene = new_learngene(config.depth, shape.hidden_size, shape.num_attention_heads, task.classes)
+    if known := lab.cache.get(key):
+        gene.store.load_state_dict(known)
+        return gene
+    if config.flat:
+        freeze_slope(gene)
+    loss_of = soft_distillation(gene, lambda pixels: logits(ancestor.model, pixels), alpha=config.alpha, tau=config.tau,
+                                legacy=config.legacy_loss)
+    recipe = Recipe(config.epochs, config.rate)
+    progress = Progresses(steps_of(task, recipe) + 2 * DEEPEST)
+    yield from progress.step("getting ready", 0)
+    yield from told(fit(gene.store.named_parameters(), loss_of, task, recipe, lab.rng("pictures")), "auxiliary", progress,
+                    lambda: accuracy(gene, *task.shown), every=max(1, config.epochs // 20))
+    gene.store.requires_grad_(False)
+    lab.cache[key] = {name: tensor.clone() for name, tensor in gene.store.state_dict().items()}
+    return gene
+
+
+def _look_at(gene: Learngene, ancestor: PreTrainedModel, task: Task, lab: Lab) -> Iterator[Event]:
+    test, n = (task.test_pixels, task.test_labels), len(task.test_labels)
+    progress = Progresses(2 * DEEPEST)
+    curve: dict[int, float] = {}
+    for depth in range(1, DEEPEST + 1):
+        yield from progress.step(f"looking at depth {depth}", 2)
+        curve[depth] = accuracy(lambda pixels, depth=depth: gene(pixels, depth), *test)
+        yield Metric(f"zero-shot {depth}", curve[depth])
+        if depth in ONE_LESS:
+            share = accuracy(lambda pixels, depth=depth: gene(pixels, depth, divisor=depth - 1), *test)
+            yield Metric(f"one-less {depth}", share)
+    teacher = accuracy(lambda pixels: logits(ancestor, pixels), *test)
+    own, flat = curve[gene.depth], accuracy(_flattened(gene), *test)
+    yield Metric("ancestor accuracy", teacher)
+    yield Metric("auxiliary accuracy", own)
+    yield Metric("flat accuracy", flat)
+    yield Metric("parameters", parameters(gene.store))
+    yield Metric("ancestor parameters", parameters(ancestor))
+    yield Figure("by_depth", figures.by_depth({"straight from the learngene": curve}, n=n, ancestor=teacher, auxiliary_depth=gene.depth))
+    rows = linear_groups(ancestor, lab)
+    if rows:
+        yield Figure("linearity", figures.linearity(rows))
+        yield Figure("positions", figures.positions(rows))
+    yield Figure("storage", figures.storage(parameters(gene.store), stored_separately(gene, TICKED), TICKED))
+    yield Table("by_depth", ["depth", "right", "95 % from", "95 % to", "parameters", "multiply-adds"],
+                [[depth, share, *share_interval(share, n), descendant_parameters(gene, depth), macs(gene.store.config, depth)]
+                 for depth, share in curve.items()])
+    good = [depth for depth, share in curve.items() if share >= own - 0.05]
+    yield Verdict(
+        f"Two layers' worth of numbers gave {len(good)} networks, of depth {good[0]} to {good[-1]}, within 5 points of the one that was "
+        f"trained ({own:.1%} right at depth {gene.depth}); the ancestor has {teacher:.1%}." if own > 2 / len(task.classes) else
+        f"After this little training the auxiliary model is right in {own:.1%} of the cases only: give it more epochs.",
+        {"auxiliary": own, "ancestor": teacher, "within 5 points": good, "n": n, "smallest difference": smallest_difference(own, n)})
+
+
+def linear_groups(model: PreTrainedModel, lab: Lab) -> list[Linearity]:
+    """Position against weight for every matrix of a model's layers; nothing for fewer than four layers."""
+    blocks = parts_of(model).blocks
+    if len(blocks) < 4:
+        return []
+    return [linearity(name, layers, lab.rng(f"shuffles {name}")) for name, layers in weight_groups(blocks).items()]
+
+
+def descendant_parameters(gene: Learngene, depth: int) -> int:
+    """Numbers in a descendant, by formula."""
+    return parameters(gene.store) + (depth - 2) * block_parameters(gene.store.config)
+
+
+def stored_separately(gene: Learngene, depths: tuple[int, ...]) -> int:
+    """Numbers to store when every depth is a network of its own."""
+    return sum(descendant_parameters(gene, depth) for depth in depths)
+
+
+def _flattened(gene: Learngene) -> Learngene:
+    flat = Learngene(copy.deepcopy(gene.store))
+    freeze_slope(flat)
+    return flat
+
+
+class FinetuneConfig(Config):
+    learngene: ModelRef = Field("embedded/learngene-letters", description="The learngene to grow from")
+    source: TaskName = Field("letters", description="What the learngene was trained on")
+    task: TaskName = Field("digits", description="What the descendant has to learn")
+    ancestor: ModelRef = Field("embedded/learngene-letters-ancestor", description="The model it all came from; some rivals use it",
+                               json_schema_extra={"more": True})
+    depth: int = Field(6, ge=1, le=DEEPEST, description="Layers of the descendant")
+    epochs: int = Field(5, ge=1, le=100, description="Passes over the training pictures")
+    scratch_epochs: int = Field(5, ge=1, le=300, description="Passes that the rivals get")
+    rival: RivalName = Field("none", description="A second rival beside the network from scratch")
+    pretrain_epochs: int = Field(20, ge=1, le=200, description="Passes over the source that the pre-trained rival gets first",
+                                 json_schema_extra={"more": True})
+    rate: float = Field(TUNE_RATE, ge=1e-5, le=1e-2, description="Peak learning rate of the descendant", json_schema_extra={"more": True})
+    retrain: bool = Field(False, description="Train the learngene afresh with this run's seed first (100 epochs, minutes)",
+                          json_schema_extra={"more": True})
+
+
+@dataclass
+class _Racer:
+    """One network that learns: its curve of right answers by epoch."""
+
+    name: str
+    model: PreTrainedModel
+    recipe: Recipe
+    teacher: PreTrainedModel | None = None
+    epochs: list[int] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)
+
+
+@experiment("learngene/finetune", title="Inherited or from scratch?", paper="09", families=("vit",))
+def finetune(config: FinetuneConfig, lab: Lab) -> Iterator[Event]:
+    """Stage 2: all layers of a descendant become independent and learn on labels, beside networks that inherited nothing."""
+    source, task = read_task(config.source), read_task(config.task)
+    ancestor = (lab.fork if config.rival == "gradient" else lab.load)(config.ancestor)
+    gene = Learngene(lab.load(config.learngene).model)
+    check_task(gene.store, source.classes, "learngene")
+    check_task(ancestor.model, source.classes, "ancestor")
+    if config.retrain:
+        again = TrainConfig(task=config.source, ancestor=config.ancestor, depth=gene.depth, epochs=AUXILIARY_EPOCHS)
+        gene = yield from stage_one(again, lab, source, ancestor)
+    racers = yield from _line_up(config, lab, Start(gene, ancestor.model, config.depth, task, source, lab.rng("gradients")))
+    progress = Progresses(sum(steps_of(task, racer.recipe) for racer in racers))
+    test = (task.test_pixels, task.test_labels)
+    for racer in racers:
+        model = racer.model.requires_grad_(True)
+        _note(racer, 0, accuracy(lambda pixels, model=model: logits(model, pixels), *test))
+        yield Metric(f"start {racer.name}", racer.shares[0])
+    for racer in racers:
+        yield from _race(racer, racers, task, progress, lab)
+    yield Keep("inherited", racers[0].model)
+    yield from _compare(config, racers, task)
+
+
+def _line_up(config: FinetuneConfig, lab: Lab, start: Start) -> Iterator[Event]:
+    """The descendant, the network from scratch, and the rival if one is asked for."""
+    same = start.task.classes == start.source.classes
+    with born_from(lab.rng("head")):
+        descendant = start.gene.expand(config.depth, None if same else start.task.classes)
+    with born_from(lab.rng("scratch")):
+        scratch = RIVALS["scratch"](start)
+    racers = [_Racer("inherited", descendant, Recipe(config.epochs, config.rate, warm_up=0.0)),
+              _Racer("scratch", scratch, Recipe(config.scratch_epochs, SCRATCH_RATE))]
+    if config.rival == "none":
+        return racers
+    inherits = config.rival in ("pretrained", "every_other")
+    recipe = Recipe(config.scratch_epochs, config.rate if inherits else SCRATCH_RATE, warm_up=0.0 if inherits else 0.1)
+    if config.rival == "pretrained":
+        racers.append(_Racer(config.rival, (yield from _pretrained(config, lab, start)), recipe))
+    else:
+        teacher = start.ancestor if config.rival == "distilled" and same else None
+        with born_from(lab.rng("rival")):
+            rival = RIVALS[config.rival](start)
+        racers.append(_Racer(config.rival, rival, recipe, teacher))
+    return racers
+
+
+def _pretrained(config: FinetuneConfig, lab: Lab, start: Start) -> Iterator[Event]:
+    """Pre-Fin: a network of exactly this depth, trained on the source's labels first."""
+    with born_from(lab.rng("rival")):
+        model = RIVALS["pretrained"](replace(start, task=start.source))
+    recipe = Recipe(config.pretrain_epochs, SCRATCH_RATE)
+    progress = Progresses(steps_of(start.source, recipe))
+    steps = fit(model.named_parameters(), supervised(lambda pixels: logits(model, pixels)), start.source, recipe, lab.rng("pretraining"))
+    yield from told(steps, "pretraining", progress, lambda: accuracy(lambda pixels: logits(model, pixels), *start.source.shown),
+                    every=config.pretrain_epochs)
+    if start.task.classes != start.source.classes:
+        with born_from(lab.rng("rival head")):
+            new_head(model, start.task.classes)
+    return model
+
+
+def _race(racer: _Racer, racers: list[_Racer], task: Task, progress: Progresses, lab: Lab) -> Iterator[Event]:
+    """Trains one network; the figure of all curves so far follows every measurement."""
+    def scores_of(pixels):
+        return logits(racer.model, pixels)
+
+    loss_of = supervised(scores_of)
+    if racer.teacher is not None:
+        loss_of = soft_distillation(scores_of, lambda pixels: logits(racer.teacher, pixels))
+    steps = fit(racer.model.named_parameters(), loss_of, task, racer.recipe, lab.rng(f"pictures {task.name}"))
+    test = (task.test_pixels, task.test_labels)
+    for event in told(steps, racer.name, progress, lambda: accuracy(scores_of, *test), every=max(1, racer.recipe.epochs // 20)):
+        yield event
+        if isinstance(event, Metric) and event.name.startswith("accuracy"):
+            _note(racer, event.step, event.value)
+            yield Figure("training", training_figure({one.name: (one.epochs, one.shares) for one in racers if one.shares}))
+    racer.model.eval().requires_grad_(False)
+
+
+def _note(racer: _Racer, epoch: int, share: float) -> None:
+    racer.epochs.append(epoch)
+    racer.shares.append(share)
+
+
+def _compare(config: FinetuneConfig, racers: list[_Racer], task: Task) -> Iterator[Event]:
+    n = len(task.test_labels)
+    for racer in racers:
+        yield Metric(f"end {racer.name}", racer.shares[-1])
+    yield Figure("epochs", figures.epochs(TICKED, AUXILIARY_EPOCHS, config.epochs, config.scratch_epochs))
+    rows = [[racer.name, racer.recipe.epochs, racer.shares[0], racer.shares[-1], *share_interval(racer.shares[-1], n)] for racer in racers]
+    yield Table("compared", ["network", "epochs", "right before", "right after", "95 % from", "95 % to"], rows)
+    inherited, scratch = racers[0].shares[-1], racers[1].shares[-1]
+    least = smallest_difference((inherited + scratch) / 2, n)
+    told_apart = "That is more than chance would give." if abs(inherited - scratch) > least else "That difference could be chance."
+    yield Verdict(f"With {config.depth} layers and {config.epochs} epochs the network that inherited is right in {inherited:.1%}, "
+                  f"the one from scratch after {config.scratch_epochs} in {scratch:.1%} of {n} pictures. {told_apart}",
+                  {"inherited": inherited, "scratch": scratch, "n": n, "smallest difference": least,
+                   "auxiliary epochs not counted": AUXILIARY_EPOCHS})

@@ -1,0 +1,141 @@
+"""Paper 09, the slider: a network of the depth it stands at exists at once and is measured.
+
+learngene/expand       answer: Descendant; figures coefficients, attention, prediction (and by_depth from every depth asked so far)
+learngene/linearity    answer: LinearGroups; figures linearity, positions, for any ViT or DeiT classifier
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from core.engine.errors import LabError
+from core.engine.experiment import Config, ModelRef, probe
+from core.engine.lab import Lab
+from core.learngene.data import SHOWN, SIZE, Task, TaskName, read_task
+from core.learngene.depth import figures
+from core.learngene.depth.expansion import coefficients
+from core.learngene.depth.experiments import linear_groups
+from core.learngene.depth.learngene import DEEPEST, Learngene
+from core.learngene.metrics import agreement, all_logits, latency_ms, share_interval, smallest_difference
+from core.learngene.vit import attention_maps, check_task, logits, macs, parameters
+
+TOP = 5
+
+
+class ExpandConfig(Config):
+    learngene: ModelRef = Field("embedded/learngene-letters", description="The learngene to grow from")
+    ancestor: ModelRef = Field("embedded/learngene-letters-ancestor", description="The model it is compared with")
+    task: TaskName = Field("letters", description="What the pictures show")
+    depth: int = Field(8, ge=1, le=DEEPEST, description="Layers of the network")
+    picture: int = Field(0, ge=0, lt=SHOWN, description="Which of the 256 pictures to look at closely")
+    drawing: tuple[tuple[float, ...], ...] = Field((), description="A picture of 16 x 16 numbers, -1 paper to 1 ink, instead",
+                                                   json_schema_extra={"more": True})
+    latency: bool = Field(False, description="Also measure the time of one picture and of 64", json_schema_extra={"more": True})
+
+    @field_validator("drawing")
+    @classmethod
+    def _square(cls, rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+        if rows and (len(rows) != SIZE or any(len(row) != SIZE for row in rows)):
+            raise ValueError(f"a drawing has {SIZE} rows of {SIZE} numbers")
+        if any(not -1 <= value <= 1 for row in rows for value in row):
+            raise ValueError("the numbers of a drawing lie between -1 and 1")
+        return rows
+
+
+@dataclass(frozen=True)
+class Descendant:
+    """A network of one depth, measured. Shares are 0..1 on the 256 pictures shown; sizes count the head.
+
+    answers: the likeliest classes of the picture in focus as (class, probability), likeliest first.
+    single_ms, batch_ms: median time of one picture and of 64, None unless asked for.
+    """
+
+    depth: int
+    extrapolated: bool
+    parameters: int
+    stored_parameters: int
+    stored_bytes: int
+    macs: int
+    coefficients: list[float]
+    right: float
+    right_interval: tuple[float, float]
+    ancestor_right: float
+    agrees: float
+    smallest_difference: float
+    truth: str | None
+    answers: list[tuple[str, float]]
+    ancestor_answer: str
+    single_ms: float | None
+    batch_ms: float | None
+    figures: dict[str, Any]
+
+
+@probe("learngene/expand", title="Grow a network of any depth", paper="09", families=("vit",))
+def expand(config: ExpandConfig, lab: Lab) -> Descendant:
+    """Grows a descendant, measures it on the fixed 256 pictures, and looks closely at one picture."""
+    task = read_task(config.task)
+    loaded = lab.load(config.learngene, attention="eager")
+    gene, ancestor = Learngene(loaded.model), lab.load(config.ancestor)
+    check_task(gene.store, task.classes, "learngene")
+    check_task(ancestor.model, task.classes, "ancestor")
+    model = gene.expand(config.depth)
+    pixels, labels = task.shown
+    said, teacher = all_logits(lambda part: logits(model, part), pixels), _ancestor_says(ancestor, task, lab)
+    focus = torch.tensor(config.drawing)[None, None] if config.drawing else pixels[config.picture, None]
+    sure = logits(model, focus).softmax(-1)[0]
+    best = sure.topk(min(TOP, len(task.classes)))
+    answers = [(task.classes[i], share) for i, share in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
+    right = (said.argmax(-1) == labels).float().mean().item()
+    shares = coefficients(config.depth)
+    return Descendant(
+        depth=config.depth, extrapolated=config.depth > gene.depth, parameters=parameters(model),
+        stored_parameters=parameters(gene.store), stored_bytes=2 * parameters(gene.store), macs=macs(model.config),
+        coefficients=shares, right=right, right_interval=share_interval(right, len(labels)),
+        ancestor_right=(teacher.argmax(-1) == labels).float().mean().item(), agrees=agreement(said, teacher),
+        smallest_difference=smallest_difference(right, len(labels)),
+        truth=None if config.drawing else task.classes[labels[config.picture]], answers=answers,
+        ancestor_answer=task.classes[logits(ancestor.model, focus).argmax().item()],
+        single_ms=_time(model, pixels[:1]) if config.latency else None, batch_ms=_time(model, pixels[:64]) if config.latency else None,
+        figures={"coefficients": figures.coefficients(shares), "prediction": figures.prediction(*zip(*answers, strict=True)),
+                 "attention": figures.attention([given[0].tolist() for given in attention_maps(model, focus)])})
+
+
+def _ancestor_says(ancestor: Any, task: Task, lab: Lab) -> Tensor:
+    """The ancestor's logits on the pictures shown, computed once per process."""
+    key = (ancestor.fingerprint, "shown", task.name)
+    if (known := lab.cache.get(key)) is None:
+        known = lab.cache[key] = all_logits(lambda part: logits(ancestor.model, part), task.shown[0])
+    return known
+
+
+def _time(model: PreTrainedModel, pixels: Tensor) -> float:
+    return latency_ms(lambda: logits(model, pixels))
+
+
+class LinearityConfig(Config):
+    model: ModelRef = Field("embedded/learngene-letters-ancestor", description="A ViT or DeiT classifier with four layers or more")
+
+
+@dataclass(frozen=True)
+class LinearGroups:
+    """Per group of weights: does a straight line over the layers explain more than in shuffled layers?"""
+
+    rows: list[dict[str, Any]]
+    above_chance: int
+    figures: dict[str, Any]
+
+
+@probe("learngene/linearity", title="Do weights follow their position?", paper="09", families=("vit",))
+def linearity(config: LinearityConfig, lab: Lab) -> LinearGroups:
+    """Position against weight for every matrix of every layer, with the band that shuffled layers give (methods/09 section 5)."""
+    rows = linear_groups(lab.load(config.model).model, lab)
+    if not rows:
+        raise LabError("A line through fewer than four layers says nothing.", "Choose a model with at least four layers.")
+    return LinearGroups([asdict(row) for row in rows], sum(row.r2 > row.chance_p95 for row in rows),
+                        {"linearity": figures.linearity(rows), "positions": figures.positions(rows)})

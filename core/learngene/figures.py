@@ -1,0 +1,47 @@
+"""What the figures of both pages share: colours, axes, and a scatter of sizes against accuracy. Numbers in, figure out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+BLUE, ORANGE, GREEN, PINK, BROWN, GREY = "#0072B2", "#D55E00", "#00805D", "#B0558A", "#8A6A00", "#50565F"
+COLOURS = (BLUE, ORANGE, GREEN, PINK, BROWN, GREY)
+RIGHT = "right answers (%)"
+
+
+def plain(figure: go.Figure, x: str, y: str, **layout: Any) -> dict[str, Any]:
+    """Axis titles put on and everything as plain JSON, without a template."""
+    figure.update_layout(template="none", margin={"l": 56, "r": 16, "t": 16, "b": 48},
+                         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
+    figure.update_layout(**layout)
+    figure.update_layout(xaxis_title=x, yaxis_title=y)
+    given = figure.to_plotly_json()
+    given["layout"].pop("template", None)
+    return given
+
+
+def percent(shares: Sequence[float]) -> list[float]:
+    """Shares 0..1 as percentages with one decimal."""
+    return [round(100 * share, 1) for share in shares]
+
+
+def line(figure: go.Figure, name: str, x: Sequence[float], shares: Sequence[float], colour: str, *, dash: str = "solid",
+         markers: bool = True, intervals: Sequence[tuple[float, float]] | None = None) -> None:
+    """One curve of right answers, with intervals as bars if given."""
+    error = None
+    if intervals is not None:
+        error = {"type": "data", "symmetric": False, "array": percent([high - s for s, (_, high) in zip(shares, intervals, strict=True)]),
+                 "arrayminus": percent([s - low for s, (low, _) in zip(shares, intervals, strict=True)]), "color": colour, "thickness": 1}
+    figure.add_trace(go.Scatter(x=list(x), y=percent(shares), name=name, mode="lines+markers" if markers else "lines",
+                                line={"color": colour, "dash": dash}, error_y=error))
+
+
+def training(curves: dict[str, tuple[Sequence[int], Sequence[float]]]) -> dict[str, Any]:
+    """Right answers after each epoch, one curve per network: name -> (epochs, shares)."""
+    figure = go.Figure()
+    for (name, (epochs, shares)), colour in zip(curves.items(), COLOURS, strict=False):
+        line(figure, name, epochs, shares, colour)
+    return plain(figure, "epochs of training (passes over the pictures)", RIGHT, yaxis_range=[0, 100])

@@ -1,0 +1,62 @@
+"""Learngene instances: small models taught to agree with one ancestor, inside and outside (methods/10 section 2.2).
+
+    student = Distillation(ancestor, new_model(6, 36, 3, classes), thirds=(1, 2, 3))
+    fit(student.named_parameters(), student.loss, task, recipe, generator)
+    student.matrices_z                       # {third: Linear(ancestor width -> student width)}, trained along
+
+loss = alpha * CE(labels) + (1 - alpha) * (soft CE with the ancestor + MSE of block outputs + MSE of attention outputs)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+
+from core.engine.trace import Site, trace
+from core.learngene.pool.pool import third_positions
+from core.learngene.vit import parts_of
+
+ALPHA, TAU = 0.1, 1.0
+
+
+class Distillation:
+    """A student beside its ancestor. `thirds`: where their streams are matched; (1, 2, 3) is dense, (3,) the end only.
+
+    The matrices map ancestor -> student, exist even at equal width, and are trained (the paper calls them learnable; in
+    the first released code they stayed random, methods/10 section 2.4).
+    """
+
+    def __init__(self, ancestor: PreTrainedModel, student: PreTrainedModel, thirds: tuple[int, ...]) -> None:
+        self.ancestor, self.student = ancestor, student
+        wide, narrow = ancestor.config.hidden_size, student.config.hidden_size
+        self.matrices_z = {third: nn.Linear(wide, narrow) for third in thirds}
+        self.matrices_a = {third: nn.Linear(wide, narrow) for third in thirds}
+        self._ours, self._theirs = (third_positions(len(parts_of(model).blocks)) for model in (student, ancestor))
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """What the optimiser gets: the student and both kinds of matrices."""
+        yield from self.student.named_parameters()
+        for kind, matrices in (("z", self.matrices_z), ("a", self.matrices_a)):
+            for third, linear in matrices.items():
+                yield from ((f"{kind}.{third}.{name}", parameter) for name, parameter in linear.named_parameters())
+
+    def loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
+        """One number to follow; pictures are the same for student and ancestor."""
+        with torch.no_grad():
+            theirs, target = self._look(self.ancestor, pixels, self._theirs)
+        ours, scores = self._look(self.student, pixels, self._ours)
+        inside = sum(F.mse_loss(ours[part, third], matrices[third](theirs[part, third]))
+                     for part, matrices in (("resid_post", self.matrices_z), ("attn_out", self.matrices_a)) for third in matrices)
+        soft = -(F.softmax(target / TAU, -1) * F.log_softmax(scores / TAU, -1)).sum(-1).mean()
+        return ALPHA * F.cross_entropy(scores, labels) + (1 - ALPHA) * (soft + inside)
+
+    def _look(self, model: PreTrainedModel, pixels: Tensor, positions: list[int]) -> tuple[dict[tuple[str, int], Tensor], Tensor]:
+        """Block and attention outputs at the matched thirds, by (part, third), and the logits."""
+        places = {(part, third): Site(positions[third - 1], part) for part in ("resid_post", "attn_out") for third in self.matrices_z}
+        with trace(model, capture=list(places.values())) as acts:
+            scores = model(pixels).logits
+        return {name: acts[site] for name, site in places.items()}, scores

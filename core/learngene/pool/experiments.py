@@ -1,0 +1,221 @@
+"""Paper 10: distil a pool of blocks, stitch it, and measure every path.
+
+learngene/pool     metrics  loss NAME, accuracy NAME (per epoch; NAME is small or large), end small, end large, ancestor accuracy
+                   figures  training, storage
+                   tables   storage
+                   keeps    small, large (together a pool; its stitches are still random)
+learngene/stitch   metrics  loss pool, accuracy pool (per epoch: mean over the stitched paths on 256 pictures), before WAY and
+                            after WAY for every path (WAY is small, large, or J-K), stitched before, stitched after (means),
+                            rank correlation (multiply-adds against accuracy, stitched paths)
+                   figures  board, pareto, training, storage
+                   tables   paths
+                   keeps    small, large
+learngene/path     a probe, in probes.py
+
+Accuracy is the share of right answers on the task's test pictures, 0..1.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+from transformers import ViTConfig
+
+from core.engine.errors import LabError
+from core.engine.events import Event, Figure, Keep, Metric, Table, Verdict
+from core.engine.experiment import Config, ModelRef, experiment
+from core.engine.lab import Lab
+from core.engine.models import LoadedModel
+from core.learngene.data import Task, TaskName, read_task
+from core.learngene.figures import training as training_figure
+from core.learngene.metrics import accuracy, share_interval, smallest_difference
+from core.learngene.pool import figures
+from core.learngene.pool.distil import Distillation
+from core.learngene.pool.paths import LARGE, SMALL, Way, all_paths, front, macs_of, paired, parameters_of, plain_parameters, stored
+from core.learngene.pool.pool import THIRDS, Matrices, Pool
+from core.learngene.pool.stitches import InitName, initialise
+from core.learngene.running import Progresses, told
+from core.learngene.training import SCRATCH_RATE, TUNE_RATE, Recipe, born_from, fit, steps_of, supervised
+from core.learngene.vit import check_task, new_model
+
+SMALL_WIDTH, HEADS = 36, 3
+
+
+class PoolConfig(Config):
+    task: TaskName = Field("digits", description="What the pictures show")
+    ancestor: ModelRef = Field("embedded/learngene-pool-ancestor", description="The one large model that everything comes from")
+    blocks: Literal[3, 6, 9] = Field(6, description="Blocks of each model in the pool")
+    small_width: int = Field(SMALL_WIDTH, ge=12, le=192, multiple_of=3, description="Width of the small model",
+                             json_schema_extra={"more": True})
+    source: Literal["distilled", "labels"] = Field("distilled", description="Taught by the ancestor, or each trained alone on labels")
+    epochs: int = Field(10, ge=0, le=200, description="Passes over the training pictures, for each of the two; the stored pool had 50")
+    dense: bool = Field(True, description="Match the large model at three depths, not at its end only", json_schema_extra={"more": True})
+    rate: float = Field(SCRATCH_RATE, ge=1e-5, le=1e-2, description="Peak learning rate", json_schema_extra={"more": True})
+
+
+@experiment("learngene/pool", title="Distil a pool of blocks", paper="10", families=("vit",))
+def pool(config: PoolConfig, lab: Lab) -> Iterator[Event]:
+    """Stage 1: one ancestor becomes a small and a large model of few blocks; every block is a learngene instance."""
+    task, ancestor = read_task(config.task), lab.load(config.ancestor)
+    check_task(ancestor.model, task.classes, "ancestor")
+    made = yield from instances(config, lab, task, ancestor)
+    test, classes = (task.test_pixels, task.test_labels), len(task.classes)
+    shares = {way: accuracy(lambda pixels, way=way: made(pixels, way), *test) for way in (SMALL, LARGE)}
+    teacher = accuracy(lambda pixels: ancestor.model(pixels).logits, *test)
+    for way, share in shares.items():
+        yield Metric(f"end {way.name}", share)
+    yield Metric("ancestor accuracy", teacher)
+    for name, model in made.pack().items():
+        yield Keep(name, model)
+    sizes = storage_rows(made, ancestor.model.config, classes)
+    yield Figure("storage", figures.storage(sizes))
+    yield Table("storage", ["what is stored", "numbers"], [list(row) for row in sizes.items()])
+    yield Verdict(f"Of an ancestor that is right in {teacher:.1%}, a small model ({shares[SMALL]:.1%}) and a large one "
+                  f"({shares[LARGE]:.1%}) of {config.blocks} blocks each were made: {2 * config.blocks} blocks to build "
+                  f"{3 * config.blocks} models from.",
+                  {"small": shares[SMALL], "large": shares[LARGE], "ancestor": teacher, "n": len(task.test_labels)})
+
+
+def instances(config: PoolConfig, lab: Lab, task: Task, ancestor: LoadedModel) -> Iterator[Event]:
+    """Both models of a pool with random stitches, or the ones an equal request of this process made; the generator's value."""
+    width, key = ancestor.model.config.hidden_size, ("pool", ancestor.fingerprint, lab.seed, config.model_dump_json())
+    if known := lab.cache.get(key):
+        return Pool.unpack(known["small"], known["large"])
+    models, found = {}, {"small": {}, "large": {}}
+    recipe = Recipe(config.epochs, config.rate)
+    progress = Progresses(2 * steps_of(task, recipe))
+    yield from progress.step("getting ready", 0)
+    for name, wide, thirds in (("small", config.small_width, THIRDS), ("large", width, THIRDS if config.dense else THIRDS[-1:])):
+        with born_from(lab.rng(name)):
+            model = new_model(config.blocks, wide, HEADS, task.classes)
+            taught = Distillation(ancestor.model, model, thirds) if config.source == "distilled" else None
+        loss_of = taught.loss if taught else supervised(lambda pixels, model=model: model(pixels).logits)
+        steps = fit((taught or model).named_parameters(), loss_of, task, recipe, lab.rng(f"pictures {name}"))
+        yield from told(steps, name, progress, lambda model=model: accuracy(lambda pixels: model(pixels).logits, *task.shown),
+                        every=max(1, config.epochs // 10))
+        models[name], found[name] = model.requires_grad_(False), taught.matrices_z if taught else {}
+    stitches = nn.ModuleList(nn.Linear(config.small_width, width) for _ in range(config.blocks - 1))
+    made = Pool(models["small"], models["large"], stitches, Matrices(**found))
+    initialise(made, "random", task.shown[0], lab.rng("stitches"))
+    lab.cache[key] = made.pack()
+    return Pool.unpack(*lab.cache[key].values())
+
+
+class StitchConfig(Config):
+    task: TaskName = Field("digits", description="What the pictures show")
+    small: ModelRef = Field("embedded/learngene-instances-small", description="The small model of the pool")
+    large: ModelRef = Field("embedded/learngene-instances-large", description="The large model of the pool")
+    init: InitName = Field("least_squares", description="How the stitches begin")
+    epochs: int = Field(3, ge=0, le=100,
+                        description="Passes over the training pictures, a random path at every step; the stored pool had 40")
+    train: Literal["everything", "stitches"] = Field("everything", description="What learns")
+    rate: float = Field(TUNE_RATE, ge=1e-6, le=1e-2, description="Peak learning rate", json_schema_extra={"more": True})
+    ancestor: ModelRef = Field("embedded/learngene-pool-ancestor", description="Whose size the pool is compared with",
+                               json_schema_extra={"more": True})
+    retrain: Literal["no", "distilled", "labels"] = Field(
+        "no", description="Make both models afresh with this run's seed first (50 epochs, minutes)", json_schema_extra={"more": True})
+
+
+@experiment("learngene/stitch", title="Stitch the pool", paper="10", families=("vit",))
+def stitch(config: StitchConfig, lab: Lab) -> Iterator[Event]:
+    """Stage 2: stitches lead from the small model into the large one; every path is a model, and random paths are trained."""
+    task, ancestor = read_task(config.task), lab.load(config.ancestor)
+    check_task(ancestor.model, task.classes, "ancestor")
+    if config.retrain == "no":
+        made = Pool.unpack(lab.load(config.small).model, lab.load(config.large).model)
+        if made.large.config.num_labels != len(task.classes):
+            raise LabError("This pool was not taught these classes.", "Choose the task that it was built for.")
+    else:
+        again = PoolConfig(task=config.task, ancestor=config.ancestor, source=config.retrain, epochs=50)
+        made = yield from instances(again, lab, task, ancestor)
+    ways = all_paths(made.blocks)
+    progress = Progresses(steps_of(task, Recipe(config.epochs, config.rate)) + 2 * len(ways))
+    initialise(made, config.init, task.epoch(lab.rng("pictures for stitches"))[0], lab.rng("stitches"))
+    before = yield from _measure_all(made, ways, task, progress, "before")
+    if config.epochs:
+        yield from _train(config, made, task, progress, lab)
+    after = (yield from _measure_all(made, ways, task, progress, "after")) if config.epochs else before
+    for name, model in made.pack().items():
+        yield Keep(name, model)
+    yield from _report(config, made, before, after, task, ancestor)
+
+
+def _measure_all(made: Pool, ways: list[Way], task: Task, progress: Progresses, when: str) -> Iterator[Event]:
+    """Every path on all test pictures; the generator's value is {way: share}."""
+    shares = {}
+    for way in ways:
+        yield from progress.step(f"measuring path {way.name}")
+        shares[way] = accuracy(lambda pixels, way=way: made(pixels, way), task.test_pixels, task.test_labels)
+        yield Metric(f"{when} {way.name}", shares[way])
+    yield Metric(f"stitched {when}", _mean(shares))
+    yield Figure("board", figures.board(made.blocks, {(way.j, way.k): share for way, share in shares.items() if way.stitched}))
+    return shares
+
+
+def _train(config: StitchConfig, made: Pool, task: Task, progress: Progresses, lab: Lab) -> Iterator[Event]:
+    """One random path per step, drawn uniformly over all models of the pool (methods/10 section 3.3)."""
+    ways, draws = all_paths(made.blocks), lab.rng("paths")
+    made.requires_grad_(config.train == "everything")
+    made.stitches.requires_grad_(True)
+    if config.train == "stitches":
+        ways = paired(made.blocks)
+
+    def scores_of(pixels: torch.Tensor) -> torch.Tensor:
+        way = ways[torch.randint(len(ways), (1,), generator=draws).item()]
+        return made(pixels, way)
+
+    def mean() -> float:
+        return _mean({way: accuracy(lambda pixels, way=way: made(pixels, way), *task.shown) for way in paired(made.blocks)})
+
+    steps = fit(made.named_parameters(), supervised(scores_of), task, Recipe(config.epochs, config.rate), lab.rng("pictures"))
+    epochs, shares = [0], [mean()]
+    for event in told(steps, "pool", progress, mean, every=max(1, config.epochs // 5)):
+        yield event
+        if isinstance(event, Metric) and event.name.startswith("accuracy"):
+            epochs.append(event.step), shares.append(event.value)
+            yield Figure("training", training_figure({"mean over stitched paths": (epochs, shares)}))
+    made.requires_grad_(False)
+
+
+def _report(config: StitchConfig, made: Pool, before: dict[Way, float], after: dict[Way, float], task: Task,
+            ancestor: LoadedModel) -> Iterator[Event]:
+    from scipy.stats import spearmanr
+
+    n, classes, ways = len(task.test_labels), len(task.classes), list(after)
+    small, large = made.small.config, made.large.config
+    cost = {way: macs_of(way, small, large, classes) for way in ways}
+    stitched = [way for way in ways if way.stitched]
+    yield Metric("rank correlation", float(spearmanr([cost[way] for way in stitched], [after[way] for way in stitched]).statistic))
+    best = {ways[i] for i in front([(cost[way], after[way]) for way in ways])}
+    points = [(way.name, cost[way], after[way], way in best) for way in ways]
+    yield Figure("pareto", figures.pareto(points, "multiply-adds for one picture"))
+    yield Figure("storage", figures.storage(storage_rows(made, ancestor.model.config, classes)))
+    yield Table("paths", ["path", "parameters", "multiply-adds", "right before", "right after", "95 % from", "95 % to", "on the front"],
+                [[way.name, parameters_of(way, small, large, classes), cost[way], before[way], after[way],
+                  *share_interval(after[way], n), way in best] for way in ways])
+    yield Verdict(f"{len(stitched)} stitched networks, begun with '{config.init.replace('_', ' ')}': right in {_mean(before):.1%} "
+                  f"of the pictures before training and in {_mean(after):.1%} after {config.epochs} epochs, on average.",
+                  {"before": _mean(before), "after": _mean(after), "worst": min(after[way] for way in stitched), "n": n,
+                   "smallest difference": smallest_difference(_mean(after), n)})
+
+
+def storage_rows(made: Pool, ancestor: ViTConfig, classes: int) -> dict[str, int]:
+    """Numbers to store: the pool, all its models one by one, and SN-Net's two anchors of the ancestor's depth."""
+    small, large = made.small.config, made.large.config
+    deep_small, deep_large = copy.deepcopy(small), copy.deepcopy(large)
+    deep_small.num_hidden_layers = deep_large.num_hidden_layers = ancestor.num_hidden_layers
+    ways = all_paths(made.blocks)
+    return {"the pool": stored(small, large, classes),
+            "two anchors as deep as the ancestor (SN-Net)": stored(deep_small, deep_large, classes),
+            f"{len(ways)} models stored one by one": sum(parameters_of(way, small, large, classes) for way in ways),
+            "the ancestor alone": plain_parameters(ancestor, classes)}
+
+
+def _mean(shares: dict[Way, float]) -> float:
+    stitched = [share for way, share in shares.items() if way.stitched]
+    return sum(stitched) / len(stitched)

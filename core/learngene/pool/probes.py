@@ -1,0 +1,113 @@
+"""Paper 10, the board: click a path and the network that lies along it is measured.
+
+learngene/path    answer: PathAnswer; figures similarity, prediction
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from core.engine.errors import LabError
+from core.engine.experiment import Config, ModelRef, probe
+from core.engine.lab import Lab
+from core.learngene.data import SHOWN, TaskName, read_task
+from core.learngene.depth.figures import prediction
+from core.learngene.metrics import all_logits, cka, latency_ms, share_interval
+from core.learngene.pool import figures
+from core.learngene.pool.paths import LARGE, SMALL, Way, macs_of, parameters_of, stitch_of
+from core.learngene.pool.pool import Pool
+from core.learngene.pool.stitches import InitName, initialise
+
+TOP = 5
+
+
+class PathConfig(Config):
+    task: TaskName = Field("digits", description="What the pictures show")
+    small: ModelRef = Field("embedded/learngene-pool-small", description="The small model of the pool")
+    large: ModelRef = Field("embedded/learngene-pool-large", description="The large model of the pool")
+    last_small: int = Field(2, ge=-1, le=15, description="Last block of the small model, counted from 0; -1 for none")
+    first_large: int = Field(3, ge=-1, le=15, description="First block of the large model, counted from 0; -1 for none")
+    init: InitName | None = Field(None, description="Start the stitches anew in this way, untrained, instead of the stored ones",
+                                  json_schema_extra={"more": True})
+    picture: int = Field(0, ge=0, lt=SHOWN, description="Which of the 256 pictures to look at closely")
+    latency: bool = Field(False, description="Also measure the time of one picture and of 64", json_schema_extra={"more": True})
+
+
+@dataclass(frozen=True)
+class PathAnswer:
+    """One path, measured on the 256 pictures shown. Shares and likeness (linear CKA) are 0..1.
+
+    trained: False for a free stitch that no window covers.  likeness_before, likeness_after: how alike the stream is to
+    the large model's own at that place, before and after the stitch; None for the two unstitched models.
+    """
+
+    path: str
+    trained: bool
+    parameters: int
+    macs: int
+    right: float
+    right_interval: tuple[float, float]
+    truth: str
+    answers: list[tuple[str, float]]
+    likeness_before: float | None
+    likeness_after: float | None
+    single_ms: float | None
+    batch_ms: float | None
+    figures: dict[str, Any]
+
+
+@probe("learngene/path", title="Walk a path through the pool", paper="10", families=("vit",))
+def path(config: PathConfig, lab: Lab) -> PathAnswer:
+    """Runs the network along one path: small blocks 0..last_small, a stitch, large blocks from first_large."""
+    task = read_task(config.task)
+    pool, way = _pool(config, lab), _way(config)
+    if pool.large.config.num_labels != len(task.classes):
+        raise LabError("This pool was not taught these classes.", "Choose the task that it was built for.")
+    if way.stitched:
+        stitch_of(way, pool.blocks)
+    (pixels, labels), classes = task.shown, len(task.classes)
+    right = (all_logits(lambda part: pool(part, way), pixels).argmax(-1) == labels).float().mean().item()
+    best = pool(pixels[config.picture, None], way).softmax(-1)[0].topk(min(TOP, classes))
+    answers = [(task.classes[i], share) for i, share in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
+    before, after = _likeness(pool, way, pixels) if way.stitched else (None, None)
+    drawn = {"prediction": prediction(*zip(*answers, strict=True))}
+    if way.stitched:
+        drawn["similarity"] = figures.similarity(before, after)
+    small, large = pool.small.config, pool.large.config
+    return PathAnswer(
+        path=way.name, trained=way.trained, parameters=parameters_of(way, small, large, classes), macs=macs_of(way, small, large, classes),
+        right=right, right_interval=share_interval(right, len(labels)), truth=task.classes[labels[config.picture]], answers=answers,
+        likeness_before=before, likeness_after=after,
+        single_ms=latency_ms(lambda: pool(pixels[:1], way)) if config.latency else None,
+        batch_ms=latency_ms(lambda: pool(pixels[:64], way)) if config.latency else None, figures=drawn)
+
+
+def _pool(config: PathConfig, lab: Lab) -> Pool:
+    """The pool asked for, taken apart once per process."""
+    small, large = lab.load(config.small), lab.load(config.large)
+    key = (small.fingerprint, large.fingerprint, "pool", config.task, config.init)
+    if (known := lab.cache.get(key)) is None:
+        known = Pool.unpack(small.model, large.model)
+        if config.init:
+            pixels = read_task(config.task).epoch(lab.rng("pictures for stitches"))[0]
+            initialise(known, config.init, pixels, lab.rng("stitches"))
+        lab.cache[key] = known.eval().requires_grad_(False)
+    return known
+
+
+def _way(config: PathConfig) -> Way:
+    j, k = config.last_small, config.first_large
+    if j < 0 and k < 0:
+        raise LabError("A path needs at least one of the two models.", "Choose a block on the board.")
+    return LARGE if j < 0 else SMALL if k < 0 else Way(j, k)
+
+
+@torch.no_grad()
+def _likeness(pool: Pool, way: Way, pixels: torch.Tensor) -> tuple[float, float]:
+    lower, upper = pool.lower(pixels, way.j), pool.entering(pixels, way.k)
+    stitched = pool.stitches[stitch_of(way, pool.blocks)](lower)
+    return cka(lower.flatten(0, 1), upper.flatten(0, 1)), cka(stitched.flatten(0, 1), upper.flatten(0, 1))
