@@ -1,0 +1,275 @@
+"""The site as visitors meet it: home, links, two people at once, wrong input, the lesson, narrow and dark, and axe."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from apps.lab.pages import PAGES
+
+BUILT = [page.route for page in PAGES if page.built]
+AUDITOR = "unlearning-auditor"
+HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script> \u0000\u202e"
+
+
+def settled(page, tone: str = "done|recorded") -> None:
+    page.wait_for_function(f"/^({tone})$/.test(document.querySelector('.gb-status')?.dataset.tone || '')", timeout=120_000)
+
+
+def press_run(page) -> None:
+    page.get_by_role("button", name="Run", exact=True).click()
+
+
+def finished(page) -> None:
+    page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Finished'", timeout=120_000)
+
+
+def run_of(page) -> str:
+    return page.evaluate("document.querySelector('[data-run]').dataset.run")
+
+
+def test_home_has_ten_questions_and_only_built_ones_can_be_opened(visitor):
+    page = visitor().open()
+    page.wait_for_selector(".gb-card")
+    assert page.locator(".gb-card").count() == len(PAGES) == 10
+    assert page.locator("a.gb-card").count() == len(BUILT)
+    assert page.locator(".gb-card--planned").count() == 10 - len(BUILT)
+    assert page.get_by_text("not built yet").count() == 10 - len(BUILT)
+    page.locator("a.gb-card").first.click()
+    page.wait_for_selector(".gb-question")
+    assert page.url.endswith(BUILT[0])
+
+
+def test_home_lists_the_runs_of_this_visitor_only(visitor):
+    one, two = visitor(), visitor()
+    page = one.open(f"{AUDITOR}?steps=0&subjects=1&seed=21")
+    settled(page)
+    press_run(page)
+    finished(page)
+    mine = one.open()
+    mine.wait_for_selector(".gb-runs a")
+    link = mine.locator(".gb-runs a").first
+    assert "seed=21" in link.get_attribute("href") and run_of(page) in link.get_attribute("href")
+    theirs = two.open()
+    theirs.wait_for_selector(".gb-recent")
+    assert theirs.locator(".gb-runs").count() == 0
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("route", ["", *BUILT])
+def test_axe_finds_nothing_serious(visitor, route, dark):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = visitor(dark=dark, bypass_csp=True).open(route)
+    page.wait_for_selector(".gb-recent" if not route else ".gb-live .main-svg")
+    page.wait_for_timeout(800)
+    found = Axe().run(page).response["violations"]
+    serious = [f"{item['id']}: {node['target']} {node['failureSummary'][:200]}" for item in found if item["impact"] in ("serious", "critical")
+               for node in item["nodes"]]
+    assert serious == []
+
+
+@pytest.mark.parametrize("route", ["", *BUILT])
+def test_nothing_overflows_on_a_phone(visitor, route):
+    page = visitor(width=390, height=844).open(route)
+    page.wait_for_selector(".gb-recent" if not route else ".gb-live .main-svg")
+    page.wait_for_timeout(800)
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+@pytest.mark.parametrize(("query", "words"), [
+    ("stepz=3", "stepz"), ("steps=100000", "steps"), ("algorithm=magic", "algorithm"), ("seed=minus", "seed"), ("subjects=2", "subjects"),
+    ("model=embedded/nobody", "nobody"), ("model=path/etc", "switched off"), ("run=20200101-000000-ffffff", "no such run"),
+    ("run=%3Cscript%3E", "no such run"), ("steps=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E", "steps"),
+])
+def test_a_wrong_link_says_what_is_wrong_and_shows_the_first_view(visitor, query, words):
+    one = visitor()
+    page = one.open(f"{AUDITOR}?{query}")
+    if query.startswith("model"):
+        settled(page)
+        press_run(page)
+    page.wait_for_selector(".gb-notice:not([hidden])")
+    said = page.locator(".gb-notice:visible").first.inner_text()
+    assert words in said and "Traceback" not in said
+    settled(page)
+    assert run_of(page) == f"first-{AUDITOR}"
+
+
+def test_a_good_run_works_after_a_refused_one(visitor):
+    page = visitor().open(f"{AUDITOR}?steps=0&subjects=1&model=embedded/nobody")
+    settled(page)
+    press_run(page)
+    page.wait_for_selector(".gb-notice:not([hidden])")
+    page.get_by_role("button", name="Back to defaults").click()
+    page.locator("#field-steps input[type=number]").fill("0")
+    page.locator("#field-steps input[type=number]").press("Tab")
+    press_run(page)
+    finished(page)
+    assert page.locator(".gb-notice:visible").count() == 0
+
+
+def test_two_visitors_press_run_together_and_share_one_run(visitor, lab_engine):
+    pages = [visitor().open(f"{AUDITOR}?steps=3&subjects=1&seed=31") for _ in range(2)]
+    for page in pages:
+        settled(page)
+    for page in pages:
+        press_run(page)
+    for page in pages:
+        page.wait_for_function("!document.querySelector('[data-run]').dataset.run.startsWith('first-')")
+        settled(page)
+    assert run_of(pages[0]) == run_of(pages[1])
+    assert len(lab_engine.records.read(run_of(pages[0]))["visitors"]) == 2
+
+
+def test_a_closed_browser_does_not_stop_its_run_and_a_new_tab_finds_it(visitor, lab_engine):
+    one = visitor()
+    page = one.open(f"{AUDITOR}?steps=6&subjects=1&seed=41")
+    settled(page)
+    press_run(page)
+    page.wait_for_function("document.querySelector('.gb-status').dataset.tone === 'live'")
+    run = run_of(page)
+    page.close()
+    assert lab_engine.wait(run, timeout=120)["outcome"] == "finished"
+    again = one.open(f"{AUDITOR}?run={run}")
+    settled(again)
+    assert run_of(again) == run and len(again.locator(".gb-verdict").inner_text()) > 20
+
+
+def test_a_reload_in_the_middle_loses_no_event(visitor, lab_engine):
+    one = visitor()
+    page = one.open(f"{AUDITOR}?steps=25&subjects=1&seed=51&stop_early=false")
+    settled(page)
+    press_run(page)
+    page.wait_for_function("Number(document.querySelector('[data-events]').dataset.events) > 3")
+    run = run_of(page)
+    page.goto(f"{one.address}{AUDITOR}?run={run}")
+    page.wait_for_function("document.querySelector('[data-run]')?.dataset.run !== ''")
+    lab_engine.wait(run, timeout=120)
+    settled(page)
+    assert int(page.evaluate("document.querySelector('[data-events]').dataset.events")) == len(lab_engine.events(run))
+
+
+def test_a_link_to_a_private_run_opens_only_once_it_is_published(visitor):
+    owner, other = visitor(), visitor()
+    page = owner.open(f"{AUDITOR}?steps=0&subjects=1&seed=61")
+    settled(page)
+    press_run(page)
+    finished(page)
+    run = run_of(page)
+    closed = other.open(f"{AUDITOR}?run={run}")
+    closed.wait_for_selector(".gb-notice:not([hidden])")
+    assert "somebody else" in closed.locator(".gb-notice:visible").inner_text()
+    page.get_by_role("button", name="Let others open this link").click()
+    page.wait_for_function(f"fetch('lab/runs/{run}').then((a) => a.json()).then((r) => r.published)")
+    opened = other.open(f"{AUDITOR}?run={run}")
+    settled(opened)
+    assert run_of(opened) == run
+
+
+@pytest.mark.parametrize(("question", "expected"), [
+    ("", "no question"), (HOSTILE, None), ("Ω" * 390, None), ("= 1+1 \" onfocus=alert(1)", None),
+])
+def test_any_question_gets_an_answer_or_a_sentence(visitor, question, expected):
+    page = visitor().open(AUDITOR)
+    settled(page)
+    page.wait_for_selector("#answers .gb-answer >> nth=1")
+    title = page.title()
+    page.get_by_label("Your question").fill(question)
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.wait_for_timeout(1500)
+    if expected:
+        assert expected in page.locator("#answers").inner_text()
+    assert page.locator("#answers img, #answers script").count() == 0
+    assert page.title() == title
+
+
+def test_a_question_field_takes_no_ten_thousand_characters(visitor):
+    page = visitor().open(AUDITOR)
+    settled(page)
+    page.get_by_label("Your question").fill("why " * 2500)
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.wait_for_timeout(1500)
+    said = page.locator("#answers").inner_text()
+    assert "Traceback" not in said
+    assert len(page.get_by_label("Your question").input_value()) <= 400 or "400" in said
+
+
+def test_the_lesson_sets_up_asks_counts_and_explains(visitor):
+    one, two = visitor(), visitor()
+    for person, guess in ((one, 0), (two, 1)):
+        page = person.open(AUDITOR)
+        settled(page)
+        page.get_by_role("tab", name="Lesson").click()
+        options = page.locator(".gb-lesson input[type=radio]:visible")
+        explained = page.locator(".gb-lesson-explain:visible").count()
+        options.nth(guess).check()
+        page.wait_for_selector(".gb-tally:visible")
+        assert page.locator(".gb-lesson-explain:visible").count() == explained + 1
+    counts = page.locator(".gb-tally:visible .gb-tally-count").all_inner_texts()
+    assert sum(int(count) for count in counts) == 2
+    setup = page.get_by_role("button", name="Set it up and run").locator("visible=true").first
+    setup.click()
+    page.wait_for_function("!document.querySelector('[data-run]').dataset.run.startsWith('first-')")
+    page.get_by_role("button", name="Stop", exact=True).click()
+
+
+def test_the_worksheet_can_be_printed_and_holds_every_step(visitor):
+    one = visitor()
+    page = one.open(f"lab/worksheets/{AUDITOR}")
+    assert page.locator("section").count() >= 5
+    assert page.get_by_role("heading", level=1).inner_text() == "Did it really forget?"
+    page.emulate_media(media="print")
+    assert not page.locator("#print").is_visible()
+
+
+def test_evidence_shows_every_claim_with_its_threshold(visitor):
+    from core.engine import claims
+
+    page = visitor().open(AUDITOR)
+    settled(page)
+    page.get_by_role("tab", name="Evidence").click()
+    rows = page.locator(".gb-claims tbody tr")
+    rows.first.wait_for()
+    assert rows.count() == len(claims.recorded("01"))
+    for claim in claims.recorded("01"):
+        assert claim["threshold"] in page.locator(".gb-claims").inner_text()
+
+
+def test_a_pressed_row_is_asked(visitor):
+    page = visitor().open(AUDITOR)
+    settled(page)
+    row = page.locator(".gb-live .gb-table button").first
+    row.scroll_into_view_if_needed()
+    words = row.inner_text()
+    row.click()
+    page.wait_for_function(f"document.querySelector('#question textarea, #question input').value === {words!r}")
+
+
+def test_the_keyboard_reaches_run(visitor):
+    page = visitor().open(f"{AUDITOR}?steps=0&subjects=1&seed=71")
+    settled(page)
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement?.innerText?.trim()") == "Run":
+            break
+    page.keyboard.press("Enter")
+    finished(page)
+
+
+def test_stop_leaves_no_half_written_record(visitor, lab_engine):
+    page = visitor().open(f"{AUDITOR}?steps=400&stop_early=false&seed=81")
+    settled(page)
+    press_run(page)
+    page.wait_for_function("document.querySelector('.gb-status').dataset.tone === 'live'")
+    run = run_of(page)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    settled(page, "warn")
+    deadline = time.monotonic() + 10
+    while lab_engine.state(run)["outcome"] == "running" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert lab_engine.state(run)["outcome"] == "cancelled"
+    events = lab_engine.events(run)
+    assert events[-1]["kind"] == "end" and [e["seq"] for e in events] == list(range(len(events)))
+    assert re.search("Stopped", page.locator(".gb-badge").inner_text())
