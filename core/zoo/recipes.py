@@ -19,18 +19,27 @@ from core.zoo.package import Report, seal
 
 # a recipe fills an empty folder with a stored model, its tokenizer, card.md and data: recipe(folder, report)
 RECIPES = {
+    "reasoner-50": "core.zoo.reasoner:young",
+    "reasoner-70": "core.zoo.reasoner:middle",
+    "reasoner-85": "core.zoo.reasoner:grown",
     "authors": "core.zoo.authors:build_authors",
     "authors-retain": "core.zoo.authors:build_authors_retain",
     "learngene-letters-ancestor": "core.zoo.learngene:letters_ancestor",
     "learngene-digits-ancestor": "core.zoo.learngene:digits_ancestor",
     "learngene-letters": "core.zoo.learngene:letters",
     "learngene-digits": "core.zoo.learngene:digits",
+    "learngene-letters-flat": "core.zoo.learngene:letters_flat",
     "learngene-letters-scratch-4-5": "core.zoo.learngene:letters_scratch_4_5",
     "learngene-letters-scratch-8-5": "core.zoo.learngene:letters_scratch_8_5",
     "learngene-letters-scratch-12-5": "core.zoo.learngene:letters_scratch_12_5",
     "learngene-letters-scratch-4-20": "core.zoo.learngene:letters_scratch_4_20",
     "learngene-letters-scratch-8-20": "core.zoo.learngene:letters_scratch_8_20",
     "learngene-letters-scratch-12-20": "core.zoo.learngene:letters_scratch_12_20",
+    "learngene-pool-ancestor": "core.zoo.learngene_pool:ancestor",
+    "learngene-instances-small": "core.zoo.learngene_pool:instances_small",
+    "learngene-instances-large": "core.zoo.learngene_pool:instances_large",
+    "learngene-pool-small": "core.zoo.learngene_pool:pool_small",
+    "learngene-pool-large": "core.zoo.learngene_pool:pool_large",
 }
 
 
