@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 COLOURS = {"original": "#0072B2", "unlearned": "#D55E00", "reference": "#00805D"}
 NAMES = {"original": "Original", "unlearned": "After forgetting", "reference": "Never knew"}
@@ -49,27 +48,6 @@ def grouped_bars(groups: Sequence[str], values: Mapping[str, Sequence[Estimate]]
                            marker={"symbol": "line-ew", "size": 60, "line": {"width": 2, "color": GREY}},
                            hovertemplate="Blind guessing: %{y:.0%}<extra></extra>")
     figure.update_layout(barmode="group", yaxis=_share_axis(axis))
-    return _plain(figure)
-
-
-def unlearning(losses: Sequence[tuple[int, float, float]], recalls: Sequence[tuple[int, float, float]],
-               stop_at: float) -> dict[str, Any]:
-    """Losses (step, forget, retain) above, recalls (step, forget, retain) below, and the line where forgetting counts as done."""
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
-    marks = (("Facts to forget", COLOURS["unlearned"], 1), ("Facts to keep", COLOURS["original"], 2))
-    for name, colour, column in marks:
-        figure.add_scatter(row=1, col=1, name=name, legendgroup=name, x=[row[0] for row in losses], y=[row[column] for row in losses],
-                           mode="lines", line={"color": colour, "dash": "solid" if column == 1 else "dash"},
-                           hovertemplate="step %{x}: %{y:.2f} nats<extra>" + name + "</extra>")
-        figure.add_scatter(row=2, col=1, name=name, legendgroup=name, showlegend=False, x=[row[0] for row in recalls],
-                           y=[row[column] for row in recalls], mode="lines+markers",
-                           line={"color": colour, "dash": "solid" if column == 1 else "dash"},
-                           marker={"symbol": "circle" if column == 1 else "square"},
-                           hovertemplate="step %{x}: %{y:.0%}<extra>" + name + "</extra>")
-    figure.add_hline(y=stop_at, row=2, col=1, line={"dash": "dot", "width": 1, "color": GREY})
-    figure.update_yaxes(row=1, col=1, title={"text": "surprise (nats per token)"}, rangemode="tozero")
-    figure.update_yaxes(_share_axis("answers still right"), row=2, col=1)
-    figure.update_xaxes(row=2, col=1, title={"text": "training step"}, rangemode="tozero")
     return _plain(figure)
 
 

@@ -6,7 +6,6 @@ forgetting never trained on. A model that never knew stands beside it. What it s
     Progress                      every second or oftener
     Metric, one per step          forget loss, retain loss                                    (nats per token)
     Metric, every few steps       forget recall, retain recall                                (share, asked plainly)
-    Figure "unlearning"           those four, growing
     Figure "recall"               share of forgotten facts still given: plain and audited, three models, intervals
     Figure "probability"          how likely each model finds the true answer and the key fact, intervals
     Figure "by_layer"             after which layer the right value can be read, three models, chance
@@ -158,7 +157,6 @@ def _forget(config: AuditConfig, lab: Lab, world: World, model: PreTrainedModel,
         yield Metric("retain loss", step.retain, step.number, "nats per token")
         if step.number % config.check_every == 0 or step.number == config.steps:
             yield from _check(step, model, tokenizer, questions, scores, history)
-        yield Figure("unlearning", figures.unlearning(history.losses, history.recalls, FORGOTTEN))
         if config.stop_early and history.forgotten_at(step.number):
             break
     if not history.losses:
