@@ -38,8 +38,8 @@ def fetch(name: str, *, before_weights: Callable[[Path, int], None], instead: st
             return Path(snapshot_download(**wanted, allow_patterns=SMALL + WEIGHTS, local_files_only=True))
         except LocalEntryNotFoundError:
             pass
-        size = sum(file.file_size for file in snapshot_download(**wanted, allow_patterns=WEIGHTS, dry_run=True))
-        before_weights(Path(snapshot_download(**wanted, allow_patterns=SMALL)), size)
+        folder = Path(snapshot_download(**wanted, allow_patterns=SMALL))
+        before_weights(folder, sum(file.file_size for file in snapshot_download(**wanted, allow_patterns=WEIGHTS, dry_run=True)))
         return Path(snapshot_download(**wanted, allow_patterns=SMALL + WEIGHTS))
     except GatedRepoError:
         raise LabError(f"hf/{name} is only given to people who have accepted its terms.", instead) from None

@@ -26,7 +26,7 @@ from core.engine.errors import LabError
 from core.engine.families import family_name
 from core.engine.hub import fetch
 from core.engine.settings import ASSETS, Settings
-from core.engine.weights import check_manifest, count_parameters, header, read_json, weight_files
+from core.engine.weights import check_manifest, count_parameters, header, read_json, title, weight_files
 
 if TYPE_CHECKING:
     import torch
@@ -150,7 +150,7 @@ class ModelStore:
         except LabError:
             raise
         except Exception as error:  # the folder is what somebody gave, and there is no end to what can be wrong with it
-            reason = next(iter(str(error).replace(str(folder), folder.name).splitlines()), type(error).__name__)[:200]
+            reason = next(iter(str(error).replace(str(folder), title(folder)).splitlines()), type(error).__name__)[:200]
             raise LabError(f"{ref} could not be loaded: {reason}", "Check that its files are complete and belong together.") from error
         absent = sorted(info["missing_keys"])
         if absent:  # transformers would fill them with random numbers
@@ -243,11 +243,11 @@ def _checked_config(folder: Path) -> dict[str, Any]:
         tokenizer = folder / "tokenizer_config.json"
         asks = "auto_map" in config or (tokenizer.is_file() and "auto_map" in read_json(tokenizer))
     except (OSError, ValueError):
-        raise LabError(f"There is no readable config.json in {folder.name}.", "A model folder holds config.json and safetensors.") from None
+        raise LabError(f"There is no readable config.json in {title(folder)}.", "A model folder holds config.json and safetensors.") from None
     if asks:
-        raise LabError(f"The model in {folder.name} asks to run code of its own.", "The lab never runs code that comes with a model.")
+        raise LabError(f"The model in {title(folder)} asks to run code of its own.", "The lab never runs code that comes with a model.")
     if (folder / "adapter_config.json").exists():
-        raise LabError(f"{folder.name} holds an adapter, not a whole model.", "Merge it into its model and save that.")
+        raise LabError(f"{title(folder)} holds an adapter, not a whole model.", "Merge it into its model and save that.")
     return config
 
 

@@ -33,6 +33,13 @@ def read_json(file: Path) -> dict[str, Any]:
     return content
 
 
+def title(folder: Path) -> str:
+    """What people call a model folder: its name, or ORG/NAME for a snapshot in the hub client's cache."""
+    if folder.parent.name == "snapshots":
+        return folder.parent.parent.name.removeprefix("models--").replace("--", "/")
+    return folder.name
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The files that transformers reads the weights from: `model.safetensors`, else the shards of its index.
 
@@ -41,17 +48,17 @@ def weight_files(folder: Path) -> list[Path]:
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     if not (folder / INDEX).is_file():
-        raise LabError(f"There are no safetensors weights ({WEIGHTS}) in {folder.name}.", _ONLY_SAFETENSORS)
+        raise LabError(f"There are no safetensors weights ({WEIGHTS}) in {title(folder)}.", _ONLY_SAFETENSORS)
     try:
         names = sorted(set(read_json(folder / INDEX)["weight_map"].values()))
         plain = bool(names) and all(Path(name).name == name and name.endswith(".safetensors") for name in names)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         names, plain = [], False
     if not plain:
-        raise LabError(f"The {INDEX} of {folder.name} does not list safetensors files of its own folder.", "Download the model again.")
+        raise LabError(f"The {INDEX} of {title(folder)} does not list safetensors files of its own folder.", "Download the model again.")
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        raise LabError(f"The model in {folder.name} is not complete: {missing[0]} is missing.", "Copy or download it again.")
+        raise LabError(f"The model in {title(folder)} is not complete: {missing[0]} is missing.", "Copy or download it again.")
     return [folder / name for name in names]
 
 

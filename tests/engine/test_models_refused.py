@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from core.engine.errors import LabError
 from core.engine.models import ModelStore
-from core.engine.settings import REPOSITORY, Settings
+from core.engine.settings import Settings
 from core.engine.weights import header
+from tests.engine.ask_hub import ask_hub
 from tests.engine.tiny_models import save, tiny
 
 
@@ -268,31 +267,6 @@ def test_a_reference_that_names_nothing_is_a_sentence(store, folder, ref, monkey
 
 # ---- the hub, offline ----
 
-OFFLINE = """
-import json, sys
-from core.engine.errors import LabError
-from core.engine.models import ModelStore
-from core.engine.settings import Settings
-
-answers = []
-for ref in sys.argv[1:]:
-    try:
-        loaded = ModelStore(Settings()).load(ref)
-        answers.append({"family": loaded.family, "revision": loaded.revision, "parameters": loaded.parameters,
-                        "tokenizer": loaded.tokenizer is not None, "fingerprint": loaded.fingerprint})
-    except LabError as error:
-        answers.append(error.to_dict())
-print(json.dumps(answers))
-"""
-
-
-def ask_the_hub(cache: Path, *refs: str, **environment: str) -> list[dict]:
-    environment = os.environ | {"HF_HUB_CACHE": str(cache), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)} | environment
-    done = subprocess.run([sys.executable, "-c", OFFLINE, *refs], env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
-
-
 def cached_on_hub(cache: Path, name: str, kind: str, commit: str) -> Path:
     """A snapshot as the hub client lays it out: refs/main, blobs, and links to them under the commit."""
     repository = cache / f"models--{name.replace('/', '--')}"
@@ -313,7 +287,7 @@ def test_cached_models_load_offline_with_their_revision_and_the_rest_is_a_senten
     for kind, commit in kinds.items():
         cached_on_hub(cache, f"tiny/{kind}", kind, commit)
     refs = [f"hf/tiny/{kind}" for kind in kinds] + [f"hf/tiny/llama@{'1' * 40}", "hf/tiny/llama@main"]
-    *known, wrong_revision, unknown = ask_the_hub(cache, *refs, "hf/tiny/llama@v2", "hf/tiny/absent", HF_HUB_OFFLINE="1")
+    *known, wrong_revision, unknown = ask_hub(cache, *refs, "hf/tiny/llama@v2", "hf/tiny/absent", HF_HUB_OFFLINE="1")
     commits = [*kinds.values(), "1" * 40, "1" * 40]
     assert [answer["revision"] for answer in known] == commits and all(answer["tokenizer"] for answer in known)
     assert [answer["family"] for answer in known[:3]] == ["llama", "llama", "gpt2"]
@@ -323,12 +297,12 @@ def test_cached_models_load_offline_with_their_revision_and_the_rest_is_a_senten
 
 
 def test_a_hub_that_cannot_be_reached_is_a_sentence(tmp_path):
-    (answer,) = ask_the_hub(tmp_path / "cache", "hf/tiny/absent", HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_OFFLINE="0")
+    (answer,) = ask_hub(tmp_path / "cache", "hf/tiny/absent", HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_OFFLINE="0")
     assert "cannot be fetched now" in answer["error"] and "embedded" in answer["hint"]
 
 
 def test_a_cached_model_that_asks_for_remote_code_is_refused_offline_too(tmp_path):
     snapshot = cached_on_hub(tmp_path / "cache", "tiny/evil", "llama", "4" * 40)
     rewrite(snapshot / "config.json", auto_map={"AutoModel": "evil.Evil"})
-    (answer,) = ask_the_hub(tmp_path / "cache", "hf/tiny/evil", HF_HUB_OFFLINE="1")
+    (answer,) = ask_hub(tmp_path / "cache", "hf/tiny/evil", HF_HUB_OFFLINE="1")
     assert "code of its own" in answer["error"]

@@ -1,0 +1,39 @@
+"""Loading models of the hub in a process of its own, because the hub client reads its settings when it is imported.
+
+    (answer,) = ask_hub(cache, "hf/ORG/NAME", HF_HUB_OFFLINE="1")
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from core.engine.settings import REPOSITORY
+
+PROGRAM = """
+import json, sys
+from core.engine.errors import LabError
+from core.engine.models import ModelStore
+from core.engine.settings import Settings
+
+answers = []
+for ref in sys.argv[1:]:
+    try:
+        loaded = ModelStore(Settings()).load(ref)
+        answers.append({"family": loaded.family, "revision": loaded.revision, "parameters": loaded.parameters,
+                        "tokenizer": loaded.tokenizer is not None, "fingerprint": loaded.fingerprint})
+    except LabError as error:
+        answers.append(error.to_dict())
+print(json.dumps(answers))
+"""
+
+
+def ask_hub(cache: Path, *refs: str, **environment: str) -> list[dict]:
+    """For each reference what was loaded (family, revision, parameters, tokenizer, fingerprint) or the error and its hint."""
+    settings = {"HF_HUB_CACHE": str(cache), "HF_HOME": str(cache.parent / "hf"), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *refs], env=os.environ | settings | environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
