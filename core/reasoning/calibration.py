@@ -1,6 +1,6 @@
 """What is usual for one model: the yardstick beside every reading, measured on problems that nothing else uses.
 
-    calibration = Calibration.read(lab.folder("reasoner-70"), loaded.fingerprint)      # None for a model without one
+    calibration = Calibration.read(lab.folder("reasoner-70"), loaded.fingerprint, "numbers")   # None for a model without one
     calibration.percentile("MaxProb think", 0.97)                                      # in % of the calibration outputs
 
 Raw energies of two models do not compare; percentiles and differences from the mean profile do (methods/03 section 2.4).
@@ -9,6 +9,7 @@ Raw energies of two models do not compare; percentiles and differences from the 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from core.reasoning.data import END_THINK, THINK, Problem
+from core.reasoning.data import END_THINK, THINK, Kind, Problem
 from core.reasoning.energy import LayerPath, path_of
 from core.reasoning.generations import Generations
 from core.reasoning.metrics import MISSING, percentile
@@ -64,16 +65,20 @@ class Calibration:
     def mean_profile(self) -> tuple[Tensor, Tensor]:
         return torch.tensor(self.kinetic), torch.tensor(self.curvature_energy)
 
-    def write(self, folder: Path) -> None:
-        (folder / FILE).write_text(json.dumps(_rounded(asdict(self))) + "\n")
-
     @classmethod
-    def read(cls, folder: Path, fingerprint: str) -> Calibration | None:
-        """None when there is none, or when it was measured on other weights."""
+    def read(cls, folder: Path, fingerprint: str, kind: Kind) -> Calibration | None:
+        """None when there is none for that kind of problem, or when it was measured on other weights."""
         if not (folder / FILE).is_file():
             return None
-        found = cls(**json.loads((folder / FILE).read_text()))
-        return found if found.fingerprint == fingerprint else None
+        stored = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        found = cls(**stored[kind]) if kind in stored else None
+        return found if found and found.fingerprint == fingerprint else None
+
+
+def write(folder: Path, calibrations: Mapping[Kind, Calibration]) -> None:
+    """Stores one yardstick per kind of problem beside an embedded model."""
+    stored = {kind: _rounded(asdict(calibration)) for kind, calibration in calibrations.items()}
+    (folder / FILE).write_text(json.dumps(stored) + "\n", encoding="utf-8")
 
 
 def calibrate(generations: Generations, fingerprint: str, temperature: float) -> Calibration:

@@ -29,7 +29,7 @@ Split = Literal["scored", "calibration", "training"]
 THINK, END_THINK = "<think>", "</think>"
 VALUES = {"numbers": "0123456789", "logic": "TF"}
 OPERATORS = {"numbers": "+-*", "logic": "&|^"}
-STEPS = {"numbers": (2, 6), "logic": (4, 8)}
+STEPS = {"numbers": (2, 6), "logic": (4, 7)}
 SPLIT_INTO = 8  # of eight problems one is kept for scoring and one for calibrating; no model is trained on either
 STEP_END = ";"
 
@@ -101,6 +101,14 @@ def parse(text: str) -> Problem:
             return problem
     raise LabError(f"The little model cannot read '{text[:60]}'.",
                    "Type single digits with + - *, like 3+4*2-5, or T and F with & | ^, like T&F|T^F&T.")
+
+
+def kind_of(text: str) -> Kind:
+    """What a typed problem is about; "numbers" for anything that is not a chain."""
+    try:
+        return parse(text).kind
+    except LabError:
+        return "numbers"
 
 
 def draw_problems(count: int, kind: Kind, rng: torch.Generator, *, split: Split = "scored", distinct: bool = True) -> list[Problem]:

@@ -37,16 +37,21 @@ class Sorted:
     curves: dict[str, list[float]]
 
 
-def sort(generations: Generations, config: RocConfig, lab: Lab) -> Sorted:
-    """Every score and the chosen energy against the chosen label."""
+def sort(generations: Generations, config: RocConfig, lab: Lab, into: list[Sorted]) -> Iterator[str]:
+    """Every score and the chosen energy against the chosen label; yields the name of each as it is done, `into` gets the whole."""
     positive = generations.positive(config.label)
     if config.shuffle:
         positive = positive[torch.randperm(len(positive), generator=lab.rng("shuffle")).numpy()]
     table = {ENERGY: generations.energies(config.variant, config.gamma), **generations.table}
     weights = resampling(len(generations), lab.rng("bootstrap"), config.resamples)
-    rows = evaluate(table, positive, generations.lengths, weights)
-    curves = {variant: [_known_auroc(generations.energies(variant, gamma), positive) for gamma in GAMMAS] for variant in VARIANTS}
-    return Sorted(positive, {row.score: row for row in rows}, table, curves)
+    rows, curves = {}, {}
+    for name, values in table.items():
+        rows[name] = evaluate(name, values, positive, generations.lengths, weights)
+        yield name
+    for variant in VARIANTS:
+        curves[variant] = [_known_auroc(generations.energies(variant, gamma), positive) for gamma in GAMMAS]
+        yield variant
+    into.append(Sorted(positive, rows, table, curves))
 
 
 def _known_auroc(scores: np.ndarray, positive: np.ndarray) -> float:
@@ -103,7 +108,8 @@ def _figures(generations: Generations, found: Sorted, config: RocConfig) -> Iter
     kinetic = generations.path.kinetic.numpy()
     mean = np.nanmean(kinetic, axis=0)
     groups = {kind: generations.labels == kind for kind in ("sound", "lucky", "wrong")}
-    yield Figure("layers", figures.layers({kind: (np.nanmean(kinetic[who], axis=0) - mean).tolist() for kind, who in groups.items() if who.any()}))
+    profiles = {kind: (np.nanmean(kinetic[who], axis=0) - mean).tolist() for kind, who in groups.items() if who.any()}
+    yield Figure("layers", figures.layers(profiles))
 
 
 def lucky_share(generations: Generations) -> float:
@@ -150,18 +156,15 @@ def verdict(generations: Generations, found: Sorted, config: RocConfig) -> Verdi
     if config.shuffle:
         return Verdict(f"With labels handed out at random the energy sorts no better than a coin: AUROC {own.auroc:.2f} "
                        f"({own.low:.2f} to {own.high:.2f}).", evidence)
-    gap, low, high = difference(own, plain)
+    _, low, high = difference(own, plain)
     rank = "does better than" if low > 0 else "does worse than" if high < 0 else "cannot be told from"
-    coin = "better than a coin" if own.low > 0.5 else "worse than a coin" if own.high < 0.5 else "no better than a coin, as far as can be told"
+    coin = "better than a coin" if own.low > 0.5 else "worse than a coin" if own.high < 0.5 else "not visibly better than a coin"
+    luck = lucky_share(generations)
+    lucky = "" if np.isnan(luck) else f", {100 * luck:.0f} % of them by luck"
     return Verdict(
-        f"Of {len(generations)} outputs {100 * generations.positive('correct').mean():.0f} % are right, and "
-        f"{100 * lucky_share(generations):.0f} % of the right ones by luck. The energy picks out the {config.label} ones {coin} "
-        f"(AUROC {own.auroc:.2f}, {own.low:.2f} to {own.high:.2f}); it {rank} the model's plain certainty while reasoning "
-        f"({plain.auroc:.2f}), which tells more than certainty about the answer ({answer.auroc:.2f})."
-        if plain.auroc > answer.auroc else
-        f"Of {len(generations)} outputs {100 * generations.positive('correct').mean():.0f} % are right. The energy picks out the "
-        f"{config.label} ones {coin} (AUROC {own.auroc:.2f}, {own.low:.2f} to {own.high:.2f}); it {rank} plain certainty "
-        f"while reasoning ({plain.auroc:.2f}) or about the answer ({answer.auroc:.2f}).", evidence)
+        f"Of {len(generations)} outputs {100 * generations.positive('correct').mean():.0f} % are right{lucky}. The energy picks out the "
+        f"{config.label} ones {coin} (AUROC {own.auroc:.2f}, {own.low:.2f} to {own.high:.2f}). It {rank} the model's plain certainty while "
+        f"reasoning ({plain.auroc:.2f}); certainty about the answer alone reaches {answer.auroc:.2f}.", evidence)
 
 
 def smallest_detectable(positive: np.ndarray) -> float:

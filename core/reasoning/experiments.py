@@ -18,6 +18,7 @@ Probes: `reasoning/energy` and `reasoning/corrupt`, see probes.py.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
@@ -28,7 +29,7 @@ from core.engine.experiment import Config, ModelRef, experiment
 from core.engine.lab import Lab
 from core.reasoning import evaluation, figures
 from core.reasoning.calibration import mean_difference
-from core.reasoning.data import Check, Problem, draw_problems
+from core.reasoning.data import Check, Problem, draw_problems, kind_of
 from core.reasoning.energy import DEFAULT, GAMMA, Variant, energy
 from core.reasoning.generations import Corruption, Generations, Thought, corrupt_all, longest, texts, think_through
 from core.reasoning.metrics import RESAMPLES, score_all
@@ -46,13 +47,13 @@ from core.reasoning.probes import (
 from core.reasoning.prompts import THINK_ROLE, chooser
 from core.reasoning.reading import TEMPERATURE, Reader, Reading
 
-FRAMES = 40  # pictures of the moving path at most
+FRAMES = 48  # tokens that each get a picture of their own
 CALIBRATED = 200  # outputs that make the yardstick of a model that comes without one
 
 
 class TraceConfig(ReadingConfig):
-    decoding: Literal["greedy", "model card"] = Field("greedy", description="The likeliest token each time, or as the model's makers advise",
-                                                      json_schema_extra={"more": True})
+    decoding: Literal["greedy", "model card"] = Field(
+        "greedy", description="The likeliest token each time, or as the model's makers advise", json_schema_extra={"more": True})
     new_tokens: int = Field(256, ge=8, le=4096, description="How long the model may think and answer", json_schema_extra={"more": True})
 
 
@@ -60,46 +61,63 @@ class RocConfig(Config):
     model: ModelRef = Field("embedded/reasoner-70", description="The reasoning model")
     kind: Literal["numbers", "logic"] = Field("numbers", description="What the problems are about")
     problems: int = Field(1000, ge=50, le=2000, description="How many problems it thinks about")
-    label: Literal["correct", "sound"] = Field("correct", description="What a good score should pick out: right answers, or sound reasoning")
+    label: Literal["correct", "sound"] = Field("correct", description="What a score should pick out: right answers, or sound reasoning")
     variant: Variant = Field(DEFAULT, description="How energy is computed: a reconstruction, in several readings")
     gamma: float = Field(GAMMA, ge=0, le=1.5, description="How much a turn of the path costs")
     shuffle: bool = Field(False, description="Hand the labels out at random: every score must fall to a coin's 0.5")
-    truncated: Literal["counted", "left out"] = Field("counted", description="Reasoning that never came to an end", json_schema_extra={"more": True})
+    truncated: Literal["counted", "left out"] = Field(
+        "counted", description="Reasoning that never came to an end", json_schema_extra={"more": True})
     corrupted: int = Field(200, ge=0, le=500, description="Sound chains in which one digit is changed", json_schema_extra={"more": True})
-    resamples: int = Field(RESAMPLES, ge=300, le=2000, description="Bootstrap resamples behind each interval", json_schema_extra={"more": True})
+    resamples: int = Field(RESAMPLES, ge=300, le=2000, description="Bootstrap resamples behind each interval",
+                           json_schema_extra={"more": True})
 
 
 @experiment("reasoning/trace", title="Watch a chain of thought", paper="03", families=("llama", "gpt2"))
 def trace_thought(config: TraceConfig, lab: Lab) -> Iterator[Event]:
     """One problem, token by token, then everything that is known about the whole."""
     yield Progress(0, config.new_tokens, "reading the problem")
-    setting = Setting.of(lab, config.model)
+    setting = Setting.of(lab, config.model, kind_of(config.problem))
     form, model = setting.form, setting.loaded.model
     ids, problem = form.ask(config.problem)
     yield Text("prompt", form.tokenizer.decode(ids[0]))
     cap = min(config.new_tokens, longest(problem, form)) if form.chains else config.new_tokens
     reader = setting.reader()
     choose = chooser(model, lab.rng("decoding")) if config.decoding == "model card" else None
-    words: list[str] = []
-    shown = 0
+    live = _Live([], [], [], [])
     for count, token in enumerate(reader.generate(ids.to(model.device), cap, choose)):
         yield Progress(count + 1, cap, "thinking" if reader.role() == THINK_ROLE else "answering")
-        words += form.words(token.tolist())
-        if (so_far := reader.prefix()) is not None and shown < len(reader.ends() or words):
-            yield from _news(config, setting, reader, len(words))
-            yield Metric("energy", step_energy(so_far, config), count)
         yield Metric("certainty", reader.newest["max_prob"], count)
         yield Metric("entropy", reader.newest["entropy"], count, "nats")
+        if reader.thought > len(live.energies):  # the token before this one has gone through the layers by now
+            live.energies.append(step_energy(reader.prefix(), config))
+            yield Metric("energy", live.energies[-1], count - 1)
+            yield from _frames(setting, reader, live)
+        if reader.role() == THINK_ROLE:
+            live.words.append(form.words(token.tolist())[0])
+            live.certainty.append(reader.newest["max_prob"])
+            live.entropy.append(reader.newest["entropy"])
     yield Progress(cap, cap, "scoring")
     yield from _whole(config, setting, reader.readings()[0], problem)
 
 
-def _news(config: TraceConfig, setting: Setting, reader: Reader, tokens: int) -> Iterator[Event]:
-    """The path as it stands: after every token of a short text, now and then in a long one."""
-    every = max(1, config.new_tokens // (FRAMES * 8)) if tokens <= FRAMES else 16
-    states = reader.mean_states()
-    if states is not None and tokens % every == 0:
-        yield Figure("path", path_figure(setting, states, tips=reader.ends()))
+@dataclass(frozen=True)
+class _Live:
+    """What has been seen of the thinking so far, one entry per token."""
+
+    words: list[str]
+    energies: list[float]
+    certainty: list[float]
+    entropy: list[float]
+
+
+def _frames(setting: Setting, reader: Reader, live: _Live) -> Iterator[Event]:
+    """Path and chain as they stand: after every token of a short text, after every sixteenth of a long one."""
+    known = len(live.energies)
+    if known > FRAMES and known % 16:
+        return
+    words = live.words[:known]
+    yield Figure("path", path_figure(setting, reader.mean_states(), tips=reader.ends(), words=words))
+    yield Figure("chain", figures.chain(words, live.energies, live.certainty[:known], live.entropy[:known]))
 
 
 def _whole(config: TraceConfig, setting: Setting, reading: Reading, problem: Problem | None) -> Iterator[Event]:
@@ -113,7 +131,8 @@ def _whole(config: TraceConfig, setting: Setting, reading: Reading, problem: Pro
     wrong = wrong_span(reading, check)
     kinetic, bent = mean_difference(path, setting.calibration if config.embedding else None, config.gamma)
     yield Figure("path", path_figure(setting, reading.means["think"], reading=reading, words=thinking))
-    yield Figure("profile", figures.profile(kinetic.tolist(), bent.tolist(), difference=setting.calibration is not None and config.embedding))
+    usual = setting.calibration is not None and config.embedding
+    yield Figure("profile", figures.profile(kinetic.tolist(), bent.tolist(), difference=usual))
     yield Figure("heat", figures.heat(reading.kinetic.tolist(), words, reading.roles, what="energy", wrong=wrong))
     yield Figure("chain", chain_figure(reading, thinking, config, wrong))
     scores = score_all(reading, **scoring(setting, config))
@@ -137,7 +156,8 @@ def _whole(config: TraceConfig, setting: Setting, reading: Reading, problem: Pro
     yield Verdict(_say(check, reading, answer, percentiles), {
         "label": check.label if check and form.chains else "unknown", "answer": answer, "expected": problem.answer if problem else None,
         "energy": total, "certainty of the reasoning": scores["MaxProb think"], "truncated": reading.truncated,
-        "energy equation": "reconstruction", "percentile R2": percentiles.get("R2 think"), "percentile MaxProb": percentiles.get("MaxProb think")})
+        "energy equation": "reconstruction", "percentile R2": percentiles.get("R2 think"),
+        "percentile MaxProb": percentiles.get("MaxProb think")})
 
 
 def _say(check: Check | None, reading: Reading, answer: str, percentiles: dict[str, float]) -> str:
@@ -167,7 +187,7 @@ def roc(config: RocConfig, lab: Lab) -> Iterator[Event]:
     yield Progress(0, config.problems, "thinking")
     import torch
 
-    setting = Setting.of(lab, config.model)
+    setting = Setting.of(lab, config.model, config.kind)
     if config.label == "sound" and not setting.form.chains:
         raise LabError("Nobody can check the free steps of this model.", "Choose the label 'correct', or an embedded reasoner.")
     found: list[Generations] = []
@@ -175,7 +195,9 @@ def roc(config: RocConfig, lab: Lab) -> Iterator[Event]:
     everything = found[0]
     kept = [t for t in everything.thoughts if not (t.truncated and config.truncated == "left out")]
     generations = Generations(kept, everything.scale)
-    sorting = evaluation.sort(generations, config, lab)
+    sorted_: list[evaluation.Sorted] = []
+    for name in evaluation.sort(generations, config, lab, sorted_):
+        yield Progress(config.problems, config.problems, f"sorting by {name}")
     changes: list[Corruption] = []
     if config.corrupted and setting.form.chains:
         sound = [t for t in everything.thoughts if t.check.label == "sound"]
@@ -183,10 +205,10 @@ def roc(config: RocConfig, lab: Lab) -> Iterator[Event]:
         for done in corrupt_all(setting.loaded.model, setting.form, picked, lab.rng("corrupt"), changes,
                                 gamma=config.gamma, scale=everything.scale):
             yield Progress(done, config.corrupted, "changing digits")
-    yield from evaluation.report(generations, sorting, changes, config)
+    yield from evaluation.report(generations, sorted_[0], changes, config)
     yield Metric("truncated", float(everything.truncated.mean()))
     yield Metric("largest disagreement", evaluation.disagreement(setting.loaded.model, everything.thoughts))
-    yield evaluation.verdict(generations, sorting, config)
+    yield evaluation.verdict(generations, sorted_[0], config)
 
 
 def _generations(config: RocConfig, lab: Lab, setting: Setting, found: list[Generations]) -> Iterator[Event]:
@@ -211,8 +233,8 @@ def _yardstick(config: RocConfig, lab: Lab, setting: Setting, options: dict) -> 
     """A model without a calibration gets its energy scale from problems of the calibration split."""
     thoughts: list[Thought] = []
     count = CALIBRATED if setting.form.chains else min(CALIBRATED, config.problems // 4)
-    for done in think_through(setting.loaded.model, setting.form, draw_problems(count, config.kind, lab.rng("calibration"), split="calibration"),
-                              thoughts, **options):
+    problems = draw_problems(count, config.kind, lab.rng("calibration"), split="calibration")
+    for done in think_through(setting.loaded.model, setting.form, problems, thoughts, **options):
         yield Progress(done, count, "finding out what is usual")
     kinetic = Generations(thoughts).path.kinetic
     known = kinetic[~kinetic.isnan().any(-1)]

@@ -82,7 +82,8 @@ def heat(values: Sequence[Sequence[float]], words: Sequence[str], roles: Sequenc
                        hovertemplate="%{customdata[1]} (%{customdata[2]}), layer %{y}: %{z:.3g}<extra>token %{customdata[0]}</extra>")
     shapes = []
     thinking = [i for i, at in enumerate(kept) if roles[at] == "think"]
-    for span, colour, width in ((thinking, BLUE, 2), (_inside(kept, wrong), ORANGE, 3), (_inside(kept, chosen and (chosen, chosen + 1)), PINK, 2)):
+    lit = None if chosen is None else (chosen, chosen + 1)
+    for span, colour, width in ((thinking, BLUE, 2), (_inside(kept, wrong), ORANGE, 3), (_inside(kept, lit), PINK, 2)):
         if span:
             shapes.append({"type": "rect", "x0": span[0] - 0.5, "x1": span[-1] + 0.5, "y0": 0.5, "y1": len(grid) + 0.5,
                            "line": {"color": colour, "width": width}})
@@ -103,7 +104,8 @@ def chain(words: Sequence[str], energies: Sequence[float], max_prob: Sequence[fl
     at, labels = list(range(len(words))), {"customdata": list(words)}
     tip = "%{customdata}: %{y:.3g}"
     traces = [go.Scatter(x=at, y=list(energies), name="energy so far", line={"color": BLUE}, hovertemplate=tip, **labels),
-              go.Scatter(x=at, y=list(max_prob), name="certainty of the token", line={"color": GREEN}, yaxis="y2", hovertemplate=tip, **labels),
+              go.Scatter(x=at, y=list(max_prob), name="certainty of the token", line={"color": GREEN}, yaxis="y2", hovertemplate=tip,
+                         **labels),
               go.Scatter(x=at, y=list(entropy), name="entropy of the choice", line={"color": GREY, "dash": "dot"}, yaxis="y2",
                          hovertemplate=tip, **labels)]
     if steps:
@@ -114,7 +116,8 @@ def chain(words: Sequence[str], energies: Sequence[float], max_prob: Sequence[fl
     ticks = {"tickvals": at, "ticktext": list(words)} if len(words) <= 80 else {}
     return _figure(traces, shapes=shapes, xaxis={"title": {"text": "thinking token"}, **ticks},
                    yaxis={"title": {"text": "energy (squared state units)"}},
-                   yaxis2={"title": {"text": "certainty (0 to 1), entropy (nats)"}, "overlaying": "y", "side": "right", "rangemode": "tozero"})
+                   yaxis2={"title": {"text": "certainty (0 to 1), entropy (nats)"}, "overlaying": "y", "side": "right",
+                           "rangemode": "tozero"})
 
 
 def scoreboard(percentiles: Mapping[str, float]) -> dict[str, Any]:
@@ -125,7 +128,8 @@ def scoreboard(percentiles: Mapping[str, float]) -> dict[str, Any]:
                   marker={"color": [BLUE if value >= 50 else ORANGE for value in values]},
                   hovertemplate="%{y}: surer than %{customdata:.0f} % of outputs<extra></extra>")
     return _figure([bars], margin={"l": 150, "r": 20, "t": 20, "b": 50}, height=max(300, 20 * len(names)),
-                   xaxis={"title": {"text": "percentile among this model's outputs (%)"}, "range": [0, 100]}, yaxis={"title": {"text": "score"}})
+                   xaxis={"title": {"text": "percentile among this model's outputs (%)"}, "range": [0, 100]},
+                   yaxis={"title": {"text": "score"}})
 
 
 def roc(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], aurocs: Mapping[str, float], positive: str) -> dict[str, Any]:
@@ -141,7 +145,8 @@ def aurocs(rows: Sequence[tuple[str, float, float, float, float]], positive: str
     """F. AUROC of every score with its 95 % interval (name, value, low, high) and, hollow, inside equal lengths."""
     names = [row[0] for row in rows][::-1]
     values, lows, highs, inside = (np.array([row[i] for row in rows][::-1], dtype=float) for i in range(1, 5))
-    whole = go.Scatter(x=values.tolist(), y=names, mode="markers", name="all outputs, with 95 % interval", marker={"color": BLUE, "size": 8},
+    whole = go.Scatter(x=values.tolist(), y=names, mode="markers", name="all outputs, with 95 % interval",
+                       marker={"color": BLUE, "size": 8},
                        error_x={"array": (highs - values).tolist(), "arrayminus": (values - lows).tolist(), "thickness": 1.2})
     equal = go.Scatter(x=inside.tolist(), y=names, mode="markers", name="among equally long problems",
                        marker={"color": ORANGE, "size": 7, "symbol": "circle-open"})
@@ -185,7 +190,8 @@ def corrupted(drops: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     bars = go.Bar(x=shares, y=names, orientation="h", marker={"color": [GREEN if share > 50 else ORANGE for share in shares]})
     line = {"type": "line", "x0": 50, "x1": 50, "yref": "paper", "y0": 0, "y1": 1, "line": {"color": GREY, "dash": "dot"}}
     return _figure([bars], shapes=[line], margin={"l": 150, "r": 20, "t": 20, "b": 50},
-                   xaxis={"title": {"text": "chains scored lower once a digit was changed (%)"}, "range": [0, 100]}, yaxis={"title": {"text": "score"}})
+                   xaxis={"title": {"text": "chains scored lower once a digit was changed (%)"}, "range": [0, 100]},
+                   yaxis={"title": {"text": "score"}})
 
 
 def before_after(words: Sequence[str], before: Sequence[float], after: Sequence[float], changed: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Scores that say how far to trust an output, and how well such scores sort the sound from the unsound.
 
     scores = score_all(reading)                       # {"MaxProb think": 0.97, ...}; NaN where a span is empty
-    rows = evaluate(table, positive, strata, rng)     # AUROC with interval, FPR@95, AUPR, stratified AUROC per score
+    row = evaluate("MaxProb think", values, positive, strata, weights)      # AUROC, interval, FPR@95, AUPR, stratified AUROC
 
 Every score is written so that higher = more confident, and no sign is ever turned on the labels (methods/03 sections 3, 4).
 """
@@ -9,7 +9,6 @@ Every score is written so that higher = more confident, and no sign is ever turn
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,29 +135,26 @@ def resampling(n: int, rng: torch.Generator, draws: int = RESAMPLES) -> np.ndarr
     return torch.zeros(draws, n, dtype=torch.float64).scatter_add_(1, picks, torch.ones(draws, n, dtype=torch.float64)).numpy()
 
 
-def evaluate(table: Mapping[str, np.ndarray], positive: np.ndarray, strata: np.ndarray, weights: np.ndarray) -> list[Sorting]:
-    """One row per score of `table` (name -> float (n,)), in its order; `weights` from `resampling`."""
-    rows = []
-    for name, values in table.items():
-        known = ~np.isnan(values)
-        scores, labels = values[known], positive[known]
-        if not known.any():
-            rows.append(Sorting(name, *[MISSING] * 6, 0, np.full(len(weights), np.nan)))
-            continue
-        draws = weighted_aurocs(scores, labels, weights[:, known])
-        settled = draws[~np.isnan(draws)]
-        low, high = np.percentile(settled, [2.5, 97.5]) if len(settled) else (MISSING, MISSING)
-        rows.append(Sorting(name, auroc(scores, labels), float(low), float(high), fpr_at(scores, labels), aupr(scores, labels),
-                            stratified_auroc(scores, labels, strata[known]), int(known.sum()), draws))
-    return rows
+def evaluate(name: str, values: np.ndarray, positive: np.ndarray, strata: np.ndarray, weights: np.ndarray) -> Sorting:
+    """How well `values` (n,) sort the positives; items without a value are left out. `weights` from `resampling`."""
+    known = ~np.isnan(values)
+    if not known.any():
+        return Sorting(name, *[MISSING] * 6, 0, np.full(len(weights), np.nan))
+    scores, labels = values[known], positive[known]
+    draws = weighted_aurocs(scores, labels, weights[:, known])
+    return Sorting(name, auroc(scores, labels), *_middle(draws), fpr_at(scores, labels), aupr(scores, labels),
+                   stratified_auroc(scores, labels, strata[known]), int(known.sum()), draws)
+
+
+def _middle(draws: np.ndarray) -> tuple[float, float]:
+    settled = draws[~np.isnan(draws)]
+    low, high = np.percentile(settled, [2.5, 97.5]) if len(settled) else (MISSING, MISSING)
+    return float(low), float(high)
 
 
 def difference(one: Sorting, other: Sorting) -> tuple[float, float, float]:
     """AUROC of one minus other with its paired 95 % interval."""
-    draws = one.draws - other.draws
-    settled = draws[~np.isnan(draws)]
-    low, high = np.percentile(settled, [2.5, 97.5]) if len(settled) else (MISSING, MISSING)
-    return one.auroc - other.auroc, float(low), float(high)
+    return one.auroc - other.auroc, *_middle(one.draws - other.draws)
 
 
 def percentile(value: float, sorted_values: Tensor | np.ndarray) -> float:

@@ -21,7 +21,7 @@ from core.engine.models import LoadedModel
 from core.engine.trace import Site, sites, trace
 from core.reasoning import figures
 from core.reasoning.calibration import Calibration, mean_difference
-from core.reasoning.data import VALUES, Check, Problem, corrupt
+from core.reasoning.data import VALUES, Check, Kind, Problem, corrupt, kind_of
 from core.reasoning.energy import DEFAULT, GAMMA, LayerPath, Variant, energy, path_of, turn_degrees
 from core.reasoning.generations import longest, swap_trace, texts
 from core.reasoning.metrics import score_all
@@ -46,7 +46,7 @@ class ReadingConfig(Config):
 
 
 class EnergyConfig(ReadingConfig):
-    output: str = Field("", max_length=LONGEST_TEXT, description="What the model said; empty: let it say it now, the likeliest token each time")
+    output: str = Field("", max_length=LONGEST_TEXT, description="What the model said; empty: the likeliest token each time")
     token: int = Field(-1, ge=-1, le=100_000, description="The token to look at, counted from 0; -1: the reasoning as a whole")
     difference: bool = Field(True, description="Show layers minus what is usual for this model")
     heat: Literal["energy", "turn"] = Field("energy", description="What the map of layers and tokens shows")
@@ -59,17 +59,18 @@ class CorruptConfig(ReadingConfig):
 
 @dataclass(frozen=True)
 class Setting:
-    """A loaded reasoner with its yardstick."""
+    """A loaded reasoner with its yardstick for one kind of problem."""
 
     loaded: LoadedModel
     form: Form
     calibration: Calibration | None
 
     @classmethod
-    def of(cls, lab: Lab, ref: str) -> Setting:
+    def of(cls, lab: Lab, ref: str, kind: Kind) -> Setting:
+        """Raises LabError for a model that is not a reasoner."""
         loaded = lab.load(ref)
         source, _, name = ref.partition("/")
-        calibration = Calibration.read(lab.folder(name), loaded.fingerprint) if source == "embedded" else None
+        calibration = Calibration.read(lab.folder(name), loaded.fingerprint, kind) if source == "embedded" else None
         return cls(loaded, Form.of(loaded.tokenizer, loaded.model), calibration)
 
     @property
@@ -139,7 +140,7 @@ class EnergyAnswer:
 @probe("reasoning/energy", title="The energy of a thought", paper="03", families=("llama", "gpt2"))
 def energy_of(config: EnergyConfig, lab: Lab) -> EnergyAnswer:
     """Scores and figures of one output; with `token`, that token's own path and every layer's guess at the next one."""
-    setting = Setting.of(lab, config.model)
+    setting = Setting.of(lab, config.model, kind_of(config.problem))
     reading, problem = read_once(lab, setting, config.problem, config.output)
     if config.token >= len(reading.ids):
         raise LabError(f"There is no token {config.token}.", f"This text has tokens 0 to {len(reading.ids) - 1}.")
@@ -191,8 +192,9 @@ def step_rows(reading: Reading, check: Check | None, config: ReadingConfig) -> l
     for i, (start, end, path) in enumerate(reading.steps):
         judged = check.steps[i] if check and i < len(check.steps) else None
         at = [j - reading.prompt_tokens for j in range(start, end)]
-        rows.append({"start": start, "end": end, "energy": step_energy(path, config), "certainty": float(reading.stats.max_prob[at].min()),
-                     "text": judged.text if judged else "", "right": judged.right if judged else None, "reason": judged.reason if judged else ""})
+        rows.append({"start": start, "end": end, "energy": step_energy(path, config),
+                     "certainty": float(reading.stats.max_prob[at].min()), "text": judged.text if judged else "",
+                     "right": judged.right if judged else None, "reason": judged.reason if judged else ""})
     return rows
 
 
@@ -214,8 +216,8 @@ def panels(setting: Setting, reading: Reading, check: Check | None, config: Ener
         "path": path_figure(setting, reading.means["think"], reading=reading, words=[words[i] for i in thinking],
                             chosen=thinking.index(config.token) if config.token in thinking else None),
         "profile": figures.profile(kinetic.tolist(), bent.tolist(), difference=config.difference and setting.calibration is not None),
-        "heat": figures.heat(grid.tolist(), words, reading.roles, what="energy" if config.heat == "energy" else "turn (0 to 2)", wrong=wrong,
-                             chosen=config.token if config.token >= 0 else None),
+        "heat": figures.heat(grid.tolist(), words, reading.roles, what="energy" if config.heat == "energy" else "turn (0 to 2)",
+                             wrong=wrong, chosen=config.token if config.token >= 0 else None),
         "chain": chain_figure(reading, [words[i] for i in thinking], config, wrong),
     }
     return made | ({"scoreboard": figures.scoreboard(percentiles)} if percentiles else {})
@@ -241,7 +243,8 @@ def path_figure(setting: Setting, states: torch.Tensor, *, reading: Reading | No
         places, groups = (states - centre) @ axes.T, None
     if tips is None and reading is not None and reading.ends is not None:
         tips = reading.ends.tolist()
-    return figures.path(places.tolist(), path.kinetic.tolist(), turn_degrees(path).tolist(), variance, groups, tips or [], words or [], chosen)
+    return figures.path(places.tolist(), path.kinetic.tolist(), turn_degrees(path).tolist(), variance, groups, tips or [], words or [],
+                        chosen)
 
 
 def chain_figure(reading: Reading, words: list[str], config: ReadingConfig, wrong: tuple[int, int] | None) -> dict[str, Any]:
@@ -274,7 +277,7 @@ class CorruptAnswer:
 @probe("reasoning/corrupt", title="Change one digit", paper="03", families=("llama", "gpt2"))
 def corrupt_one(config: CorruptConfig, lab: Lab) -> CorruptAnswer:
     """Changes the result of one step in the model's own greedy output and rereads the whole; works with bare chains only."""
-    setting = Setting.of(lab, config.model)
+    setting = Setting.of(lab, config.model, kind_of(config.problem))
     if not setting.form.chains:
         raise LabError("Digits can be changed in the chains of the little reasoner only.", "Choose an embedded reasoner.")
     reading, problem = read_once(lab, setting, config.problem)
@@ -289,7 +292,8 @@ def corrupt_one(config: CorruptConfig, lab: Lab) -> CorruptAnswer:
     check = setting.form.judge(problem, changed, answer)
     words = setting.form.words(ids[reading.prompt_tokens:])
     known = min(len(reading.stats.log_prob), len(other.stats.log_prob))
-    figure = figures.before_after(words[:known], reading.stats.log_prob[:known].exp().tolist(), other.stats.log_prob[:known].exp().tolist(), place)
+    figure = figures.before_after(words[:known], reading.stats.log_prob[:known].exp().tolist(),
+                                  other.stats.log_prob[:known].exp().tolist(), place)
     options = scoring(setting, config)
     return CorruptAnswer(
         trace_text, changed, float(energy(path, config.variant, config.gamma)),

@@ -56,7 +56,8 @@ class Reading:
     kinetic (tokens, layers), cosine (tokens, layers - 1): each token's own path, NaN where a token was not fed.
     stats: of the generated tokens, whose first is token number `prompt_tokens`.
     lens: mean logit-lens entropy of the thinking per layer, (layers + 1,) in [0, 1], None if not read.
-    prefixes: the path of the running mean after each thinking token, and `ends` its last state as projected, (thinking tokens, 2). steps: (first token, last + 1, path) of each step.
+    prefixes: the path of the running mean after each thinking token, and `ends` its last state as projected,
+    (thinking tokens, 2). steps: (first token, last + 1, path) of each step.
     """
 
     ids: list[int]
@@ -106,7 +107,7 @@ class Reader:
 
     def __init__(self, model: PreTrainedModel, form: Form, *, lens: bool = True, chain: bool = True,
                  temperature: float = TEMPERATURE, project: Callable[[Tensor], Tensor] | None = None) -> None:
-        """lens: note the entropy of every layer's guess. chain: note prefixes and steps of row 0. project: (width,) -> (2,), to draw them."""
+        """lens: note every layer's entropy. chain: note prefixes and steps of row 0. project: (width,) -> (2,), to draw them."""
         self._model, self._form, self._temperature = model, form, temperature
         self._lens, self._chain, self._project = lens, chain, project
         self._sites = [Site(0, "resid_pre"), *sites(model, "resid_post")]
@@ -280,6 +281,11 @@ class Reader:
     def prefix(self) -> LayerPath | None:
         """The path of row 0's thinking so far (tokens that were fed); None before there is any."""
         return self._prefixes[-1] if self._prefixes else None
+
+    @property
+    def thought(self) -> int:
+        """How many thinking tokens of row 0 have gone through the layers."""
+        return len(self._prefixes)
 
     def ends(self) -> list[list[float]]:
         """Where row 0's running mean ended after each thinking token, in the plane of `project`."""
