@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from core.engine.models import ModelStore
     from core.engine.runner import Engine
 
-PRIVATE = ("owner", "visitors", "pid", "born", "key", "pinned")
+PRIVATE = ("pid", "born", "key", "pinned")
 
 
 def pages(folder: Path = FIRST_VIEWS) -> list[str]:
@@ -55,7 +55,7 @@ def export(records: Records, run_id: str, page: str, folder: Path = FIRST_VIEWS)
     part.chmod(0o755)
     try:
         shipped = {name: value for name, value in state.items() if name not in PRIVATE}
-        write_json(part / "run.json", shipped | {"id": f"first-{page}", "published": True, "commit": commit()})
+        write_json(part / "run.json", shipped | {"id": f"first-{page}", "owner": "", "visitors": [], "published": True, "commit": commit()})
         lines = read_events(source / "events.jsonl")
         for line in lines:
             if line["kind"] == "picture":

@@ -78,9 +78,9 @@ def alive(pid: int, born: float) -> bool:
         return False
 
 
-def end_line(lines: list[dict[str, Any]], outcome: str, error: str, hint: str) -> dict[str, Any]:
-    """The last line of a log, for a run that could not write it itself."""
-    t = lines[-1]["t"] if lines else 0.0
+def end_line(lines: list[dict[str, Any]], outcome: str, error: str, hint: str, seconds: float | None) -> dict[str, Any]:
+    """The last line of a log; `seconds` None: as many as there were at the line before."""
+    t = seconds if seconds is not None else lines[-1]["t"] if lines else 0.0
     return {"seq": len(lines), "t": t, "kind": "end", "outcome": outcome, "error": error, "hint": hint}
 
 
@@ -193,7 +193,7 @@ class Records:
         run = self.read(run_id)  # before the log: what a dead process wrote cannot change any more
         lines = read_events(self.folder(run_id) / "events.jsonl")
         if run["outcome"] in DONE and (not lines or lines[-1]["kind"] != "end"):
-            lines.append(end_line(lines, run["outcome"], run["error"], run["hint"]))
+            lines.append(end_line(lines, run["outcome"], run["error"], run["hint"], run["duration_s"]))
         return lines[max(0, since):]
 
     def list(self, visitor: str | None = None, name: str | None = None) -> list[dict[str, Any]]:

@@ -64,7 +64,7 @@ def _rows(columns: list[str], rows: list[list[Any]]) -> str:
 
 
 def _embed(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
+    return json.dumps(value).replace("<", "\\u003c")
 
 
 def _series(lines: list[dict[str, Any]]) -> dict[str, Any] | None:

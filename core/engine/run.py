@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from core.engine import events
 from core.engine.errors import LabError
 from core.engine.events import Event, safe_labels, to_plain
-from core.engine.records import Log, Records
+from core.engine.records import Log, Records, end_line
 
 if TYPE_CHECKING:
     from core.engine.models import ModelStore
@@ -111,21 +111,20 @@ class Run:
                 self._listeners.discard(listener)
 
     def finish(self, outcome: str, error: LabError, records: Records) -> None:
-        """The outcome in log and record, then the last line; a full disk may lose the logged line, not the outcome."""
-        reason = error.message or self._reason
-        line = self._line({"kind": "end", "outcome": outcome, "error": reason, "hint": error.hint})
+        """The outcome in the record, then the last line of the log: what lies between them can be told from the outcome."""
+        reason, seconds = error.message or self._reason, round(self.elapsed(), 4)
+        line = end_line(self._lines, outcome, reason, error.hint, seconds)
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._began_wall)) if self._began_wall else None
-        seconds = round(self.elapsed(), 3)
         try:
-            with contextlib.suppress(OSError):
-                self._log.append(line)
-            self._log.close()
             model = records.read(self.id)["model"]
             records.conclude(self.id, outcome=outcome, error=reason, hint=error.hint, duration_s=seconds, started=started,
                              model=model and model | {"parameters": self.parameters.get(model["ref"])})
         except (OSError, LabError):
             logging.getLogger("glassbox").exception("run %s has no outcome on disk", self.id)
         finally:
+            with contextlib.suppress(OSError):
+                self._log.append(line)
+            self._log.close()
             self._show(line)
             self.ended.set()
 

@@ -79,8 +79,8 @@ def test_what_was_given_is_cut_short_in_the_sentence():
     assert len(caught.value.message) < 250
 
 
-@pytest.mark.parametrize("ref", ["", "embedded", "embedded/", "gpt2", "s3/bucket/model", "path/a b", "hf/a\nb", "run/\x00x", "hf/\x9bx", 3, None,
-                                 "embedded/" + "a" * 300])
+@pytest.mark.parametrize("ref", ["", "embedded", "embedded/", "gpt2", "s3/bucket/model", "path/a b", "hf/a\nb", "run/\x00x", "hf/\x9bx",
+                                 3, None, "embedded/" + "a" * 300])
 def test_what_is_no_model_reference_is_refused(ref):
     with pytest.raises(LabError, match="'model' cannot be"):
         WISHES.validate({"needed": 1, "model": ref})
