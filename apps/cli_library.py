@@ -161,17 +161,16 @@ def delete_runs(options: argparse.Namespace) -> Answer:
 
 
 def build_first_views(options: argparse.Namespace) -> Answer:
-    """`{"first_views": [{page, folder}]}` after running what the pages open with."""
+    """`{"first_views": [{page, folder}]}` after running what the pages open with: their experiment as it is by default."""
     from apps.lab.pages import PAGES
     from core.engine.first_views import build
 
-    pages = {page.route: page for page in PAGES if page.first_view is not None}
+    pages = {page.route: page.experiments[0] for page in PAGES if page.built}
     if options.page is not None and options.page not in pages:
-        raise LabError(f"There is no page called '{options.page}' with a first view.", f"There are: {', '.join(pages) or 'none yet'}.")
+        raise LabError(f"There is no page called '{options.page}' to build a first view for.", f"There are: {', '.join(pages)}.")
     built = []
     with own_engine() as engine, working():
         for route in [options.page] if options.page else pages:
-            view = pages[route].first_view
             say(f"Running the first view of {route} ...")
-            built.append({"page": route, "folder": str(build(engine, route, pages[route].experiment, view.config, view.seed))})
+            built.append({"page": route, "folder": str(build(engine, route, pages[route], {}, seed=0))})
     return Answer({"first_views": built}, "\n".join(f"Written: {row['folder']}" for row in built))

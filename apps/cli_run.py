@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apps.cli_output import DONE, FAILED, STOPPED, Answer, Bar, say, table, working
+from core.engine.catalogue import catalogue
 from core.engine.errors import LabError
 from core.engine.experiment import Config, Experiment
-from core.engine.registry import everything, find
+from core.engine.registry import find
 from core.engine.settings import Settings
 from core.engine.text_values import config_from_text
 
@@ -39,26 +40,19 @@ def own_engine() -> Iterator[Engine]:
 
 def list_experiments(options: argparse.Namespace) -> Answer:
     """`{"experiments": [{name, title, paper, kind, config_schema, families}]}`; imports no torch."""
-    found = [find(options.name)] if options.name else everything()
-    document = {"experiments": [described(entry) for entry in found]}
-    if options.name:
-        entry = found[0]
-        fields = table(["setting", "default", "allowed", "meaning"], settings_of(entry))
-        return Answer(document, f"{entry.name}: {entry.title}\n\n{fields}")
-    return Answer(document, table(["name", "kind", "paper", "question"], [[e.name, e.kind, e.paper, e.title] for e in found]))
+    rows = catalogue()
+    if options.name is None:
+        text = table(["name", "kind", "paper", "question"], [[row["name"], row["kind"], row["paper"], row["title"]] for row in rows])
+        return Answer({"experiments": rows}, text)
+    row = next((row for row in rows if row["name"] == options.name), None) or find(options.name).described()
+    text = f"{row['name']}: {row['title']}\n\n" + table(["setting", "default", "allowed", "meaning"], settings_of(row["config_schema"]))
+    return Answer({"experiments": [row]}, text)
 
 
-def described(entry: Experiment) -> dict[str, Any]:
-    """One row of `list --json`."""
-    return {"name": entry.name, "title": entry.title, "paper": entry.paper, "kind": entry.kind,
-            "config_schema": entry.config.model_json_schema(), "families": list(entry.families)}
-
-
-def settings_of(entry: Experiment) -> list[list[str]]:
+def settings_of(schema: dict[str, Any]) -> list[list[str]]:
     """`[field, default, allowed, meaning]` of every field of a config."""
-    schema = entry.config.model_json_schema()
     return [[name, json.dumps(field.get("default"), ensure_ascii=False), allowed(field), field.get("description", "")]
-            for name, field in schema["properties"].items()]
+            for name, field in schema.get("properties", {}).items()]
 
 
 def allowed(field: dict[str, Any]) -> str:
@@ -95,7 +89,7 @@ def pairs(experiment: Experiment, given: Sequence[str]) -> dict[str, str]:
 
 
 def run(options: argparse.Namespace) -> Answer:
-    """Runs an experiment to its end and answers with `engine.result`; a probe is asked and answers at once."""
+    """Runs an experiment to its end and answers with `engine.result`; a probe is asked, and its answer is the document."""
     experiment = find(options.name)
     config = config_from_text(experiment, pairs(experiment, options.set))
     for path, wrong in ((options.report, Path.is_dir), (options.out, Path.is_file)):
@@ -122,8 +116,7 @@ def _ask(engine: Engine, probe: Experiment, config: Config, options: argparse.Na
         raise LabError(f"'{probe.name}' is a probe: it answers at once and records nothing.", "Leave out --report, --out and --fresh.")
     with working():
         answer = engine.probe(probe.name, config, seed=options.seed)
-    document = {"name": probe.name, "config": config.model_dump(mode="json"), "seed": options.seed, "answer": answer}
-    return Answer(document, json.dumps(answer, indent=2, ensure_ascii=False))
+    return Answer(answer, json.dumps(answer, indent=2, ensure_ascii=False))
 
 
 def _start(engine: Engine, experiment: Experiment, config: Config, options: argparse.Namespace):

@@ -100,7 +100,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_anything_runs(ask, ho
 
 def test_a_probe_answers_at_once(ask, home: Path) -> None:
     status, document = ask("run", "test/echo", "--set", "word=ping", "--set", "steps=2")
-    assert status == 0 and document["answer"] == {"words": ["ping", "ping"]} and document["name"] == "test/echo"
+    assert status == 0 and document == {"words": ["ping", "ping"]}
     assert not list(home.glob("runs/*"))
 
 

@@ -1,0 +1,1 @@
+"""Documentation that is generated from the program: `python -m docs.build`."""
