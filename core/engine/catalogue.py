@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from core.engine.registry import EXPERIMENTS, everything, find
+from core.engine import registry
 from core.engine.settings import ASSETS
 
 CATALOGUE = ASSETS / "catalogue.json"
@@ -23,9 +23,9 @@ def catalogue(file: Path = CATALOGUE) -> list[dict[str, Any]]:
         stored = {row["name"]: row for row in json.loads(file.read_text(encoding="utf-8"))["experiments"]}
     except FileNotFoundError:
         stored = {}
-    return [stored[name] if name in stored else find(name).described() for name in EXPERIMENTS]
+    return [stored[name] if name in stored else registry.find(name).described() for name in registry.EXPERIMENTS]
 
 
 def rendered() -> str:
     """The file as it has to be, from the code itself."""
-    return json.dumps({"experiments": [entry.described() for entry in everything()]}, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps({"experiments": [entry.described() for entry in registry.everything()]}, indent=1, ensure_ascii=False) + "\n"
