@@ -15,8 +15,13 @@ EXPERIMENTS = {
     "learngene/finetune": "core.learngene.depth.experiments:finetune",
     "learngene/expand": "core.learngene.depth.probes:expand",
     "learngene/linearity": "core.learngene.depth.probes:linearity",
+    "reasoning/trace": "core.reasoning.experiments:trace_thought",
+    "reasoning/roc": "core.reasoning.experiments:roc",
+    "reasoning/energy": "core.reasoning.probes:energy_of",
+    "reasoning/corrupt": "core.reasoning.probes:corrupt_one",
     "learngene/pool": "core.learngene.pool.experiments:pool",
     "learngene/stitch": "core.learngene.pool.experiments:stitch",
+    "learngene/inits": "core.learngene.pool.experiments:inits",
     "learngene/path": "core.learngene.pool.probes:path",
 }
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from pydantic import Field
 from transformers import PreTrainedModel
 
-from core.engine.events import Event, Figure, Keep, Metric, Table, Verdict
+from core.engine.events import Event, Figure, Keep, Metric, Progress, Table, Verdict
 from core.engine.experiment import Config, ModelRef, experiment
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
@@ -70,7 +70,7 @@ def train(config: TrainConfig, lab: Lab) -> Iterator[Event]:
 
 def stage_one(config: TrainConfig, lab: Lab, task: Task, ancestor: LoadedModel) -> Iterator[Event]:
     """Trains a learngene, or takes the one that an equal request of this process trained; the generator's value is the result."""
-    key = ("learngene", ancestor.fingerprint, lab.seed, config.model_dump_json())
+    key = (ancestor.fingerprint, "learngene", lab.seed, config.model_dump_json())
     shape = ancestor.model.config
     with born_from(lab.rng("learngene")):
         gene = new_learngene(config.depth, shape.hidden_size, shape.num_attention_heads, task.classes)
@@ -182,6 +182,7 @@ class _Racer:
 @experiment("learngene/finetune", title="Inherited or from scratch?", paper="09", families=("vit",))
 def finetune(config: FinetuneConfig, lab: Lab) -> Iterator[Event]:
     """Stage 2: all layers of a descendant become independent and learn on labels, beside networks that inherited nothing."""
+    yield Progress(0, 1, "getting ready")
     source, task = read_task(config.source), read_task(config.task)
     ancestor = (lab.fork if config.rival == "gradient" else lab.load)(config.ancestor)
     gene = Learngene(lab.load(config.learngene).model)

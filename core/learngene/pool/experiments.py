@@ -10,6 +10,9 @@ learngene/stitch   metrics  loss pool, accuracy pool (per epoch: mean over the s
                    figures  board, pareto, training, storage
                    tables   paths
                    keeps    small, large
+learngene/inits    metrics  loss INIT, accuracy INIT (per epoch), before INIT, after INIT; INIT is a name of stitches.INITS
+                   figures  inits, training
+                   tables   inits
 learngene/path     a probe, in probes.py
 
 Accuracy is the share of right answers on the task's test pictures, 0..1.
@@ -27,7 +30,7 @@ from torch import nn
 from transformers import ViTConfig
 
 from core.engine.errors import LabError
-from core.engine.events import Event, Figure, Keep, Metric, Table, Verdict
+from core.engine.events import Event, Figure, Keep, Metric, Progress, Table, Verdict
 from core.engine.experiment import Config, ModelRef, experiment
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
@@ -38,7 +41,7 @@ from core.learngene.pool import figures
 from core.learngene.pool.distil import Distillation
 from core.learngene.pool.paths import LARGE, SMALL, Way, all_paths, front, macs_of, paired, parameters_of, plain_parameters, stored
 from core.learngene.pool.pool import THIRDS, Matrices, Pool
-from core.learngene.pool.stitches import InitName, initialise
+from core.learngene.pool.stitches import INITS, InitName, initialise
 from core.learngene.running import Progresses, told
 from core.learngene.training import SCRATCH_RATE, TUNE_RATE, Recipe, born_from, fit, steps_of, supervised
 from core.learngene.vit import check_task, new_model
@@ -83,7 +86,7 @@ def pool(config: PoolConfig, lab: Lab) -> Iterator[Event]:
 
 def instances(config: PoolConfig, lab: Lab, task: Task, ancestor: LoadedModel) -> Iterator[Event]:
     """Both models of a pool with random stitches, or the ones an equal request of this process made; the generator's value."""
-    width, key = ancestor.model.config.hidden_size, ("pool", ancestor.fingerprint, lab.seed, config.model_dump_json())
+    width, key = ancestor.model.config.hidden_size, (ancestor.fingerprint, "pool", lab.seed, config.model_dump_json())
     if known := lab.cache.get(key):
         return Pool.unpack(known["small"], known["large"])
     models, found = {}, {"small": {}, "large": {}}
@@ -102,8 +105,8 @@ def instances(config: PoolConfig, lab: Lab, task: Task, ancestor: LoadedModel) -
     stitches = nn.ModuleList(nn.Linear(config.small_width, width) for _ in range(config.blocks - 1))
     made = Pool(models["small"], models["large"], stitches, Matrices(**found))
     initialise(made, "random", task.shown[0], lab.rng("stitches"))
-    lab.cache[key] = made.pack()
-    return Pool.unpack(*lab.cache[key].values())
+    packed = lab.cache[key] = made.pack()
+    return Pool.unpack(packed["small"], packed["large"])
 
 
 class StitchConfig(Config):
@@ -124,40 +127,86 @@ class StitchConfig(Config):
 @experiment("learngene/stitch", title="Stitch the pool", paper="10", families=("vit",))
 def stitch(config: StitchConfig, lab: Lab) -> Iterator[Event]:
     """Stage 2: stitches lead from the small model into the large one; every path is a model, and random paths are trained."""
+    yield Progress(0, 1, "getting ready")
     task, ancestor = read_task(config.task), lab.load(config.ancestor)
     check_task(ancestor.model, task.classes, "ancestor")
     if config.retrain == "no":
-        made = Pool.unpack(lab.load(config.small).model, lab.load(config.large).model)
-        if made.large.config.num_labels != len(task.classes):
-            raise LabError("This pool was not taught these classes.", "Choose the task that it was built for.")
+        made = _stored(config, lab, task)
     else:
         again = PoolConfig(task=config.task, ancestor=config.ancestor, source=config.retrain, epochs=50)
         made = yield from instances(again, lab, task, ancestor)
     ways = all_paths(made.blocks)
     progress = Progresses(steps_of(task, Recipe(config.epochs, config.rate)) + 2 * len(ways))
     initialise(made, config.init, task.epoch(lab.rng("pictures for stitches"))[0], lab.rng("stitches"))
-    before = yield from _measure_all(made, ways, task, progress, "before")
+    before = after = yield from _measure(made, ways, task, progress)
+    yield from _say(made, before, "before")
     if config.epochs:
         yield from _train(config, made, task, progress, lab)
-    after = (yield from _measure_all(made, ways, task, progress, "after")) if config.epochs else before
+        after = yield from _measure(made, ways, task, progress)
+    yield from _say(made, after, "after")
     for name, model in made.pack().items():
         yield Keep(name, model)
     yield from _report(config, made, before, after, task, ancestor)
 
 
-def _measure_all(made: Pool, ways: list[Way], task: Task, progress: Progresses, when: str) -> Iterator[Event]:
+class InitsConfig(Config):
+    task: TaskName = Field("digits", description="What the pictures show")
+    small: ModelRef = Field("embedded/learngene-instances-small", description="The small model of the pool")
+    large: ModelRef = Field("embedded/learngene-instances-large", description="The large model of the pool")
+    epochs: int = Field(2, ge=0, le=50, description="Passes over the training pictures that each way to begin gets")
+    rate: float = Field(TUNE_RATE, ge=1e-6, le=1e-2, description="Peak learning rate", json_schema_extra={"more": True})
+
+
+@experiment("learngene/inits", title="Five ways to begin a stitch", paper="10", families=("vit",))
+def inits(config: InitsConfig, lab: Lab) -> Iterator[Event]:
+    """The same pool stitched in five ways and trained equally long; what is measured is said, whoever wins."""
+    yield Progress(0, 1, "getting ready")
+    task, found = read_task(config.task), {}
+    progress = Progresses(len(INITS) * (steps_of(task, Recipe(config.epochs, config.rate)) + 4))
+    for name in INITS:
+        made = _stored(config, lab, task)
+        initialise(made, name, task.epoch(lab.rng("pictures for stitches"))[0], lab.rng("stitches"))
+        ways = paired(made.blocks)
+        before = after = yield from _measure(made, ways, task, progress)
+        if config.epochs:
+            yield from _train(StitchConfig(task=config.task, epochs=config.epochs, rate=config.rate), made, task, progress, lab, name)
+            after = yield from _measure(made, ways, task, progress)
+        found[name] = [(0, _mean(before)), (config.epochs, _mean(after))]
+        yield Metric(f"before {name}", _mean(before))
+        yield Metric(f"after {name}", _mean(after))
+        yield Figure("inits", figures.inits(found))
+    yield Table("inits", ["way to begin", "right before", "right after"], [[name, rows[0][1], rows[1][1]] for name, rows in found.items()])
+    order = sorted(found, key=lambda name: -found[name][1][1])
+    said = ", ".join(f"{name.replace('_', ' ')} {found[name][1][1]:.1%}" for name in order)
+    yield Verdict(f"After {config.epochs} epochs, mean over the stitched paths: {said}.",
+                  {name: rows[1][1] for name, rows in found.items()} | {"n": len(task.test_labels)})
+
+
+def _stored(config: StitchConfig | InitsConfig, lab: Lab, task: Task) -> Pool:
+    made = Pool.unpack(lab.load(config.small).model, lab.load(config.large).model)
+    if made.large.config.num_labels != len(task.classes):
+        raise LabError("This pool was not taught these classes.", "Choose the task that it was built for.")
+    return made
+
+
+def _measure(made: Pool, ways: list[Way], task: Task, progress: Progresses) -> Iterator[Event]:
     """Every path on all test pictures; the generator's value is {way: share}."""
     shares = {}
     for way in ways:
         yield from progress.step(f"measuring path {way.name}")
         shares[way] = accuracy(lambda pixels, way=way: made(pixels, way), task.test_pixels, task.test_labels)
-        yield Metric(f"{when} {way.name}", shares[way])
-    yield Metric(f"stitched {when}", _mean(shares))
-    yield Figure("board", figures.board(made.blocks, {(way.j, way.k): share for way, share in shares.items() if way.stitched}))
     return shares
 
 
-def _train(config: StitchConfig, made: Pool, task: Task, progress: Progresses, lab: Lab) -> Iterator[Event]:
+def _say(made: Pool, shares: dict[Way, float], when: str) -> Iterator[Event]:
+    """The numbers of `_measure` as metrics and as the board."""
+    for way, share in shares.items():
+        yield Metric(f"{when} {way.name}", share)
+    yield Metric(f"stitched {when}", _mean(shares))
+    yield Figure("board", figures.board(made.blocks, {(way.j, way.k): share for way, share in shares.items() if way.stitched}))
+
+
+def _train(config: StitchConfig, made: Pool, task: Task, progress: Progresses, lab: Lab, who: str = "pool") -> Iterator[Event]:
     """One random path per step, drawn uniformly over all models of the pool (methods/10 section 3.3)."""
     ways, draws = all_paths(made.blocks), lab.rng("paths")
     made.requires_grad_(config.train == "everything")
@@ -174,11 +223,11 @@ def _train(config: StitchConfig, made: Pool, task: Task, progress: Progresses, l
 
     steps = fit(made.named_parameters(), supervised(scores_of), task, Recipe(config.epochs, config.rate), lab.rng("pictures"))
     epochs, shares = [0], [mean()]
-    for event in told(steps, "pool", progress, mean, every=max(1, config.epochs // 5)):
+    for event in told(steps, who, progress, mean, every=max(1, config.epochs // 5)):
         yield event
         if isinstance(event, Metric) and event.name.startswith("accuracy"):
             epochs.append(event.step), shares.append(event.value)
-            yield Figure("training", training_figure({"mean over stitched paths": (epochs, shares)}))
+            yield Figure("training", training_figure({f"{who}: mean over stitched paths": (epochs, shares)}))
     made.requires_grad_(False)
 
 
@@ -190,7 +239,8 @@ def _report(config: StitchConfig, made: Pool, before: dict[Way, float], after: d
     small, large = made.small.config, made.large.config
     cost = {way: macs_of(way, small, large, classes) for way in ways}
     stitched = [way for way in ways if way.stitched]
-    yield Metric("rank correlation", float(spearmanr([cost[way] for way in stitched], [after[way] for way in stitched]).statistic))
+    shares = [after[way] for way in stitched]
+    yield Metric("rank correlation", float(spearmanr([cost[way] for way in stitched], shares).statistic) if len(set(shares)) > 1 else 0.0)
     best = {ways[i] for i in front([(cost[way], after[way]) for way in ways])}
     points = [(way.name, cost[way], after[way], way in best) for way in ways]
     yield Figure("pareto", figures.pareto(points, "multiply-adds for one picture"))

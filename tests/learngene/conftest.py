@@ -1,0 +1,36 @@
+"""Small random models of the right shape, saved as folders, and an engine that may read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from core.engine.runner import Engine
+from core.engine.settings import Settings
+from core.learngene.data import SYMBOLS
+from core.learngene.depth.learngene import new_learngene
+from core.learngene.vit import new_model
+
+WIDTH, HEADS, DEPTH = 24, 3, 4
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A classifier of the symbols with 4 layers, a learngene of the same width, and a wider classifier."""
+    root = tmp_path_factory.mktemp("models")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        models = {"ancestor": new_model(DEPTH, WIDTH, HEADS, SYMBOLS), "wide": new_model(6, 2 * WIDTH, HEADS, SYMBOLS),
+                  "learngene": new_learngene(DEPTH, WIDTH, HEADS, SYMBOLS).store}
+    for name, model in models.items():
+        model.save_pretrained(root / name)
+    return {name: root / name for name in models}
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    made = Engine(Settings(home=tmp_path_factory.mktemp("home"), any_path=True, threads=1))
+    yield made
+    made.close()
