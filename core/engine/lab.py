@@ -51,6 +51,7 @@ class Lab:
                  is_cancelled: Callable[[], bool] = lambda: False) -> None:
         self.seed, self.threads, self.cache = seed, threads, cache
         self.parameters: dict[str, int] = {}
+        self.revisions: dict[str, str] = {}
         self._models, self._families, self._is_cancelled = models, families, is_cancelled
 
     def load(self, ref: str, attention: str = "sdpa") -> LoadedModel:
@@ -66,6 +67,8 @@ class Lab:
             raise LabError(f"{loaded.ref} is a model of the family '{loaded.family}', which this experiment cannot use.",
                            f"It works with: {', '.join(self._families)}.")
         self.parameters[loaded.ref] = loaded.parameters
+        if loaded.revision:
+            self.revisions[loaded.ref] = loaded.revision
         return loaded
 
     def rng(self, name: str) -> torch.Generator:

@@ -161,7 +161,13 @@ class Records:
         return run
 
     def update(self, run_id: str, **changes: Any) -> dict[str, Any]:
-        """Changes fields of run.json, all or nothing. Raises LabError for a first view, which is read-only."""
+        """Changes fields of run.json, all or nothing. Raises LabError for a first view, which is read-only, and a full disk."""
+        try:
+            return self._update(run_id, changes)
+        except OSError as error:
+            raise LabError(f"The run could not be changed: {error.strerror or error}.", "Free some space on the disk.") from error
+
+    def _update(self, run_id: str, changes: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
             folder = self._own(run_id)
             run = json.loads((folder / "run.json").read_bytes()) | changes
@@ -233,7 +239,7 @@ class Records:
         with contextlib.suppress(OSError):
             (self.folder(run_id) / RESERVE).unlink(missing_ok=True)
         try:
-            run = self.update(run_id, **changes)
+            run = self._update(run_id, changes)
         except OSError:
             self._unwritten[run_id] = changes
             raise

@@ -43,6 +43,7 @@ class Run:
         self.ended = threading.Event()
         self.cancelled = False
         self.parameters: dict[str, int] = {}
+        self.revisions: dict[str, str] = {}
         self._reason = ""
         self._log = Log(folder)
         self._lines: list[dict[str, Any]] = []
@@ -103,6 +104,8 @@ class Run:
     def _show(self, line: dict[str, Any]) -> None:
         with self._news:
             self._lines.append(line)
+            if line["kind"] == "end":  # before anybody is woken, or watchers would wait for more
+                self.ended.set()
             self._news.notify_all()
         for listener in list(self._listeners):
             try:
@@ -118,7 +121,7 @@ class Run:
         try:
             model = records.read(self.id)["model"]
             records.conclude(self.id, outcome=outcome, error=reason, hint=error.hint, duration_s=seconds, started=started,
-                             model=model and model | {"parameters": self.parameters.get(model["ref"])})
+                             model=model and model | {"parameters": self.parameters.get(model["ref"])}, revisions=self.revisions)
         except (OSError, LabError):
             logging.getLogger("glassbox").exception("run %s has no outcome on disk", self.id)
         finally:
@@ -126,7 +129,6 @@ class Run:
                 self._log.append(line)
             self._log.close()
             self._show(line)
-            self.ended.set()
 
     def since(self, since: int) -> list[dict[str, Any]]:
         self._seen = time.monotonic()

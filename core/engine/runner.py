@@ -38,6 +38,7 @@ from core.engine.slot import Slot
 log = logging.getLogger("glassbox")
 
 UNWATCHED_LIMIT_S = 600.0
+NAMED = {"experiment": "an experiment", "probe": "a probe"}
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Engine:
     def _check(self, name: str, config: dict[str, Any] | Config, kind: str, seed: int) -> tuple[Experiment, Config, dict[str, str]]:
         experiment = find(name)
         if experiment.kind != kind:
-            raise LabError(f"'{name}' is a {experiment.kind}, not a {kind}.", "Experiments are run, probes are asked.")
+            raise LabError(f"'{name}' is {NAMED[experiment.kind]}, not {NAMED[kind]}.", "Experiments are run, probes are asked.")
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
             raise LabError(f"The seed cannot be {shown(seed)}.", "A seed is a whole number from 0 to 2147483647.")
         checked = experiment.validate(config)
@@ -112,7 +113,7 @@ class Engine:
         folder = self.records.create({
             "id": run_id, "name": experiment.name, "title": experiment.title, "paper": experiment.paper,
             "revision": experiment.revision, "config": config.model_dump(mode="json"), "seed": seed, "key": key,
-            "fingerprints": fingerprints, "model": model, "versions": versions(), "threads": self.settings.threads,
+            "fingerprints": fingerprints, "revisions": {}, "model": model, "versions": versions(), "threads": self.settings.threads,
             "outcome": "running", "error": "", "hint": "", "created": now.isoformat(timespec="milliseconds"),
             "started": None, "duration_s": None, "owner": visitor, "visitors": [visitor], "published": False,
             "pinned": pinned, **recording.this_process()})
@@ -151,7 +152,7 @@ class Engine:
     def _compute(self, run: Run, experiment: Experiment, config: Config) -> str:
         lab = Lab(self.models, self._cache, seed=run.seed, threads=self.settings.threads, families=experiment.families,
                   is_cancelled=lambda: run.cancelled)
-        run.parameters = lab.parameters
+        run.parameters, run.revisions = lab.parameters, lab.revisions
         with seeded(run.seed, self.settings.threads):
             events = experiment.function(config, lab)
             try:

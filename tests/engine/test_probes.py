@@ -106,7 +106,7 @@ def test_probe_and_run_count_their_threads_each_for_itself(engine):
 
 
 @pytest.mark.parametrize(("name", "config", "sentence"), [
-    ("test/count", {}, "is a experiment, not a probe"), ("test/nothing", {}, "no experiment called"),
+    ("test/count", {}, "is an experiment, not a probe"), ("test/nothing", {}, "no experiment called"),
     ("test/sums", {"numbers": [1] * 10}, "at most 9 entries"), ("test/ask_model", {"model": "embedded/gpt9"}, "no embedded model"),
 ])
 def test_bad_questions_are_sentences(engine, name, config, sentence):

@@ -237,6 +237,15 @@ def test_a_run_that_cannot_be_recorded_does_not_begin(engine, monkeypatch):
     assert engine.wait(engine.start("test/count", {}).id, timeout=20)["outcome"] == "finished"
 
 
+def test_a_full_disk_refuses_a_change_with_a_sentence(records, finished, monkeypatch):
+    run = finished("ada")
+    monkeypatch.setattr(os, "fsync", lambda file: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+    for change in (records.publish, lambda run: records.join(run, "bob"), lambda run: records.update(run, pinned=True)):
+        with pytest.raises(LabError, match="could not be changed: No space left"):
+            change(run)
+    assert records.read(run)["visitors"] == ["ada"] and not records.read(run)["published"]
+
+
 def test_an_outcome_that_the_disk_refuses_is_remembered(engine, monkeypatch):
     GATES["g"] = Gate()
     run = engine.start("test/count", {"steps": 1, "gate": "g"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import logging
 import random
@@ -49,6 +50,12 @@ def test_the_record_names_the_model_and_its_size(engine, llama):
     result = engine.result(ended(engine, "test/train", {"model": llama})["id"])
     assert result["model"] == {"ref": llama, "fingerprint": engine.models.fingerprint(llama),
                                "parameters": sum(p.numel() for p in engine.models.load(llama).model.parameters())}
+
+
+def test_the_revision_of_a_model_from_a_hub_is_recorded(engine, llama, monkeypatch):
+    real = engine.models.fork
+    monkeypatch.setattr(engine.models, "fork", lambda *a, **k: dataclasses.replace(real(*a, **k), revision="0123abcd"))
+    assert ended(engine, "test/train", {"model": llama, "steps": 0})["revisions"] == {llama: "0123abcd"}
 
 
 def test_a_context_holds_across_yields(engine, llama):
@@ -214,6 +221,16 @@ def test_many_watchers_of_one_run_all_see_everything(engine):
     assert all(lines == seen[0] for lines in seen) and len(seen[0]) == 302
 
 
+def test_whoever_hears_the_last_event_need_not_wait_for_another(engine):
+    GATES["g"] = Gate()
+    run = engine.start("test/count", {"steps": 1, "gate": "g"})
+    live, ended_when_told = engine._active[run.id], []
+    engine.listen(run.id, lambda: ended_when_told.append(live.ended.is_set()))
+    GATES["g"].open()
+    engine.wait(run.id, timeout=20)
+    assert eventually(lambda: ended_when_told == [False] * 4 + [True])
+
+
 def test_a_listener_is_told_of_every_event_and_a_broken_one_is_dropped(engine):
     GATES["g"] = Gate()
     run = engine.start("test/count", {"steps": 2, "gate": "g"})
@@ -224,7 +241,7 @@ def test_a_listener_is_told_of_every_event_and_a_broken_one_is_dropped(engine):
     stop()
     GATES["g"].open(2)
     assert engine.wait(run.id, timeout=20)["outcome"] == "finished"
-    assert len(calls) == 8 and not stopped
+    assert eventually(lambda: len(calls) == 8) and not stopped
     assert engine.listen(run.id, lambda: None)() is None
 
 
@@ -261,7 +278,7 @@ def test_wait_gives_up_when_told_to(engine):
 
 @pytest.mark.parametrize(("name", "config", "seed", "sentence"), [
     ("test/nothing", {}, 0, "There is no experiment called"),
-    ("test/sums", {}, 0, "is a probe, not a experiment"),
+    ("test/sums", {}, 0, "is a probe, not an experiment"),
     ("test/count", {"steps": 0}, 0, "'steps' cannot be 0"),
     ("test/count", {}, -1, "The seed cannot be -1"),
     ("test/count", {}, True, "The seed cannot be True"),
