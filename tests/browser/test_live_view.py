@@ -127,6 +127,17 @@ def test_a_live_run_streams_and_its_end_is_told_once(lab, open_page) -> None:
     assert page.evaluate("window.ends") == [{"run": "run-1", "outcome": "finished"}]
 
 
+def test_a_run_that_is_over_before_the_first_look_is_no_recording(lab, open_page) -> None:
+    lab.add("run-1", lines())
+    page = open_page("run=run-1")
+    page.wait_for_selector(".gb-status[data-tone=done]")
+    assert text(page, ".gb-badge") == "Finished"
+    assert page.evaluate("window.ends") == [{"run": "run-1", "outcome": "finished"}]
+    show(page, "run-1", recorded=True)
+    page.wait_for_selector(".gb-status[data-tone=recorded]")
+    assert text(page, ".gb-badge") == "Recorded run"
+
+
 def test_a_lost_connection_loses_no_event(lab, open_page) -> None:
     events = lines()
     run = lab.add("run-1", events, released=6)
@@ -139,7 +150,7 @@ def test_a_lost_connection_loses_no_event(lab, open_page) -> None:
     lab.down = False
     run.release()
     page.wait_for_selector(".gb-status[data-tone=done]")
-    page.wait_for_selector(".gb-lost", state="hidden")
+    assert text(page, ".gb-lost") == "Connected again. Nothing was missed."
     has_points(page, 20)
     assert traces(page)["forget loss"]["y"] == series(events, "forget loss")
 
@@ -247,6 +258,18 @@ def test_stop_answers_at_once_and_says_when_it_has(lab, open_page) -> None:
     assert page.evaluate("window.ends") == [{"run": "run-1", "outcome": "cancelled"}]
 
 
+def test_stop_of_a_shared_run_leaves_it_to_the_others(lab, open_page) -> None:
+    run = lab.add("run-1", lines(), released=9)
+    run.honours_cancel, run.shared = False, True
+    page = open_page("run=run-1")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_text("Somebody else asked for the same run").wait_for()
+    assert page.get_by_role("button", name="Stop").count() == 0
+    run.release()
+    page.wait_for_selector(".gb-status[data-tone=done]")
+    assert page.get_by_text("Somebody else asked for the same run").count() == 0
+
+
 def test_waiting_says_the_place_and_the_time(lab, open_page) -> None:
     run = lab.add("run-1", lines(), released=0)
     run.place, run.estimate = 2, 40
@@ -333,9 +356,9 @@ def test_a_pinned_run_is_laid_under_the_next(lab, open_page) -> None:
     page.get_by_role("button", name="Show this run again").wait_for()
     assert page.evaluate("document.querySelectorAll('.gb-panel--figure .gb-plot')[1].data[0].z[0]") == first_heat(first)
     page.reload()
-    page.wait_for_selector(".gb-compare:not([hidden])")
+    page.get_by_text("This run is pinned.").wait_for()
     page.get_by_role("button", name="Unpin").click()
-    page.wait_for_selector(".gb-compare", state="hidden")
+    page.get_by_text("This run is pinned.").wait_for(state="hidden")
 
 
 def first_heat(events: list[dict]) -> list[float]:
@@ -395,7 +418,7 @@ def test_clicks_on_rows_tokens_and_points_reach_the_page(lab, open_page) -> None
 def test_a_number_opens_with_its_formula(lab, open_page) -> None:
     lab.add("run-1", lines())
     page = open_page("run=run-1")
-    page.wait_for_selector(".gb-status[data-tone=recorded]")
+    page.wait_for_selector(".gb-status[data-tone=done]")
     page.get_by_role("button", name=re.compile("Answers it still gives")).click()
     dialog = page.get_by_role("dialog", name="Answers it still gives")
     assert "answers with the key / all questions" in dialog.inner_text()

@@ -44,6 +44,7 @@ class FakeRun:
     estimate: float | None = None
     cancelled: bool = False
     honours_cancel: bool = True
+    shared: bool = False
     news: threading.Condition = field(default_factory=threading.Condition)
 
     def release(self, count: int | None = None) -> None:
@@ -162,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
             run.cancelled = True
             if run.honours_cancel:
                 run.end("cancelled")
-            self._json({})
+            self._json({"left": run.shared})
         elif what in ("pin", "publish"):
             run.info |= body
             self._json({})

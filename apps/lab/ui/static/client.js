@@ -1,6 +1,9 @@
 // Follows a run over HTTP: asks for the events after those it has, waits for the answer, asks again, until the end.
 
-const WAIT = 20, WAIT_IN_LINE = 2, PAUSE = 250, BACK_OFF = [500, 1000, 2000, 4000, 8000];
+const WAIT = 20,
+  WAIT_IN_LINE = 2,
+  PAUSE = 250,
+  BACK_OFF = [500, 1000, 2000, 4000, 8000];
 const DONE = new Set(["finished", "cancelled", "failed", "interrupted"]);
 
 /** An answer of the server that asking again will not change: `message` and `hint` are for people. */
@@ -17,7 +20,9 @@ export class Refused extends Error {
  * when `signal` aborts, or with `Refused`.
  */
 export async function follow(base, runId, since, { onAnswer, onTrouble, signal }) {
-  let wait = 0, failures = 0, ended = false;
+  let wait = 0,
+    failures = 0,
+    ended = false;
   while (!ended && !signal.aborted) {
     const began = performance.now();
     let answer;
@@ -57,7 +62,10 @@ async function ask(url, wait, signal) {
     if (response.ok) return await response.json();
     if (response.status >= 500 || response.status === 429 || response.status === 408) throw new Error(`status ${response.status}`);
     const said = await response.json().catch(() => ({}));
-    throw new Refused(said.error || "This run cannot be shown.", said.hint || "It may have been deleted, or it belongs to another browser.");
+    throw new Refused(
+      said.error || "This run cannot be shown.",
+      said.hint || "It may have been deleted, or it belongs to another browser.",
+    );
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", stop);
@@ -98,7 +106,9 @@ export function cancel(base, runId) {
 /** POST runs/ID/VERB with a small JSON body (`pin`, `publish`, `cancel`). */
 export async function send(base, runId, verb, body = {}) {
   const headers = { "content-type": "application/json" };
-  return answerOf(await fetch(addressOf(base, runId, verb), { method: "POST", credentials: "same-origin", headers, body: JSON.stringify(body) }));
+  return answerOf(
+    await fetch(addressOf(base, runId, verb), { method: "POST", credentials: "same-origin", headers, body: JSON.stringify(body) }),
+  );
 }
 
 /** Deletes a run for good. */

@@ -25,7 +25,7 @@ const ICONS = {
   pin: "M9 3h6l-1 7 4 4v2h-5v5l-1 1-1-1v-5H6v-2l4-4z",
   present: "M3 4h18v12h-8v2h4v2H7v-2h4v-2H3zM5 6v8h14V6z",
   close: "M6.4 5L12 10.6 17.6 5 19 6.4 13.4 12l5.6 5.6-1.4 1.4-5.6-5.6L6.4 19 5 17.6l5.6-5.6L5 6.4z",
-  link: "M10 13a5 5 0 007.1 0l2.8-2.8a5 5 0 00-7.1-7.1L11.4 4.5l1.4 1.4 1.4-1.4a3 3 0 014.3 4.3l-2.9 2.8a3 3 0 01-4.2 0zM14 11a5 5 0 00-7.1 0l-2.8 2.8a5 5 0 007.1 7.1l1.4-1.4-1.4-1.4-1.4 1.4a3 3 0 01-4.3-4.3l2.9-2.8a3 3 0 014.2 0z",
+  link: "M14 4h6v6h-2V7.4l-8.3 8.3-1.4-1.4L16.6 6H14zM5 6h6v2H7v9h9v-4h2v6H5z",
   again: "M12 5V1L7 6l5 5V7a5 5 0 11-5 5H5a7 7 0 107-7z",
 };
 
@@ -33,7 +33,12 @@ const ICONS = {
 export function icon(name) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  for (const [key, value] of [["viewBox", "0 0 24 24"], ["aria-hidden", "true"], ["class", "gb-icon"]]) svg.setAttribute(key, value);
+  for (const [key, value] of [
+    ["viewBox", "0 0 24 24"],
+    ["aria-hidden", "true"],
+    ["class", "gb-icon"],
+  ])
+    svg.setAttribute(key, value);
   path.setAttribute("d", ICONS[name]);
   svg.append(path);
   return svg;
@@ -41,8 +46,19 @@ export function icon(name) {
 
 /** A button. `label` is its name; with `{ hidden: true }` only the icon is seen. */
 export function button(label, onclick, { icon: name = null, kind = "", hidden = false, ...more } = {}) {
-  return h("button", { type: "button", class: `gb-button ${kind}`.trim(), onclick, "aria-label": hidden ? label : null, title: hidden ? label : null, ...more },
-    name && icon(name), hidden ? null : h("span", {}, label));
+  return h(
+    "button",
+    {
+      type: "button",
+      class: `gb-button ${kind}`.trim(),
+      onclick,
+      "aria-label": hidden ? label : null,
+      title: hidden ? label : null,
+      ...more,
+    },
+    name && icon(name),
+    hidden ? null : h("span", {}, label),
+  );
 }
 
 /** Changes what a button of `button()` says and shows. */
@@ -102,6 +118,8 @@ export function remember(key, value) {
   try {
     if (value === undefined) return JSON.parse(localStorage.getItem(key));
     localStorage.setItem(key, JSON.stringify(value));
-  } catch { /* private windows may refuse storage: the page works without */ }
+  } catch {
+    /* private windows may refuse storage: the page works without */
+  }
   return null;
 }

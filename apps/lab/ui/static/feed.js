@@ -28,9 +28,15 @@ export class Feed {
     this.refresh();
   }
 
-  get ended() { return this.timeline.ended; }
-  get running() { return this.answered && !this.ended && !this.refused; }
-  get waiting() { return this.running && this.place > 0; }
+  get ended() {
+    return this.timeline.ended;
+  }
+  get running() {
+    return this.answered && !this.ended && !this.refused;
+  }
+  get waiting() {
+    return this.running && this.place > 0;
+  }
 
   /** Seconds of computing so far, counted on between two events of a running run. */
   get elapsed() {
@@ -43,7 +49,9 @@ export class Feed {
     try {
       const info = await read("", addressOf(this.base, this.id));
       if (!this.#stop.signal.aborted) this.info = info;
-    } catch { /* the line of events tells when a run cannot be shown or the connection is lost */ }
+    } catch {
+      /* the line of events tells when a run cannot be shown or the connection is lost */
+    }
     if (!this.#stop.signal.aborted) this.#onChange();
   }
 

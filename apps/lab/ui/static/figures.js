@@ -15,12 +15,18 @@ export function chart(panel, state, whole, pinned, colours) {
     if (old) data.push(line(`pinned: ${name} (${pinned.label})`, old, colour, "dash"));
     data.push(line(name, state.metrics[name], colour, "solid"));
   });
-  const every = names.flatMap((name) => [whole.metrics[name], pinned?.state.metrics[name]]).filter(Boolean).map(points);
+  const every = names
+    .flatMap((name) => [whole.metrics[name], pinned?.state.metrics[name]])
+    .filter(Boolean)
+    .map(points);
   const [x, y] = [extent(every.flatMap((series) => series.x)), extent(every.flatMap((series) => series.y))];
   if (x && y) data.push({ type: "scatter", mode: "markers", x, y, opacity: 0, hoverinfo: "skip", showlegend: false, meta: "extent" });
   return {
-    data, layout: {
-      showlegend: false, hovermode: "x unified", xaxis: { title: { text: panel.x || "step" }, rangemode: "tozero" },
+    data,
+    layout: {
+      showlegend: false,
+      hovermode: "x unified",
+      xaxis: { title: { text: panel.x || "step" }, rangemode: "tozero" },
       yaxis: { title: { text: panel.y || units(names, whole) } },
     },
   };
@@ -29,7 +35,16 @@ export function chart(panel, state, whole, pinned, colours) {
 function line(name, series, colour, dash) {
   const { x, y } = points(series);
   const mode = x.length > 60 || dash !== "solid" ? "lines" : "lines+markers";
-  return { type: "scatter", mode, name, x, y, line: { color: colour, dash, width: 2.5 }, marker: { color: colour, size: 5 }, opacity: dash === "solid" ? 1 : 0.75 };
+  return {
+    type: "scatter",
+    mode,
+    name,
+    x,
+    y,
+    line: { color: colour, dash, width: 2.5 },
+    marker: { color: colour, size: 5 },
+    opacity: dash === "solid" ? 1 : 0.75,
+  };
 }
 
 function extent(values) {
@@ -43,7 +58,15 @@ function units(names, state) {
 }
 
 const TYPED = {
-  f8: Float64Array, f4: Float32Array, i4: Int32Array, u4: Uint32Array, i2: Int16Array, u2: Uint16Array, i1: Int8Array, u1: Uint8Array, u1c: Uint8ClampedArray,
+  f8: Float64Array,
+  f4: Float32Array,
+  i4: Int32Array,
+  u4: Uint32Array,
+  i2: Int16Array,
+  u2: Uint16Array,
+  i1: Int8Array,
+  u1: Uint8Array,
+  u1c: Uint8ClampedArray,
 };
 
 /** A list of Plotly JSON: plain, or packed as base64 by Plotly's Python side. Two dimensions come back as rows. */
@@ -62,7 +85,12 @@ const titled = (axis, otherwise) => (typeof axis?.title === "string" ? axis.titl
 /** Plotly's own spelling of a label as people read it: without its few tags, with real brackets. */
 export function plain(value) {
   if (typeof value !== "string") return value;
-  return value.replace(/<br\s*\/?>/gi, " ").replace(/<\/?(?:b|i|sub|sup|extra)\s*\/?>/gi, "").replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
+  return value
+    .replace(/<br\s*\/?>/gi, " ")
+    .replace(/<\/?(?:b|i|sub|sup|extra)\s*\/?>/gi, "")
+    .replace(/&lt;/g, "<")
+    .replace(/&gt;/g, ">")
+    .replace(/&amp;/g, "&");
 }
 
 /** The numbers of a figure as `{ columns, rows }`: one row per x where the traces share it, else one row per point. */
@@ -81,7 +109,13 @@ function rawTable({ data = [], layout = {} }) {
   const y = titled(layout[flipped ? "xaxis" : "yaxis"], flipped ? "x" : "y");
   const series = traces.map((trace, i) => pairs(trace, trace.orientation === "h", trace.name || `series ${i + 1}`));
   const keys = series[0]?.keys || [];
-  const shared = series.every((one) => !one.extra && unique(one.keys) && (one.keys.length === keys.length || traces.length > 1) && one.keys.every((key) => typeof key !== "object"));
+  const shared = series.every(
+    (one) =>
+      !one.extra &&
+      unique(one.keys) &&
+      (one.keys.length === keys.length || traces.length > 1) &&
+      one.keys.every((key) => typeof key !== "object"),
+  );
   return shared && series.length ? sideBySide(series, x, y) : onePerPoint(series, x, y);
 }
 
@@ -109,13 +143,16 @@ function sideBySide(series, x, y) {
 function onePerPoint(series, x, y) {
   const interval = series.some((one) => one.extra);
   const columns = ["series", x, y, ...(interval ? ["from", "to"] : [])];
-  const rows = series.flatMap((one) => one.keys.map((key, i) => [one.name, key, one.values[i] ?? null, ...(interval ? one.extra?.[i] || [null, null] : [])]));
+  const rows = series.flatMap((one) =>
+    one.keys.map((key, i) => [one.name, key, one.values[i] ?? null, ...(interval ? one.extra?.[i] || [null, null] : [])]),
+  );
   return { columns, rows };
 }
 
 function heatTable(trace) {
   const z = list(trace.z);
-  const x = list(trace.x), y = list(trace.y);
+  const x = list(trace.x),
+    y = list(trace.y);
   const columns = ["", ...(z[0] || []).map((_, i) => x[i] ?? i)];
   return { columns, rows: z.map((values, i) => [y[i] ?? i, ...values]) };
 }
@@ -133,11 +170,19 @@ export function overlay(figure, pinned, label, colours) {
   const kind = (trace) => trace.type || "scatter";
   const every = [...(figure.data || []), ...(pinned.data || [])];
   if (!every.every((trace) => ["scatter", "scattergl", "bar"].includes(kind(trace)))) return null;
-  const colour = (trace, i) => [trace.line?.color, trace.marker?.color].find((own) => typeof own === "string") || colours[i % colours.length];
+  const colour = (trace, i) =>
+    [trace.line?.color, trace.marker?.color].find((own) => typeof own === "string") || colours[i % colours.length];
   const olds = (pinned.data || []).map((trace, i) => {
     const name = `pinned: ${trace.name || `series ${i + 1}`} (${label})`;
-    if (kind(trace) === "bar") return { ...trace, name, opacity: 0.6, marker: { color: colour(trace, i), pattern: { shape: "/", solidity: 0.35 } } };
-    return { ...trace, name, opacity: 0.75, line: { ...trace.line, color: colour(trace, i), dash: "dash" }, marker: { ...trace.marker, color: colour(trace, i), symbol: "circle-open" } };
+    if (kind(trace) === "bar")
+      return { ...trace, name, opacity: 0.6, marker: { color: colour(trace, i), pattern: { shape: "/", solidity: 0.35 } } };
+    return {
+      ...trace,
+      name,
+      opacity: 0.75,
+      line: { ...trace.line, color: colour(trace, i), dash: "dash" },
+      marker: { ...trace.marker, color: colour(trace, i), symbol: "circle-open" },
+    };
   });
   return { data: [...(figure.data || []), ...olds], layout: { ...figure.layout, showlegend: true } };
 }

@@ -15,7 +15,8 @@ import { Status } from "./status.js";
 import { Take } from "./take.js";
 
 // Milliseconds between two drawings: while events arrive or a replay runs, and after something the reader did.
-const CALM = 250, PROMPT = 60;
+const CALM = 250,
+  PROMPT = 60;
 const WELCOME = "Choose a setting and press Run. The picture builds up while the model works.";
 
 /** Builds the view inside `place`. Gives `{ show(value), close() }`. */
@@ -25,13 +26,25 @@ export function mount(place, options) {
 }
 
 class LiveView {
-  #place; #options; #panels; #numbers;
-  #feed = null; #player = null; #recorded = false; #told = false; #welcome = WELCOME;
-  #timer = 0; #due = Infinity; #drawnAt = -Infinity;
+  #place;
+  #options;
+  #panels;
+  #numbers;
+  #feed = null;
+  #player = null;
+  #recorded = false;
+  #told = false;
+  #welcome = WELCOME;
+  #timer = 0;
+  #due = Infinity;
+  #drawnAt = -Infinity;
   #present = button("Present", () => present(), { icon: "present", "aria-pressed": "false" });
   #notice = h("div", { class: "gb-notice gb-notice--error", role: "alert", hidden: true });
   #replay = new ReplayBar();
-  #status; #pin; #take; #undo = [];
+  #status;
+  #pin;
+  #take;
+  #undo = [];
 
   constructor(place, options) {
     this.#place = place;
@@ -42,11 +55,27 @@ class LiveView {
     this.#take = new Take(base, (id) => this.#deleted(id));
     this.#status = new Status([...this.#pin.tools, this.#present]);
     this.#numbers = panels.filter((panel) => panel.kind === "numbers").flatMap((panel) => panel.items || []);
-    this.#panels = panels.map((panel) => makePanel(panel, { base, refresh: soon, onPoint: (point) => this.#options.onPoint({ run: this.#feed?.id ?? "", ...point }) }));
-    const view = h("section", { class: "gb-view", tabindex: "-1", "aria-label": title || "Live view", onkeydown: (event) => this.#key(event) },
-      this.#notice, this.#status.element, this.#replay.element, h("div", { class: "gb-grid" }, this.#panels.map((panel) => panel.element)),
-      this.#pin.element, this.#take.element);
+    this.#panels = panels.map((panel) =>
+      makePanel(panel, { base, refresh: soon, onPoint: (point) => this.#options.onPoint({ run: this.#feed?.id ?? "", ...point }) }),
+    );
+    const view = h(
+      "section",
+      { class: "gb-view", tabindex: "-1", "aria-label": title || "Live view", onkeydown: (event) => this.#key(event) },
+      this.#notice,
+      this.#status.element,
+      this.#pin.note,
+      h(
+        "div",
+        { class: "gb-grid" },
+        this.#panels.map((panel) => panel.element),
+      ),
+      this.#pin.element,
+      this.#replay.element,
+      this.#take.element,
+    );
+    fillRows(panels, this.#panels);
     place.replaceChildren(view);
+    place.removeAttribute("aria-busy");
     this.#watch();
     this.#draw();
   }
@@ -58,7 +87,10 @@ class LiveView {
     if (error && !run) return;
     this.#recorded = Boolean(recorded);
     if (run && run === this.#feed?.id && !this.#feed.refused) this.#player.follow();
-    else this.#open(run);
+    else {
+      this.#open(run);
+      this.#bringIntoSight();
+    }
     this.#schedule(0);
   }
 
@@ -87,6 +119,12 @@ class LiveView {
     });
   }
 
+  // On a phone the controls stand above the view: whoever has just pressed Run there wants to see what happens.
+  #bringIntoSight() {
+    if (!navigator.userActivation?.isActive || this.#place.getBoundingClientRect().top < 0.6 * innerHeight) return;
+    this.#place.scrollIntoView({ block: "start", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  }
+
   #tell(error, hint) {
     this.#notice.hidden = !error;
     this.#notice.replaceChildren(...(error ? [h("p", {}, h("strong", {}, error)), hint ? h("p", {}, hint) : null].filter(Boolean) : []));
@@ -112,10 +150,16 @@ class LiveView {
   #draw() {
     this.#due = Infinity;
     this.#drawnAt = performance.now();
-    const feed = this.#feed, player = this.#player, shown = feed?.answered && !feed.refused;
+    const feed = this.#feed,
+      player = this.#player,
+      shown = feed?.answered && !feed.refused;
     const sight = {
-      feed, player, state: shown ? player.state : null, whole: shown ? feed.timeline.latest : null, pinned: this.#pin.sight(feed),
-      recorded: this.#recorded || Boolean(feed?.info?.first_view) || Boolean(feed?.ended && !feed.witnessed),
+      feed,
+      player,
+      state: shown ? player.state : null,
+      whole: shown ? feed.timeline.latest : null,
+      pinned: this.#pin.sight(feed),
+      recorded: (this.#recorded && !feed?.witnessed) || Boolean(feed?.info?.first_view),
     };
     this.#place.dataset.run = feed?.id ?? "";
     this.#place.dataset.events = feed?.timeline.length ?? 0;
@@ -124,7 +168,7 @@ class LiveView {
     for (const panel of this.#panels) panel.update(sight);
     this.#pin.update(sight, this.#numbers);
     this.#take.update(sight);
-    if (feed?.ended && feed.witnessed && !this.#told) {
+    if (feed?.ended && (feed.info || feed.witnessed) && !sight.recorded && !this.#told) {
       this.#told = true;
       this.#options.onEnd({ run: feed.id, outcome: feed.timeline.latest.end.outcome });
     }
@@ -134,13 +178,16 @@ class LiveView {
   #watch() {
     const restyle = () => {
       relabel(this.#present, presenting() ? "Leave presenter mode" : "Present");
+      if (presenting() && this.#present.getAttribute("aria-pressed") === "false") this.#place.scrollIntoView({ block: "start" });
       this.#present.setAttribute("aria-pressed", String(presenting()));
       this.#panels.forEach((panel) => panel.redraw());
       this.#schedule(PROMPT);
     };
     const theme = new MutationObserver(restyle);
     for (const element of [document.documentElement, document.body]) theme.observe(element, { attributeFilter: ["class"] });
-    const second = setInterval(() => { if (this.#feed?.running) this.#schedule(CALM); }, 1000);
+    const second = setInterval(() => {
+      if (this.#feed?.running) this.#schedule(CALM);
+    }, 1000);
     this.#undo = [() => theme.disconnect(), () => clearInterval(second), watchPresenter(restyle)];
   }
 
@@ -149,13 +196,31 @@ class LiveView {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !this.#player) return;
     const scrub = target.classList?.contains("gb-scrub");
     if (!scrub && target.closest?.("input, textarea, select, [contenteditable]")) return;
+    if (target.closest?.(".gb-scrolls")) return;
     if (key === " " && target.closest?.("button, a, summary")) return;
     const act = {
-      " ": () => this.#player.toggle(), ArrowLeft: () => this.#player.step(-1), ArrowRight: () => this.#player.step(1),
-      Home: () => this.#player.seek(0), End: () => this.#player.follow(), f: () => present(),
+      " ": () => this.#player.toggle(),
+      ArrowLeft: () => this.#player.step(-1),
+      ArrowRight: () => this.#player.step(1),
+      Home: () => this.#player.seek(0),
+      End: () => this.#player.follow(),
+      f: () => present(),
     }[key];
     if (!act || this.#feed.timeline.length === 0) return;
     event.preventDefault();
     act();
   }
+}
+
+// Two columns at most: a narrow panel that would stand alone in its row gets the whole row.
+function fillRows(panels, made) {
+  const wide = (panel) => !panel || panel.wide || panel.kind === "numbers";
+  let alone = false;
+  panels.forEach((panel, i) => {
+    alone = !wide(panel) && !alone;
+    if (alone && wide(panels[i + 1])) {
+      made[i].element.classList.add("gb-panel--wide");
+      alone = false;
+    }
+  });
 }

@@ -6,13 +6,23 @@ import { card, same } from "./panel.js";
 import { openDialog } from "./dialog.js";
 
 export class NumbersPanel {
-  #tiles; #drawn = null; #opened = null;
+  #tiles;
+  #drawn = null;
+  #opened = null;
 
   constructor(panel, context) {
     this.panel = { wide: true, ...panel };
     this.context = context;
     this.#tiles = (panel.items || []).map((item) => tile(item, () => this.#open(item)));
-    this.element = card({ title: "Numbers", ...this.panel }, "numbers", h("div", { class: "gb-tiles" }, this.#tiles.map((one) => one.element)));
+    const tiles = h(
+      "div",
+      { class: "gb-tiles" },
+      this.#tiles.map((one) => one.element),
+    );
+    // Up to four in a row, and rows of equal length: six stand as three and three.
+    const count = this.#tiles.length || 1;
+    tiles.style.setProperty("--gb-columns", Math.ceil(count / Math.ceil(count / 4)));
+    this.element = card({ title: "Numbers", ...this.panel }, "numbers", tiles);
   }
 
   update(sight) {
@@ -34,7 +44,9 @@ export class NumbersPanel {
     const dialog = openDialog(item.label || item.metric, body);
     this.#opened = { item, body };
     this.#fill();
-    dialog.addEventListener("close", () => { this.#opened = null; });
+    dialog.addEventListener("close", () => {
+      this.#opened = null;
+    });
   }
 
   // The window follows the run like everything else.
@@ -42,11 +54,19 @@ export class NumbersPanel {
     const { item, body } = this.#opened;
     const { state, feed, pinned } = this.sight || {};
     const series = state?.metrics[item.metric];
-    body.replaceChildren(...[
-      h("p", { class: "gb-dialog-value" }, value(series, item)), item.meaning ? h("p", {}, item.meaning) : null,
-      item.formula ? h("h4", {}, "How it is computed") : null, item.formula ? h("p", { class: "gb-formula" }, item.formula) : null,
-      h("dl", { class: "gb-facts" }, factsOf(series, item, pinned, feed).map(([name, fact]) => h("div", {}, h("dt", {}, name), h("dd", {}, fact)))),
-    ].filter(Boolean));
+    body.replaceChildren(
+      ...[
+        h("p", { class: "gb-dialog-value" }, value(series, item)),
+        item.meaning ? h("p", {}, item.meaning) : null,
+        item.formula ? h("h4", {}, "How it is computed") : null,
+        item.formula ? h("p", { class: "gb-formula" }, item.formula) : null,
+        h(
+          "dl",
+          { class: "gb-facts" },
+          factsOf(series, item, pinned, feed).map(([name, fact]) => h("div", {}, h("dt", {}, name), h("dd", {}, fact))),
+        ),
+      ].filter(Boolean),
+    );
   }
 }
 
@@ -55,9 +75,12 @@ function factsOf(series, item, pinned, feed) {
   const many = y.length > 1;
   const [low, high] = y.reduce(([least, most], one) => [Math.min(least, one), Math.max(most, one)], [Infinity, -Infinity]);
   return [
-    ["In the pinned run", pinned ? value(pinned.state.metrics[item.metric], item) : null], ["At first", many ? `${number(y[0])} (step ${x[0]})` : null],
-    ["Lowest", many ? number(low) : null], ["Highest", many ? number(high) : null],
-    ["Measured", y.length ? `${y.length} ${many ? "times" : "time"}` : null], ["Run", feed?.id],
+    ["In the pinned run", pinned ? value(pinned.state.metrics[item.metric], item) : null],
+    ["At first", many ? `${number(y[0])} (step ${x[0]})` : null],
+    ["Lowest", many ? number(low) : null],
+    ["Highest", many ? number(high) : null],
+    ["Measured", y.length ? `${y.length} ${many ? "times" : "time"}` : null],
+    ["Run", feed?.id],
   ].filter(([, fact]) => fact);
 }
 
@@ -70,13 +93,18 @@ function tile(item, open) {
   const figure = h("span", { class: "gb-tile-value" }, "–");
   const unit = h("span", { class: "gb-tile-unit" });
   const old = h("span", { class: "gb-tile-pinned" });
-  const element = h("button", { type: "button", class: "gb-tile", onclick: open, title: "Look at this number closely" },
-    h("span", { class: "gb-tile-label" }, item.label || item.metric), h("span", { class: "gb-tile-row" }, figure, unit), old);
+  const element = h(
+    "button",
+    { type: "button", class: "gb-tile", onclick: open, title: "Look at this number closely" },
+    h("span", { class: "gb-tile-label" }, item.label || item.metric),
+    h("span", { class: "gb-tile-row" }, figure, unit),
+    old,
+  );
   return {
     element,
     update(series, pinned) {
       say(figure, series ? number(series.value) : "–");
-      say(unit, series ? item.unit ?? series.unit : "");
+      say(unit, series ? (item.unit ?? series.unit) : "");
       say(old, pinned ? `pinned run ${value(pinned, item)}` : "");
     },
   };

@@ -11,8 +11,13 @@ export function card(panel, kind, ...body) {
   const id = `gb-panel-${(made += 1)}`;
   const title = titleOf(panel);
   const wide = panel.wide ? " gb-panel--wide" : "";
-  return h("section", { class: `gb-panel gb-panel--${kind}${wide}`, "aria-labelledby": id },
-    h("h3", { id, class: "gb-panel-title" }, title), panel.note ? h("p", { class: "gb-panel-note" }, panel.note) : null, body);
+  return h(
+    "section",
+    { class: `gb-panel gb-panel--${kind}${wide}`, "aria-labelledby": id },
+    h("h3", { id, class: "gb-panel-title" }, title),
+    panel.note ? h("p", { class: "gb-panel-note" }, panel.note) : null,
+    body,
+  );
 }
 
 export function titleOf(panel) {
@@ -64,20 +69,28 @@ export class TablePanel extends EventPanel {
     super(panel, context, "table", "tables", (event) => {
       const title = titleOf(panel);
       const chosen = panel.select ? (row, values) => context.onPoint({ panel: panel.name, row, values }) : null;
-      return [table(event, title, chosen), h("div", { class: "gb-panel-foot" }, csvButtons(() => event, panel.name || title))];
+      return [
+        table(event, title, chosen),
+        h(
+          "div",
+          { class: "gb-panel-foot" },
+          csvButtons(() => event, panel.name || title),
+        ),
+      ];
     });
   }
 }
 
 export class TextPanel extends EventPanel {
   constructor(panel, context) {
-    super(panel, context, "text", "texts", (event) => [h("p", { class: "gb-words" }, event.text)]);
+    super(panel, context, "text", "texts", (event) => [h("div", { class: "gb-words gb-scrolls", tabindex: "0", role: "region", "aria-label": titleOf(panel) }, event.text)]);
   }
 }
 
 export class PicturePanel extends EventPanel {
   constructor(panel, context) {
     super(panel, context, "picture", "pictures", (event, { feed }) => [
-      h("img", { class: "gb-picture", src: addressOf(context.base, feed.id, `files/${event.file}`), alt: event.alt || titleOf(panel) })]);
+      h("img", { class: "gb-picture", src: addressOf(context.base, feed.id, `files/${event.file}`), alt: event.alt || titleOf(panel) }),
+    ]);
   }
 }

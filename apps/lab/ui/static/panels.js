@@ -6,7 +6,13 @@ import { PlotPanel } from "./plot_panel.js";
 import { TokensPanel } from "./tokens_panel.js";
 
 const KINDS = {
-  chart: PlotPanel, figure: PlotPanel, table: TablePanel, text: TextPanel, picture: PicturePanel, tokens: TokensPanel, numbers: NumbersPanel,
+  chart: PlotPanel,
+  figure: PlotPanel,
+  table: TablePanel,
+  text: TextPanel,
+  picture: PicturePanel,
+  tokens: TokensPanel,
+  numbers: NumbersPanel,
 };
 
 /** The panel that a page describes as plain data. `context` is `{ base, onPoint, refresh }`. */

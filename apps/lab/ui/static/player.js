@@ -18,10 +18,18 @@ export class Player {
     this.#onMove = onMove;
   }
 
-  get following() { return this.position === null; }
-  get count() { return this.position ?? this.#timeline.length; }
-  get state() { return this.#timeline.at(this.count); }
-  get time() { return this.following ? this.#timeline.duration : this.#clock; }
+  get following() {
+    return this.position === null;
+  }
+  get count() {
+    return this.position ?? this.#timeline.length;
+  }
+  get state() {
+    return this.#timeline.at(this.count);
+  }
+  get time() {
+    return this.following ? this.#timeline.duration : this.#clock;
+  }
 
   /** Plays on from here, from the start if it stands at the end; pauses if it plays. */
   toggle() {

@@ -53,16 +53,39 @@ function inkOf(place) {
   const style = getComputedStyle(place);
   const token = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
   return {
-    text: token("--gb-ink", "#1b2430"), quiet: token("--gb-quiet", "#566274"), grid: token("--gb-line", "#dfe4ea"),
-    surface: token("--gb-surface", "#ffffff"), size: parseFloat(token("--gb-plot-size", "13")),
+    text: token("--gb-ink", "#1b2430"),
+    quiet: token("--gb-quiet", "#566274"),
+    grid: token("--gb-line", "#dfe4ea"),
+    surface: token("--gb-surface", "#ffffff"),
+    size: parseFloat(token("--gb-plot-size", "13")),
     family: getComputedStyle(place).fontFamily || "system-ui, sans-serif",
   };
 }
 
-function axis(own, ink) {
-  const title = typeof own.title === "string" ? { text: own.title } : own.title || {};
+// An upright title longer than the axis would be cut off: it gets a second line.
+function inLines(text, most = 30) {
+  return String(text)
+    .split(" ")
+    .reduce((lines, word) => {
+      const last = lines.at(-1);
+      if (last && last.length + word.length < most) lines[lines.length - 1] = `${last} ${word}`;
+      else lines.push(word);
+      return lines;
+    }, [])
+    .join("<br>");
+}
+
+function axis(own, ink, upright = false) {
+  const title = typeof own.title === "string" ? { text: own.title } : { ...own.title };
+  if (upright && title.text) title.text = inLines(title.text);
   return {
-    automargin: true, gridcolor: ink.grid, linecolor: ink.grid, zerolinecolor: ink.grid, tickcolor: ink.grid, zerolinewidth: 1, ...own,
+    automargin: true,
+    gridcolor: ink.grid,
+    linecolor: ink.grid,
+    zerolinecolor: ink.grid,
+    tickcolor: ink.grid,
+    zerolinewidth: 1,
+    ...own,
     title: { standoff: 8, ...title, font: { size: ink.size, color: ink.quiet, ...title.font } },
     tickfont: { size: ink.size - 1, color: ink.quiet, ...own.tickfont },
   };
@@ -71,15 +94,31 @@ function axis(own, ink) {
 /** The layout of a figure in the look of the site. The card carries the title; the template of Plotly's Python side goes. */
 export function themed(layout, ink, dark, revision) {
   const { template, title, width, height, images, ...own } = layout;
-  const axes = Object.fromEntries(Object.entries(own).filter(([key]) => /^[xy]axis\d*$/.test(key)).map(([key, value]) => [key, axis(value, ink)]));
+  const axes = Object.fromEntries(
+    Object.entries(own)
+      .filter(([key]) => /^[xy]axis\d*$/.test(key))
+      .map(([key, value]) => [key, axis(value, ink, key[0] === "y")]),
+  );
   const touch = matchMedia("(pointer: coarse)").matches;
   return {
-    xaxis: axis({}, ink), yaxis: axis({}, ink), margin: { l: 12, r: 16, t: 12, b: 12, pad: 2 }, dragmode: touch ? false : "zoom", hovermode: "closest",
-    colorway: PALETTE[dark ? "dark" : "light"], ...own, ...axes,
+    xaxis: axis({}, ink),
+    yaxis: axis({}, ink),
+    margin: { l: 12, r: 16, t: 12, b: 12, pad: 2 },
+    dragmode: touch ? false : "zoom",
+    hovermode: "closest",
+    colorway: PALETTE[dark ? "dark" : "light"],
+    ...own,
+    ...axes,
     legend: { orientation: "h", yanchor: "bottom", y: 1.02, x: 0, ...own.legend, font: { size: ink.size, color: ink.text } },
     font: { family: ink.family, size: ink.size, color: ink.text },
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-    hoverlabel: { bgcolor: ink.surface, bordercolor: ink.grid, align: "left", font: { family: ink.family, size: ink.size, color: ink.text } },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    hoverlabel: {
+      bgcolor: ink.surface,
+      bordercolor: ink.grid,
+      align: "left",
+      font: { family: ink.family, size: ink.size, color: ink.text },
+    },
     images: (images || []).filter((image) => String(image.source).startsWith("data:image/")),
     shapes: (own.shapes || []).map((shape) => ({ ...shape, line: { color: ink.quiet, ...shape.line } })),
     annotations: (own.annotations || []).map((note) => ({ ...note, font: { size: ink.size - 1, color: ink.quiet, ...note.font } })),
@@ -93,16 +132,29 @@ const MAPS = /geo|mapbox|choropleth|densitymap|scattermap/;
 /** Traces with whiskers that can be seen in the dark. */
 function inked(data, ink) {
   const whisker = (bars) => (bars ? { color: ink.quiet, thickness: 1.5, ...bars } : bars);
-  return data.filter((trace) => !MAPS.test(trace.type || "")).map((trace) => ({ ...trace, error_x: whisker(trace.error_x), error_y: whisker(trace.error_y) }));
+  return data
+    .filter((trace) => !MAPS.test(trace.type || ""))
+    .map((trace) => ({ ...trace, error_x: whisker(trace.error_x), error_y: whisker(trace.error_y) }));
 }
 
 const CONFIG = {
-  displayModeBar: false, displaylogo: false, responsive: false, showTips: false, plotlyServerURL: "", topojsonURL: "", doubleClick: "reset+autosize",
+  displayModeBar: false,
+  displaylogo: false,
+  responsive: false,
+  showTips: false,
+  plotlyServerURL: "",
+  topojsonURL: "",
+  doubleClick: "reset+autosize",
 };
 
 /** One chart in one element. */
 export class Plot {
-  #place; #options; #listening = false; #last = null; #observer; #size = [0, 0];
+  #place;
+  #options;
+  #listening = false;
+  #last = null;
+  #observer;
+  #size = [0, 0];
 
   /** `onPoint(data)` gets a click on a point, `onZoom(zoomed)` tells whether the reader has zoomed in. */
   constructor(place, options) {
@@ -140,7 +192,13 @@ export class Plot {
     const ink = inkOf(this.#place);
     const head = { text: harmless(title), x: 0.02, y: 0.97, yanchor: "top", font: { size: ink.size + 3, color: ink.text } };
     const margin = { ...layout.margin, t: 64 };
-    const titled = { ...layout, title: head, margin, showlegend: layout.showlegend || data.filter((trace) => trace.showlegend !== false).length > 1, paper_bgcolor: ink.surface };
+    const titled = {
+      ...layout,
+      title: head,
+      margin,
+      showlegend: layout.showlegend || data.filter((trace) => trace.showlegend !== false).length > 1,
+      paper_bgcolor: ink.surface,
+    };
     await window.Plotly.downloadImage({ data, layout: titled }, { format: "png", width, height: height + 64, scale: 2, filename });
   }
 
@@ -153,10 +211,21 @@ export class Plot {
   #listen() {
     if (this.#listening) return;
     this.#listening = true;
-    this.#place.on("plotly_click", ({ points: [point] }) => point && this.#options.onPoint?.({
-      series: point.data.name ?? "", curve: point.curveNumber, index: point.pointIndex ?? point.pointNumber, x: point.x ?? point.label ?? null,
-      y: point.y ?? point.value ?? null, z: point.z ?? null, text: point.text ?? null, custom: point.customdata ?? null,
-    }));
+    this.#place.on(
+      "plotly_click",
+      ({ points: [point] }) =>
+        point &&
+        this.#options.onPoint?.({
+          series: point.data.name ?? "",
+          curve: point.curveNumber,
+          index: point.pointIndex ?? point.pointNumber,
+          x: point.x ?? point.label ?? null,
+          y: point.y ?? point.value ?? null,
+          z: point.z ?? null,
+          text: point.text ?? null,
+          custom: point.customdata ?? null,
+        }),
+    );
     this.#place.on("plotly_relayout", (change) => {
       const zoomed = Object.keys(change).some((key) => key.includes("range[") || key.endsWith(".range"));
       const reset = Object.keys(change).some((key) => key.endsWith("autorange") && change[key]);

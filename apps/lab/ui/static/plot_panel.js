@@ -7,7 +7,13 @@ import { PALETTE, Plot, isDark } from "./plot.js";
 import { csvButtons, table } from "./tables.js";
 
 export class PlotPanel {
-  #panel; #context; #plot; #drawn = null; #figure = null; #pinnedOnly = false; #revision = "";
+  #panel;
+  #context;
+  #plot;
+  #drawn = null;
+  #figure = null;
+  #pinnedOnly = false;
+  #revision = "";
   #legend = h("ul", { class: "gb-legend" });
   #place = h("div", { class: "gb-plot gb-plot--empty" });
   #word = h("p", { class: "gb-plot-word" });
@@ -25,11 +31,19 @@ export class PlotPanel {
     this.#place.setAttribute("role", "figure");
     this.#place.setAttribute("aria-label", `${title}. The numbers are under “Show as table”.`);
     this.foot = h("div", { class: "gb-panel-foot" }, this.#showTable, this.#reset, this.#swap, save);
-    this.element = card(panel, panel.kind, panel.kind === "chart" ? this.#legend : null,
-      h("div", { class: "gb-plot-frame" }, this.#place, this.#word), this.foot, this.#tablePlace);
+    this.element = card(
+      panel,
+      panel.kind,
+      panel.kind === "chart" ? this.#legend : null,
+      h("div", { class: "gb-plot-frame" }, this.#place, this.#word),
+      this.foot,
+      this.#tablePlace,
+    );
     this.#plot = new Plot(this.#place, {
       onPoint: (point) => context.onPoint({ panel: panel.name || title, ...point }),
-      onZoom: (zoomed) => { this.#reset.hidden = !zoomed; },
+      onZoom: (zoomed) => {
+        this.#reset.hidden = !zoomed;
+      },
     });
   }
 
@@ -77,8 +91,9 @@ export class PlotPanel {
     if (!whole || !names.some((name) => whole.metrics[name] || pinned?.state.metrics[name])) return null;
     const colours = PALETTE[isDark() ? "dark" : "light"];
     const count = (from) => names.map((name) => from?.metrics[name]?.n);
-    const key = [feed.id, pinned?.id, isDark(), ...count(state), ...count(whole), ...count(pinned?.state)];
-    if (!same(this.#drawn, key)) this.#legend.replaceChildren(...names.map((name, i) => entry(name, colours[i % colours.length], state, pinned)));
+    const key = [feed.id, pinned?.id, pinned?.label, isDark(), ...count(state), ...count(whole), ...count(pinned?.state)];
+    if (!same(this.#drawn, key))
+      this.#legend.replaceChildren(...names.map((name, i) => entry(name, colours[i % colours.length], state, pinned, !this.#panel.y)));
     return { key, figure: chart(this.#panel, state, whole, pinned, colours) };
   }
 
@@ -89,7 +104,7 @@ export class PlotPanel {
     const both = old ? overlay(now, old, pinned.label, PALETTE.light) : null;
     this.#swap.hidden = !old || Boolean(both);
     const swapped = this.#pinnedOnly && !this.#swap.hidden;
-    return { key: [feed.id, now, old, swapped, isDark()], figure: swapped ? old : both || now };
+    return { key: [feed.id, now, old, pinned?.label, swapped, isDark()], figure: swapped ? old : both || now };
   }
 
   #toggleTable() {
@@ -102,7 +117,11 @@ export class PlotPanel {
 
   #fillTable() {
     const title = titleOf(this.#panel);
-    const buttons = h("div", { class: "gb-panel-foot" }, csvButtons(() => asTable(this.#figure), this.#panel.name || title));
+    const buttons = h(
+      "div",
+      { class: "gb-panel-foot" },
+      csvButtons(() => asTable(this.#figure), this.#panel.name || title),
+    );
     this.#tablePlace.replaceChildren(table(asTable(this.#figure), `${title}, as a table`), buttons);
   }
 
@@ -118,9 +137,17 @@ function link(label, onclick, more = {}) {
   return h("button", { type: "button", class: "gb-link", onclick, ...more }, label);
 }
 
-function entry(name, colour, state, pinned) {
-  const series = state.metrics[name], old = pinned?.state.metrics[name];
-  const value = (one) => (one ? `${number(one.value)}${one.unit ? ` ${one.unit}` : ""}` : "–");
-  return h("li", {}, h("span", { class: "gb-swatch", style: { background: colour } }), h("span", { class: "gb-legend-name" }, name),
-    h("span", { class: "gb-legend-value" }, value(series)), old ? h("span", { class: "gb-legend-pinned" }, `pinned ${value(old)}`) : null);
+// The unit stands at the axis; only an axis without a title leaves it to the legend.
+function entry(name, colour, state, pinned, units) {
+  const series = state.metrics[name],
+    old = pinned?.state.metrics[name];
+  const value = (one) => (one ? `${number(one.value)}${units && one.unit ? ` ${one.unit}` : ""}` : "–");
+  return h(
+    "li",
+    {},
+    h("span", { class: "gb-swatch", style: { background: colour } }),
+    h("span", { class: "gb-legend-name" }, name),
+    h("span", { class: "gb-legend-value" }, value(series)),
+    old ? h("span", { class: "gb-legend-pinned" }, `pinned ${value(old)}`) : null,
+  );
 }

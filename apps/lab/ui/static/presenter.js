@@ -13,13 +13,19 @@ export async function present(on = !presenting()) {
   try {
     if (on && !document.fullscreenElement) await document.documentElement.requestFullscreen?.();
     if (!on && document.fullscreenElement) await document.exitFullscreen();
-  } catch { /* some frames and phones have no full screen: the large type works without */ }
+  } catch {
+    /* some frames and phones have no full screen: the large type works without */
+  }
 }
 
 /** Calls `onChange` whenever the mode changes; Esc leaves, and so does leaving the full screen. The answer ends that. */
 export function watchPresenter(onChange) {
-  const key = (event) => { if (event.key === "Escape" && presenting() && !document.querySelector("dialog[open]")) present(false); };
-  const screen = () => { if (!document.fullscreenElement && presenting()) present(false); };
+  const key = (event) => {
+    if (event.key === "Escape" && presenting() && !document.querySelector("dialog[open]")) present(false);
+  };
+  const screen = () => {
+    if (!document.fullscreenElement && presenting()) present(false);
+  };
   addEventListener("gb-present", onChange);
   addEventListener("keydown", key);
   document.addEventListener("fullscreenchange", screen);

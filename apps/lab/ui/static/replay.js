@@ -8,18 +8,38 @@ export class ReplayBar {
   #play = button("Play", () => this.#player?.toggle(), { icon: "play", hidden: true, kind: "gb-round gb-round--main" });
   #forward = button("One step on", () => this.#player?.step(1), { icon: "forward", hidden: true, kind: "gb-round" });
   #slider = h("input", {
-    type: "range", class: "gb-scrub", min: 0, max: 1, step: "any", value: 1, "aria-label": "Moment of the run",
+    type: "range",
+    class: "gb-scrub",
+    min: 0,
+    max: 1,
+    step: "any",
+    value: 1,
+    "aria-label": "Moment of the run",
     oninput: () => this.#player?.seek(Number(this.#slider.value)),
   });
   #time = h("span", { class: "gb-time" }, "0.0 s");
-  #speed = h("select", { class: "gb-speed", "aria-label": "Replay speed", onchange: () => { this.#player.speed = Number(this.#speed.value); } },
-    SPEEDS.map((speed) => h("option", { value: speed, selected: speed === 1 }, `${speed}×`)));
+  #speed = h(
+    "select",
+    {
+      class: "gb-speed",
+      "aria-label": "Replay speed",
+      onchange: () => {
+        this.#player.speed = Number(this.#speed.value);
+      },
+    },
+    SPEEDS.map((speed) => h("option", { value: speed, selected: speed === 1 }, `${speed}×`)),
+  );
   #newest = button("Live", () => this.#player?.follow(), { icon: "live", kind: "gb-newest" });
   #player = null;
 
-  element = h("div", { class: "gb-replay", role: "group", "aria-label": "Replay" },
-    h("div", { class: "gb-replay-buttons" }, this.#back, this.#play, this.#forward), this.#slider, this.#time,
-    h("div", { class: "gb-replay-more" }, this.#speed, this.#newest));
+  element = h(
+    "div",
+    { class: "gb-replay", role: "group", "aria-label": "Replay" },
+    h("div", { class: "gb-replay-buttons" }, this.#back, this.#play, this.#forward),
+    this.#slider,
+    this.#time,
+    h("div", { class: "gb-replay-more" }, this.#speed, this.#newest),
+  );
 
   /** `player` null switches the bar off. */
   update(player, timeline) {
@@ -28,9 +48,17 @@ export class ReplayBar {
     const idle = !player || timeline.length === 0;
     for (const control of [this.#back, this.#play, this.#forward, this.#slider, this.#speed, this.#newest]) control.disabled = idle;
     this.element.classList.toggle("gb-replay--idle", idle);
-    if (idle) return say(this.#time, "–");
+    if (idle) {
+      this.#slider.value = 0;
+      this.#slider.style.setProperty("--gb-done", "0%");
+      return say(this.#time, "–");
+    }
     const moving = player.playing || (player.following && !timeline.ended);
-    relabel(this.#play, moving ? "Pause" : player.following ? "Play from the start" : "Play", moving ? "pause" : player.following ? "again" : "play");
+    relabel(
+      this.#play,
+      moving ? "Pause" : player.following ? "Play from the start" : "Play",
+      moving ? "pause" : player.following ? "again" : "play",
+    );
     relabel(this.#newest, timeline.ended ? "To the end" : player.following ? "Live" : "Back to live");
     this.#newest.disabled = player.following;
     this.#newest.classList.toggle("gb-newest--on", player.following && !timeline.ended);

@@ -6,7 +6,17 @@
 //   timeline.at(5).metrics["forget loss"]  // after the first five: { x, y, n, unit, value }
 
 export const EMPTY = Object.freeze({
-  count: 0, t: 0, progress: null, metrics: {}, figures: {}, tables: {}, pictures: {}, texts: {}, keeps: {}, verdict: null, end: null,
+  count: 0,
+  t: 0,
+  progress: null,
+  metrics: {},
+  figures: {},
+  tables: {},
+  pictures: {},
+  texts: {},
+  keeps: {},
+  verdict: null,
+  end: null,
 });
 
 const NAMED = { figure: "figures", table: "tables", picture: "pictures", text: "texts", keep: "keeps" };
@@ -54,10 +64,18 @@ export class Timeline {
   #checkpoints = [EMPTY];
   #latest = EMPTY;
 
-  get length() { return this.events.length; }
-  get duration() { return this.#latest.t; }
-  get ended() { return this.#latest.end !== null; }
-  get latest() { return this.#latest; }
+  get length() {
+    return this.events.length;
+  }
+  get duration() {
+    return this.#latest.t;
+  }
+  get ended() {
+    return this.#latest.end !== null;
+  }
+  get latest() {
+    return this.#latest;
+  }
 
   /** Takes lines in order; a line that is already known is passed over. Gives how many were new. */
   append(events) {
@@ -82,17 +100,19 @@ export class Timeline {
 
   /** How many events had happened at second `t`. */
   countAt(t) {
-    let low = 0, high = this.length;
+    let low = 0,
+      high = this.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((this.events[middle].t ?? 0) <= t) low = middle + 1; else high = middle;
+      if ((this.events[middle].t ?? 0) <= t) low = middle + 1;
+      else high = middle;
     }
     return low;
   }
 
   /** When the event before position `count` happened. */
   timeOf(count) {
-    return count > 0 ? this.events[Math.min(count, this.length) - 1].t ?? 0 : 0;
+    return count > 0 ? (this.events[Math.min(count, this.length) - 1].t ?? 0) : 0;
   }
 
   /** The next position worth a stop, forwards (+1) or backwards (-1): before a progress line, or after something to see. */

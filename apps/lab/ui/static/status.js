@@ -9,6 +9,8 @@ const ENDINGS = {
   failed: (seconds) => `Something went wrong after ${clock(seconds)}.`,
   interrupted: (seconds) => `The lab was closed ${clock(seconds)} into this run. You see what was saved.`,
 };
+const LOST = "Connection to the lab lost. Trying again; the run itself goes on.";
+const LEFT = "Somebody else asked for the same run, so it goes on for them. You can leave or keep watching.";
 const BADGES = { finished: "Finished", cancelled: "Stopped", failed: "Failed", interrupted: "Interrupted" };
 
 export class Status {
@@ -18,24 +20,37 @@ export class Status {
   #bar = h("div", { class: "gb-progress", role: "progressbar", "aria-label": "Progress of the run", "aria-valuemin": 0 }, h("span"));
   #line = h("p", { class: "gb-status-line" });
   #hint = h("p", { class: "gb-status-hint" });
-  #lost = h("p", { class: "gb-lost", role: "status" });
+  #lost = h("p", { class: "gb-lost", role: "status", hidden: true });
   #stop = button("Stop", () => this.#halt(), { icon: "stop", kind: "gb-button--stop" });
   #halting = null;
+  #left = null;
   #feed = null;
 
   /** `tools` are the buttons at the right of the badge. */
   constructor(tools) {
-    this.element = h("div", { class: "gb-status" },
-      h("div", { class: "gb-status-top" }, h("div", { class: "gb-status-what" }, this.#badge, this.#when), h("div", { class: "gb-tools" }, tools)),
+    this.element = h(
+      "div",
+      { class: "gb-status" },
+      h(
+        "div",
+        { class: "gb-status-top" },
+        h("div", { class: "gb-status-what" }, this.#badge, this.#when),
+        h("div", { class: "gb-tools" }, tools),
+      ),
       this.#verdict,
-      h("div", { class: "gb-now" }, h("div", { class: "gb-now-words" }, this.#bar, this.#line, this.#hint, this.#lost), this.#stop));
+      h("div", { class: "gb-now" }, h("div", { class: "gb-now-words" }, this.#bar, this.#line, this.#hint, this.#lost), this.#stop),
+    );
   }
 
   /** `sight` as live_view.js makes it; `empty` is what to say when there is no run. */
   update({ feed, state, player, recorded }, empty) {
     this.#feed = feed;
     if (this.#halting && (this.#halting !== feed?.id || feed.ended)) this.#halting = null;
-    const words = feed ? wordsOf(feed, state, player, recorded, this.#halting) : { tone: "empty", badge: "", line: "", hint: "", verdict: empty };
+    const left = feed?.running && this.#left === feed.id;
+    if (left) this.#halting = null;
+    const words = feed
+      ? wordsOf(feed, state, player, recorded, this.#halting)
+      : { tone: "empty", badge: "", line: "", hint: "", verdict: empty };
     this.element.dataset.tone = words.tone;
     say(this.#badge, words.badge);
     this.#badge.hidden = !words.badge;
@@ -43,22 +58,37 @@ export class Status {
     say(this.#verdict, words.verdict);
     this.#verdict.classList.toggle("gb-verdict--quiet", !state?.verdict);
     say(this.#line, words.line);
-    say(this.#hint, words.hint);
-    this.#hint.hidden = !words.hint;
-    say(this.#lost, feed?.trouble ? "Connection to the lab lost. Trying again; the run itself goes on." : "");
-    this.#lost.hidden = !feed?.trouble;
+    const hint = left ? LEFT : words.hint;
+    say(this.#hint, hint);
+    this.#hint.hidden = !hint;
+    this.#connection(feed);
     this.#progress(feed, state);
-    this.#stop.hidden = !feed?.running || feed.info?.mine === false;
+    this.#stop.hidden = !feed?.running || left || feed.info?.mine === false;
     this.#stop.disabled = this.#halting !== null;
     relabel(this.#stop, this.#halting ? "Stopping …" : "Stop");
   }
 
+  // Says that the line is lost, and for a few seconds that it is back.
+  #connection(feed) {
+    const lost = Boolean(feed?.trouble);
+    if (lost) say(this.#lost, LOST);
+    else if (this.#lost.textContent === LOST) {
+      say(this.#lost, "Connected again. Nothing was missed.");
+      setTimeout(() => {
+        if (this.#lost.textContent !== LOST) this.#lost.hidden = true;
+      }, 5000);
+    }
+    if (lost) this.#lost.hidden = false;
+    this.#lost.classList.toggle("gb-lost--found", !lost);
+  }
+
   #progress(feed, state) {
     const { step = 0, total = 0 } = state?.progress || {};
-    this.#bar.hidden = !feed?.running;
+    this.#bar.hidden = !feed?.running || feed.waiting;
     this.#bar.classList.toggle("gb-progress--unknown", !total);
     this.#bar.setAttribute("aria-valuemax", total || 1);
-    if (total) this.#bar.setAttribute("aria-valuenow", step); else this.#bar.removeAttribute("aria-valuenow");
+    if (total) this.#bar.setAttribute("aria-valuenow", step);
+    else this.#bar.removeAttribute("aria-valuenow");
     this.#bar.firstChild.style.width = total ? `${Math.min(100, (100 * step) / total)}%` : "";
   }
 
@@ -68,7 +98,8 @@ export class Status {
     relabel(this.#stop, "Stopping …");
     this.#stop.disabled = true;
     try {
-      await cancel(feed.base, feed.id);
+      const { left } = await cancel(feed.base, feed.id);
+      if (left) this.#left = feed.id;
     } catch (error) {
       this.#halting = null;
       this.#stop.disabled = false;
@@ -82,19 +113,43 @@ function wordsOf(feed, state, player, recorded, halting) {
   if (feed.refused) return { tone: "bad", badge: "Not here", verdict: feed.refused.message, line: "", hint: feed.refused.hint };
   if (!feed.answered) return { tone: "wait", badge: "Opening", verdict: "Opening the run …", line: "", hint: "" };
   const verdict = state.verdict?.text;
-  if (feed.waiting) return { tone: "wait", badge: "In line", verdict: "Waiting for its turn.", line: inLine(feed), hint: "The lab computes one experiment at a time." };
+  if (feed.waiting)
+    return {
+      tone: "wait",
+      badge: "In line",
+      verdict: "Waiting for its turn.",
+      line: inLine(feed),
+      hint: "The lab computes one experiment at a time.",
+    };
   if (!feed.ended) {
     const line = halting ? `Stopping … (${clock(feed.elapsed)})` : runningLine(feed, state, player);
-    return { tone: "live", badge: player.following ? "Live" : "Live, paused", verdict: verdict || "Watch: the answer is being worked out.", line, hint: "" };
+    return {
+      tone: "live",
+      badge: player.following ? "Live" : "Live, paused",
+      verdict: verdict || "Watch: the answer is being worked out.",
+      line,
+      hint: "",
+    };
   }
   const { outcome, error, hint } = feed.timeline.latest.end;
   const seconds = feed.info?.duration_s ?? feed.timeline.duration;
   const ending = (ENDINGS[outcome] || ENDINGS.finished)(seconds);
   const back = !player.following;
-  const tone = outcome === "failed" || outcome === "interrupted" ? "bad" : outcome === "cancelled" ? "warn" : recorded ? "recorded" : "done";
+  const tone =
+    outcome === "failed" || outcome === "interrupted" ? "bad" : outcome === "cancelled" ? "warn" : recorded ? "recorded" : "done";
   const line = back ? replayLine(state) : [ending, error].filter(Boolean).join(" ");
-  const quiet = back ? "The answer comes at the end of the replay." : outcome === "finished" ? "This run ended without a verdict." : "No verdict: the run did not get that far.";
-  return { tone, badge: recorded ? "Recorded run" : BADGES[outcome] || "Finished", verdict: verdict || quiet, line, hint: back ? "" : hint };
+  const quiet = back
+    ? "The answer comes at the end of the replay."
+    : outcome === "finished"
+      ? "This run ended without a verdict."
+      : "No verdict: the run did not get that far.";
+  return {
+    tone,
+    badge: recorded ? "Recorded run" : BADGES[outcome] || "Finished",
+    verdict: verdict || quiet,
+    line,
+    hint: back ? "" : hint,
+  };
 }
 
 function inLine({ place, estimate }) {
@@ -105,7 +160,11 @@ const stepOf = ({ progress }) => (progress?.total ? `step ${progress.step} of ${
 const noteOf = ({ progress }) => (progress?.note ? progress.note.charAt(0).toUpperCase() + progress.note.slice(1) : "");
 
 function runningLine(feed, state, player) {
-  const parts = [noteOf(state) || "Running", stepOf(state), player.following ? clock(feed.elapsed) : `shown up to ${clock(player.time)}, the run goes on`];
+  const parts = [
+    noteOf(state) || "Running",
+    stepOf(state),
+    player.following ? clock(feed.elapsed) : `shown up to ${clock(player.time)}, the run goes on`,
+  ];
   if (player.following && feed.estimate > 0) parts.push(`${about(feed.estimate)} left`);
   return parts.filter(Boolean).join(" · ");
 }

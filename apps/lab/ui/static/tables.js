@@ -9,22 +9,51 @@ export function table({ columns, rows }, caption, onRow) {
   const body = h("tbody");
   const fill = (upTo) => body.replaceChildren(...rows.slice(0, upTo).map((row, index) => tableRow(row, index, columns, onRow)));
   fill(SHOWN);
-  const element = h("table", { class: "gb-table" },
+  const element = h(
+    "table",
+    { class: "gb-table" },
     h("caption", { class: "gb-unseen" }, caption),
-    h("thead", {}, h("tr", {}, columns.map((column) => h("th", { scope: "col" }, String(column))))), body);
-  const frame = h("div", { class: "gb-table-frame", tabindex: "0", role: "region", "aria-label": caption }, element);
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        columns.map((column, i) => h("th", { scope: "col", class: numeric(rows, i) ? "gb-number" : null }, String(column))),
+      ),
+    ),
+    body,
+  );
+  const frame = h("div", { class: "gb-table-frame gb-scrolls", tabindex: "0", role: "region", "aria-label": caption }, element);
   if (rows.length <= SHOWN) return frame;
-  const more = h("button", { type: "button", class: "gb-link", onclick: () => { fill(rows.length); more.remove(); } }, `Show all ${rows.length} rows`);
+  const more = h(
+    "button",
+    {
+      type: "button",
+      class: "gb-link",
+      onclick: () => {
+        fill(rows.length);
+        more.remove();
+      },
+    },
+    `Show all ${rows.length} rows`,
+  );
   return h("div", {}, frame, more);
 }
+
+const numeric = (rows, i) => rows.length > 0 && rows.every((row) => typeof row[i] === "number" || row[i] === null || row[i] === undefined);
 
 function tableRow(row, index, columns, onRow) {
   const cells = row.map((cell, i) => {
     const text = number(cell);
-    const numeric = typeof cell === "number" ? "gb-number" : null;
-    if (i) return h("td", { class: numeric }, text);
-    if (!onRow) return h("th", { scope: "row", class: numeric }, text);
-    const button = h("button", { type: "button", class: "gb-link", onclick: () => onRow(index, Object.fromEntries(columns.map((c, j) => [c, row[j]]))) }, text);
+    const kind = typeof cell === "number" ? "gb-number" : null;
+    if (i) return h("td", { class: kind }, text);
+    if (!onRow) return h("th", { scope: "row", class: kind }, text);
+    const button = h(
+      "button",
+      { type: "button", class: "gb-link", onclick: () => onRow(index, Object.fromEntries(columns.map((c, j) => [c, row[j]]))) },
+      text,
+    );
     return h("th", { scope: "row" }, button);
   });
   return h("tr", {}, cells);
@@ -45,7 +74,9 @@ export function csvButtons(read, name) {
   const copy = h("button", { type: "button", class: "gb-link" }, "Copy CSV");
   copy.addEventListener("click", async () => {
     copy.textContent = (await copied(csv(read()))) ? "Copied" : "Copying is not allowed here";
-    setTimeout(() => { copy.textContent = "Copy CSV"; }, 2000);
+    setTimeout(() => {
+      copy.textContent = "Copy CSV";
+    }, 2000);
   });
   const keep = h("button", { type: "button", class: "gb-link", onclick: () => download(`${name}.csv`, csv(read())) }, "Download CSV");
   return [copy, keep];

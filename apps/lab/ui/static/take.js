@@ -10,15 +10,25 @@ export class Take {
   #share = button("Let others open this link", () => this.#publish(), { "aria-pressed": "false" });
   #command = button("Copy command", () => this.#copy(this.#command, this.#feed.info.command, "Copy command"));
   #delete = button("Delete this run", () => this.#remove(), { kind: "gb-button--quiet" });
-  #report = download("Report"); #data = download("Data (JSON)"); #numbers = download("Numbers (CSV)");
+  #report = download("Report");
+  #data = download("Data (JSON)");
+  #numbers = download("Numbers (CSV)");
   #said = h("p", { class: "gb-said", role: "status" });
   #code = h("code", { class: "gb-command" });
   #facts = h("dl", { class: "gb-facts" });
   #settings = h("details", { class: "gb-settings" }, h("summary", {}, "Settings of this run"), this.#code, this.#facts);
-  #feed = null; #known = null; #onDeleted;
+  #feed = null;
+  #known = null;
+  #onDeleted;
 
-  element = h("section", { class: "gb-take", "aria-label": "Take it with you", hidden: true }, h("h3", {}, "Take it with you"),
-    h("div", { class: "gb-take-row" }, this.#link, this.#share, this.#report, this.#data, this.#numbers, this.#command, this.#delete), this.#said, this.#settings);
+  element = h(
+    "section",
+    { class: "gb-take", "aria-label": "Take it with you", hidden: true },
+    h("h3", {}, "Take it with you"),
+    h("div", { class: "gb-take-row" }, this.#link, this.#share, this.#report, this.#data, this.#numbers, this.#command, this.#delete),
+    this.#said,
+    this.#settings,
+  );
 
   /** `onDeleted(id)` after a run is gone. */
   constructor(base, onDeleted) {
@@ -44,7 +54,12 @@ export class Take {
     relabel(this.#share, info.published ? "Shared: stop sharing" : "Let others open this link");
     this.#command.hidden = !info.command;
     this.#link.hidden = !info.link;
-    for (const [element, file] of [[this.#report, "report.html"], [this.#data, "data.json"], [this.#numbers, "metrics.csv"]]) element.href = addressOf(this.base, feed.id, file);
+    for (const [element, file] of [
+      [this.#report, "report.html"],
+      [this.#data, "data.json"],
+      [this.#numbers, "metrics.csv"],
+    ])
+      element.href = addressOf(this.base, feed.id, file);
     say(this.#code, info.command || "");
     this.#code.hidden = !info.command;
     this.#facts.replaceChildren(...factsOf(info).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
@@ -56,14 +71,25 @@ export class Take {
   }
 
   async #publish() {
-    const feed = this.#feed, published = !feed.info.published;
-    await this.#attempt(() => send(this.base, feed.id, "publish", { published }), published ? "Anybody with the link can open this run now." : "Only you can open this run now.");
+    const feed = this.#feed,
+      published = !feed.info.published;
+    await this.#attempt(
+      () => send(this.base, feed.id, "publish", { published }),
+      published ? "Anybody with the link can open this run now." : "Only you can open this run now.",
+    );
     await feed.refresh();
   }
 
   async #remove() {
     const { id } = this.#feed;
-    if (!(await confirmed("Delete this run?", "Its numbers, figures and kept models are removed from this machine. This cannot be undone.", "Delete it"))) return;
+    if (
+      !(await confirmed(
+        "Delete this run?",
+        "Its numbers, figures and kept models are removed from this machine. This cannot be undone.",
+        "Delete it",
+      ))
+    )
+      return;
     if (await this.#attempt(() => remove(this.base, id), "")) this.#onDeleted(id);
   }
 
@@ -84,12 +110,18 @@ function download(label) {
 }
 
 function factsOf(info) {
-  const written = (value) => (value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
+  const written = (value) =>
+    value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value);
   const model = typeof info.model === "object" && info.model ? info.model.ref : info.model;
   return [
-    ...Object.entries(info.config || {}).map(([name, value]) => [name, written(value)]), ["seed", written(info.seed)],
-    ["experiment", written(info.name)], ["paper", written(info.paper)], ["model", written(model)], ["threads", written(info.threads)],
-    ["computing time", typeof info.duration_s === "number" ? clock(info.duration_s) : "–"], ["run", written(info.id)],
+    ...Object.entries(info.config || {}).map(([name, value]) => [name, written(value)]),
+    ["seed", written(info.seed)],
+    ["experiment", written(info.name)],
+    ["paper", written(info.paper)],
+    ["model", written(model)],
+    ["threads", written(info.threads)],
+    ["computing time", typeof info.duration_s === "number" ? clock(info.duration_s) : "–"],
+    ["run", written(info.id)],
     ...Object.entries(info.versions || {}).map(([name, value]) => [name, written(value)]),
   ].filter(([, value]) => value !== "–");
 }

@@ -5,7 +5,10 @@ import { card, titleOf, waiting } from "./panel.js";
 import { csvButtons, table } from "./tables.js";
 
 export class TokensPanel {
-  #last = null; #chosen = 0; #buttons = []; #event = null;
+  #last = null;
+  #chosen = 0;
+  #buttons = [];
+  #event = null;
   #strip = h("div", { class: "gb-tokens", role: "group" });
   #detail = h("p", { class: "gb-token-detail" });
   #foot = h("div", { class: "gb-panel-foot" });
@@ -41,11 +44,24 @@ export class TokensPanel {
   #token(row, i, largest) {
     const value = Number(row[1]) || 0;
     const words = visible(row[0]);
-    const button = h("button", {
-      type: "button", class: `gb-token${value < 0 ? " gb-token--below" : ""}`, tabindex: "-1", "aria-label": `${words}, ${this.#event.columns[1]} ${number(row[1])}`,
-      onmouseenter: () => this.#look(i), onfocus: () => this.#look(i),
-      onclick: () => this.context.onPoint({ panel: this.panel.name, index: i, values: Object.fromEntries(this.#event.columns.map((name, j) => [name, row[j]])) }),
-    }, words);
+    const button = h(
+      "button",
+      {
+        type: "button",
+        class: `gb-token${value < 0 ? " gb-token--below" : ""}`,
+        tabindex: "-1",
+        "aria-label": `${words}, ${this.#event.columns[1]} ${number(row[1])}`,
+        onmouseenter: () => this.#look(i),
+        onfocus: () => this.#look(i),
+        onclick: () =>
+          this.context.onPoint({
+            panel: this.panel.name,
+            index: i,
+            values: Object.fromEntries(this.#event.columns.map((name, j) => [name, row[j]])),
+          }),
+      },
+      words,
+    );
     button.style.setProperty("--gb-share", (Math.abs(value) / largest).toFixed(3));
     return button;
   }
@@ -57,7 +73,10 @@ export class TokensPanel {
     this.#chosen = i;
     this.#buttons[i].setAttribute("tabindex", "0");
     const { columns, rows } = this.#event;
-    this.#detail.replaceChildren(h("b", {}, visible(rows[i][0])), ...columns.slice(1).map((name, j) => h("span", {}, `${name} `, h("b", {}, number(rows[i][j + 1])))));
+    this.#detail.replaceChildren(
+      h("b", {}, visible(rows[i][0])),
+      ...columns.slice(1).map((name, j) => h("span", {}, `${name} `, h("b", {}, number(rows[i][j + 1])))),
+    );
   }
 
   #key(event) {
@@ -85,6 +104,9 @@ export class TokensPanel {
 
 /** Spaces and line ends of a token, made visible. */
 function visible(token) {
-  const text = String(token ?? "").replace(/\n/g, "↵").replace(/\t/g, "⇥").replace(/^ | $/g, "·");
+  const text = String(token ?? "")
+    .replace(/\n/g, "↵")
+    .replace(/\t/g, "⇥")
+    .replace(/^ | $/g, "·");
   return text || "∅";
 }
