@@ -11,6 +11,7 @@ from core.engine.experiment import Experiment, shown
 EXPERIMENTS = {
     "unlearning/audit": "core.unlearning.audit.experiments:audit",
     "unlearning/ask": "core.unlearning.audit.experiments:ask",
+    "unlearning/soft-tokens": "core.unlearning.soft_tokens.experiments:soft_tokens",
     "learngene/train": "core.learngene.depth.experiments:train",
     "learngene/finetune": "core.learngene.depth.experiments:finetune",
     "learngene/expand": "core.learngene.depth.probes:expand",

@@ -88,7 +88,8 @@ class Linearity:
 
 def linearity(group: str, layers: Tensor, generator: torch.Generator, shuffles: int = 200) -> Linearity:
     """Position against weight value for `layers` (L, numbers): methods/09 section 5, with its permutation band."""
-    centred = (layers - layers.mean(0)).double()
+    layers = layers.double()
+    centred = layers - layers.mean(0)
     gram = centred @ centred.T
     depth = len(layers)
     total = gram.trace()

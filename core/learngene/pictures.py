@@ -42,7 +42,9 @@ def read_picture(file: Path) -> Image:
             with Image.open(file, formats=KINDS) as picture:
                 _check_header(file.name, picture)
                 return picture.convert("RGBA").convert("LA")
-        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError):
+        except Image.DecompressionBombError:  # the library's own limit, met before ours can name the sides
+            raise LabError(f"{file.name} is far too large.", f"At most {LARGEST_SIDE} pixels on a side; make it smaller first.") from None
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
             raise LabError(f"{file.name} is not a picture that can be read.", "Use a PNG, JPEG, BMP, WebP or GIF file.") from None
 
 

@@ -94,13 +94,14 @@ def test_least_squares_is_the_best_linear_map_for_every_path(pool, pixels):
     """L12: its residual is at most that of every other way to begin; and it equals numpy's solution."""
     import numpy as np
 
-    for way in paired(BLOCKS):
-        best = solve(pool, way, pixels)
-        lowest = residual(pool, way, pixels, best[:-1].T, best[-1])
-        for name in INITS:
-            initialise(pool, name, pixels, torch.Generator().manual_seed(0))
+    pixels = pixels[:40]
+    solved = {way: solve(pool, way, pixels) for way in paired(BLOCKS)}
+    lowest = {way: residual(pool, way, pixels, best[:-1].T, best[-1]) for way, best in solved.items()}
+    for name in INITS:
+        initialise(pool, name, pixels, torch.Generator().manual_seed(0))
+        for way in solved:
             stitch = pool.stitches[stitch_of(way, BLOCKS)]
-            assert lowest <= residual(pool, way, pixels, stitch.weight, stitch.bias) + 1e-9, (way, name)
+            assert lowest[way] <= residual(pool, way, pixels, stitch.weight, stitch.bias) + 1e-9, (way, name)
     lower, upper = streams(pool, Way(1, 2), pixels)
     given = np.hstack([lower.numpy(), np.ones((len(lower), 1))])
     np.testing.assert_allclose(solve(pool, Way(1, 2), pixels).numpy(), np.linalg.lstsq(given, upper.numpy(), rcond=None)[0], atol=1e-6)

@@ -1,0 +1,228 @@
+"""The experiments and probes of both papers, run by the engine on models of four layers and the task with 96 pictures."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from core.engine.claims import claims
+from core.engine.errors import LabError
+from core.engine.registry import find
+from core.engine.runner import Engine
+from core.learngene.depth.rivals import RIVALS
+from core.learngene.pool.stitches import INITS
+
+NAMES = ["learngene/train", "learngene/finetune", "learngene/pool", "learngene/stitch", "learngene/inits"]
+PROBES = ["learngene/expand", "learngene/linearity", "learngene/path"]
+
+
+def _run(engine: Engine, name: str, config: dict, seed: int = 0, fresh: bool = False) -> tuple[dict, dict[str, list[dict]]]:
+    handle = engine.start(name, config, seed=seed, fresh=fresh)
+    engine.wait(handle.id, timeout=120)
+    said: dict[str, list[dict]] = {}
+    for event in engine.events(handle.id):
+        said.setdefault(event["kind"], []).append(event)
+    return engine.result(handle.id), said
+
+
+def _names(events: list[dict]) -> set[str]:
+    return {event["name"] for event in events}
+
+
+@pytest.fixture
+def refs(folders):
+    return {name: f"path/{folder}" for name, folder in folders.items()}
+
+
+@pytest.fixture
+def train(refs):
+    return {"task": "symbols", "ancestor": refs["ancestor"], "depth": 4, "epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def made(engine, folders):
+    """A pool of the symbols, built once."""
+    config = {"task": "symbols", "ancestor": f"path/{folders['wide']}", "epochs": 2, "small_width": 24, "blocks": 3}
+    result, said = _run(engine, "learngene/pool", config)
+    return result, said, {half: f"run/{result['run_id']}/{half}" for half in ("small", "large")}
+
+
+def test_training_says_what_its_docstring_promises_and_keeps_a_learngene(engine, train):
+    result, said = _run(engine, "learngene/train", train)
+    assert result["outcome"] == "finished" and said["progress"][0]["step"] == 0
+    wanted = {f"zero-shot {d}" for d in range(1, 17)} | {f"one-less {d}" for d in (2, 3, 4)} | {"loss auxiliary", "accuracy auxiliary"}
+    assert wanted | {"ancestor accuracy", "auxiliary accuracy", "flat accuracy"} <= set(result["metrics"])
+    assert {"by_depth", "linearity", "positions", "storage"} == _names(said["figure"]) and {"by_depth"} == _names(said["table"])
+    assert result["metrics"]["zero-shot 4"] == result["metrics"]["auxiliary accuracy"]
+    assert all(0 <= value <= 1 for name, value in result["metrics"].items() if name.startswith("zero-shot"))
+    kept = engine.probe("learngene/expand", {"learngene": f"run/{result['run_id']}/learngene", "ancestor": train["ancestor"],
+                                             "task": "symbols", "depth": 6})
+    assert kept["extrapolated"] and kept["depth"] == 6
+
+
+def test_same_seed_same_numbers_another_seed_others(engine, train):
+    first, _ = _run(engine, "learngene/train", train)
+    again, _ = _run(Engine(engine.settings), "learngene/train", train, fresh=True)  # nothing cached there
+    other, _ = _run(engine, "learngene/train", train, seed=1)
+    assert (first["metrics"], first["verdict"]) == (again["metrics"], again["verdict"])
+    assert first["metrics"]["loss auxiliary"] != other["metrics"]["loss auxiliary"]
+
+
+def test_flat_training_gives_nothing_to_flatten(engine, train):
+    result, _ = _run(engine, "learngene/train", train | {"flat": True})
+    assert result["metrics"]["flat accuracy"] == result["metrics"]["auxiliary accuracy"]
+
+
+@pytest.mark.parametrize("rival", ["none", *sorted(set(RIVALS) - {"scratch"})])
+def test_every_rival_starts_somewhere_and_learns(engine, refs, rival):
+    config = {"learngene": refs["learngene"], "ancestor": refs["ancestor"], "source": "symbols", "task": "symbols", "depth": 3,
+              "epochs": 2, "scratch_epochs": 2, "pretrain_epochs": 1, "rival": rival}
+    result, said = _run(engine, "learngene/finetune", config)
+    racers = {"inherited", "scratch"} | ({rival} - {"none"})
+    assert result["outcome"] == "finished" and {f"end {name}" for name in racers} <= set(result["metrics"])
+    assert len(said["table"][-1]["rows"]) == len(racers) and {"training", "epochs"} == _names(said["figure"])
+    last = [event for event in said["figure"] if event["name"] == "training"][-1]["figure"]
+    assert {trace["name"] for trace in last["data"]} == racers
+
+
+def test_descendant_starts_as_the_learngene_answers_and_gets_a_new_head_for_another_task(engine, refs):
+    base = {"learngene": refs["learngene"], "ancestor": refs["ancestor"], "source": "symbols", "depth": 3, "epochs": 1, "scratch_epochs": 1}
+    same, _ = _run(engine, "learngene/finetune", base | {"task": "symbols"})
+    other, _ = _run(engine, "learngene/finetune", base | {"task": "digits"})
+    assert other["outcome"] == "finished" and "594 pictures" in other["verdict"]["text"] and "600 pictures" in same["verdict"]["text"]
+    kept = engine.models.load(f"run/{other['run_id']}/inherited").model
+    assert (kept.config.num_labels, kept.config.num_hidden_layers) == (10, 3)
+
+
+def test_retraining_equals_the_training_of_the_same_seed(engine, refs, train, monkeypatch):
+    """What `retrain` grows from is what learngene/train keeps, cached or not."""
+    from core.learngene.depth import experiments
+
+    monkeypatch.setattr(experiments, "AUXILIARY_EPOCHS", 2)
+    result, _ = _run(engine, "learngene/train", train | {"epochs": 2}, seed=3)
+    config = {"learngene": refs["learngene"], "ancestor": refs["ancestor"], "source": "symbols", "task": "symbols", "depth": 3,
+              "epochs": 1, "scratch_epochs": 1, "retrain": True}
+    cached, _ = _run(engine, "learngene/finetune", config, seed=3)
+    anew, _ = _run(Engine(engine.settings), "learngene/finetune", config, seed=3, fresh=True)
+    assert cached["metrics"]["start inherited"] == result["metrics"]["zero-shot 3"]
+    assert cached["metrics"]["end scratch"] == anew["metrics"]["end scratch"]
+    assert cached["metrics"]["end inherited"] == anew["metrics"]["end inherited"]
+
+
+def test_slider_counts_what_is_there(engine, refs):
+    config = {"learngene": refs["learngene"], "ancestor": refs["ancestor"], "task": "symbols"}
+    answers = {depth: engine.probe("learngene/expand", config | {"depth": depth}) for depth in (1, 4, 5)}
+    per_block = answers[5]["parameters"] - answers[4]["parameters"]
+    assert answers[4]["parameters"] - answers[1]["parameters"] == 3 * per_block > 0
+    assert answers[1]["stored_bytes"] == 2 * answers[1]["stored_parameters"]
+    assert answers[5]["extrapolated"] and not answers[4]["extrapolated"]
+    assert len(answers[5]["figures"]["attention"]["data"][0]["z"]) == 4 and len(answers[5]["coefficients"]) == 5
+    assert sum(share for _, share in answers[4]["answers"]) <= 1.0001 and answers[4]["single_ms"] is None
+    assert engine.probe("learngene/expand", config | {"depth": 2, "latency": True})["batch_ms"] > 0
+
+
+def test_a_drawing_goes_in_and_a_class_comes_out(engine, refs):
+    from core.learngene.data import read_task
+
+    task = read_task("symbols")
+    config = {"learngene": refs["learngene"], "ancestor": refs["ancestor"], "task": "symbols", "depth": 4}
+    shown = engine.probe("learngene/expand", config | {"picture": 7})
+    drawing = task.test_pixels[7, 0].tolist()
+    drawn = engine.probe("learngene/expand", config | {"drawing": drawing})
+    assert drawn["truth"] is None and shown["truth"] in task.classes
+    assert [name for name, _ in drawn["answers"]] == [name for name, _ in shown["answers"]]
+    with pytest.raises(LabError, match="16 rows"):
+        engine.probe("learngene/expand", config | {"drawing": drawing[:-1]})
+
+
+@pytest.mark.parametrize(("name", "field", "value", "said"), [
+    ("learngene/expand", "depth", 0, "depth"), ("learngene/expand", "depth", 1000, "depth"),
+    ("learngene/train", "epochs", -1, "epochs"), ("learngene/path", "last_small", 99, "last_small")])
+def test_values_out_of_range_are_named(engine, name, field, value, said):
+    with pytest.raises(LabError, match=said):
+        (engine.probe if name in PROBES else engine.start)(name, {field: value})
+
+
+def test_models_that_do_not_belong_together_are_refused(engine, refs, tmp_path):
+    with pytest.raises(LabError, match="not taught"):
+        engine.probe("learngene/expand", {"learngene": refs["learngene"], "ancestor": refs["ancestor"], "task": "letters"})
+    with pytest.raises(LabError, match="not a learngene"):
+        engine.probe("learngene/expand", {"learngene": refs["ancestor"], "ancestor": refs["ancestor"], "task": "symbols"})
+    result, _ = _run(engine, "learngene/finetune", {"learngene": refs["learngene"], "ancestor": refs["wide"], "source": "symbols",
+                                                    "task": "symbols", "depth": 3, "epochs": 1, "scratch_epochs": 1, "rival": "heuristic"})
+    assert result["outcome"] == "failed" and "wide" in result["error"]
+
+
+def test_linearity_is_asked_of_any_classifier_with_four_layers(engine, refs):
+    answer = engine.probe("learngene/linearity", {"model": refs["ancestor"]})
+    assert len(answer["rows"]) == 6 and {"linearity", "positions"} == set(answer["figures"])
+    with pytest.raises(LabError, match="four layers"):
+        engine.probe("learngene/linearity", {"model": refs["learngene"]})
+
+
+def test_pool_is_distilled_and_kept(made):
+    result, said, _ = made
+    assert result["outcome"] == "finished" and _names(said["keep"]) == {"small", "large"}
+    assert {"end small", "end large", "ancestor accuracy", "loss small", "accuracy large"} <= set(result["metrics"])
+
+
+def test_stitching_measures_every_path_before_and_after(engine, folders, made):
+    _, _, pool = made
+    config = pool | {"task": "symbols", "ancestor": f"path/{folders['wide']}", "epochs": 2}
+    result, said = _run(engine, "learngene/stitch", config)
+    metrics = result["metrics"]
+    ways = {name.removeprefix("after ") for name in metrics if name.startswith("after ")}
+    assert len(ways) == 9 and {"small", "large", "0-0", "2-2"} <= ways and -1 <= metrics["rank correlation"] <= 1
+    assert {"board", "pareto", "training", "storage"} == _names(said["figure"]) and len(said["table"][-1]["rows"]) == 9
+    stitched = [metrics[f"after {way}"] for way in ways if way not in ("small", "large")]
+    assert metrics["stitched after"] == pytest.approx(math.fsum(stitched) / 7)
+    answer = engine.probe("learngene/path", {half: f"run/{result['run_id']}/{half}" for half in ("small", "large")} | {
+        "task": "symbols", "last_small": 1, "first_large": 2})
+    row = next(row for row in said["table"][-1]["rows"] if row[0] == "1-2")
+    assert (answer["parameters"], answer["macs"]) == (row[1], row[2]) and 0 <= answer["likeness_after"] <= 1.0001
+
+
+def test_training_only_the_stitches_leaves_both_models_alone(engine, folders, made):
+    result, _, pool = made
+    config = pool | {"task": "symbols", "ancestor": f"path/{folders['wide']}", "epochs": 1, "train": "stitches"}
+    answer, _ = _run(engine, "learngene/stitch", config)
+    metrics = answer["metrics"]
+    assert metrics["after small"] == metrics["before small"] == result["metrics"]["end small"]
+    assert metrics["after large"] == metrics["before large"]
+    assert any(metrics[f"after {i}-{i}"] != metrics[f"before {i}-{i}"] for i in range(3))
+
+
+def test_five_ways_to_begin_are_compared(engine, made):
+    result, said = _run(engine, "learngene/inits", made[2] | {"task": "symbols", "epochs": 0})
+    assert {f"before {name}" for name in INITS} <= set(result["metrics"]) and {"inits"} == _names(said["figure"])
+    assert len(said["table"][-1]["rows"]) == 5
+
+
+def test_path_probe_knows_free_stitches_and_ends(engine, made):
+    base = made[2] | {"task": "symbols"}
+    free = engine.probe("learngene/path", base | {"last_small": 0, "first_large": 2})
+    alone = engine.probe("learngene/path", base | {"last_small": -1, "first_large": 0})
+    assert not free["trained"] and alone["path"] == "large" and alone["likeness_before"] is None
+    anew = engine.probe("learngene/path", base | {"last_small": 2, "first_large": 2, "init": "least_squares"})
+    assert anew["likeness_after"] > anew["likeness_before"]
+    for wrong in ({"last_small": 9, "first_large": 2}, {"last_small": -1, "first_large": -1}):
+        with pytest.raises(LabError):
+            engine.probe("learngene/path", base | wrong)
+
+
+def test_everything_is_registered_with_words_for_people():
+    for name in NAMES + PROBES:
+        found = find(name)
+        assert found.kind == ("probe" if name in PROBES else "experiment") and found.families == ("vit",)
+        assert all(info.description for info in found.config.model_fields.values())
+    assert len(claims("09")) == 9 and len(claims("10")) == 10
+
+
+@pytest.mark.parametrize("paper", ["09", "10"])
+def test_claims_ask_for_configs_that_exist(paper):
+    for claim in claims(paper):
+        assert len(claim.seeds) >= 3
+        for config in claim.configs:
+            json.dumps(find(claim.experiment).validate(dict(config)).model_dump(mode="json"))
