@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
 
+from core.engine import registry
 from core.engine.errors import LabError
-from core.engine.runner import seeded
+from core.engine.runner import Engine, seeded
 from tests.engine.experiments_for_tests import ASKED, GATES, Gate
 
 
@@ -112,3 +115,22 @@ def test_probe_and_run_count_their_threads_each_for_itself(engine):
 def test_bad_questions_are_sentences(engine, name, config, sentence):
     with pytest.raises(LabError, match=sentence):
         engine.probe(name, config)
+
+
+def test_no_probe_of_the_lab_depends_on_the_global_generators_or_moves_them(settings):
+    """A run beside it draws from them. Probes with a field that must be given, or without their model, have no say here."""
+    asked = 0
+    for probe in (each for each in registry.everything() if each.kind == "probe"):
+        answers = []
+        for seed in (1, 2):
+            torch.manual_seed(seed), random.seed(seed), np.random.seed(seed)
+            before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist(), np.random.get_state()[2]
+            try:
+                answers.append(Engine(settings).probe(probe.name, {}))
+            except LabError:
+                break
+            after = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist(), np.random.get_state()[2]
+            assert torch.equal(before[0], after[0]) and before[1:] == after[1:], probe.name
+        asked += len(answers) == 2
+        assert len(answers) < 2 or answers[0] == answers[1], probe.name
+    assert asked, "no probe could be asked"

@@ -76,6 +76,16 @@ def test_equal_requests_give_equal_numbers_and_another_seed_others(engine, llama
     assert first["metrics"] != other["metrics"]
 
 
+def test_numbers_do_not_depend_on_what_was_drawn_before(engine):
+    results = []
+    for state in (1, 2):
+        torch.manual_seed(state), random.seed(state), np.random.seed(state)
+        results.append(engine.result(ended(engine, "test/count", {}, seed=3, fresh=True)["id"]))
+    assert results[0]["metrics"] == results[1]["metrics"]
+    other = engine.result(ended(engine, "test/count", {}, seed=4)["id"])
+    assert all(other["metrics"][name] != results[0]["metrics"][name] for name in ("global noise", "own noise"))
+
+
 def test_the_global_generators_are_put_back(engine):
     torch.manual_seed(1), random.seed(1), np.random.seed(1)
     expected = torch.rand(1).item(), random.random(), np.random.rand()
@@ -312,6 +322,14 @@ def test_what_a_run_kept_can_be_loaded_by_the_next(engine, llama):
     engine.delete(first["id"])
     with pytest.raises(LabError, match="No run kept"):
         engine.start("test/train", {"model": keep["ref"], "steps": 2})
+
+
+def test_closing_waits_no_longer_than_it_is_told_for_a_run_that_does_not_listen(engine):
+    GATES["g"] = Gate()
+    run = engine.start("test/count", {"gate": "g"})
+    assert GATES["g"].reached.wait(20)
+    engine.close(timeout=0.05)
+    assert engine.state(run.id)["outcome"] == "running"
 
 
 def test_closing_the_engine_stops_everything(engine):
