@@ -94,7 +94,8 @@ class Run:
         return {"name": event.name, "ref": f"run/{self.id}/{event.name}", "parameters": count}
 
     def _picture(self, event: events.Picture) -> dict[str, Any]:
-        file = f"{re.sub(r'[^a-z0-9]+', '-', event.name.lower())}-{len(self._lines)}.png"
+        words = re.sub(r"[^a-z0-9]+", "-", event.name.lower())[:60].strip("-")
+        file = f"{words or 'picture'}-{len(self._lines)}.png"
         event.image.save(self.folder / file)
         return {"name": event.name, "file": file, "alt": event.alt}
 
@@ -164,9 +165,12 @@ class Run:
                 self._seen = time.monotonic()
 
     def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
-        self._seen = time.monotonic()
+        def stop() -> None:
+            self._listeners.discard(callback)
+            self._seen = time.monotonic()
+
         self._listeners.add(callback)
-        return lambda: self._listeners.discard(callback)
+        return stop
 
     def unwatched_for(self) -> float:
         """Seconds since anybody looked; a pinned run counts as watched."""

@@ -54,6 +54,13 @@ def hostile(engine):
     return engine.wait(engine.start("test/hostile", {}).id, timeout=20)["id"]
 
 
+def test_a_picture_lies_under_a_plain_file_name(engine, hostile):
+    file = next(line["file"] for line in engine.events(hostile) if line["kind"] == "picture")
+    assert re.fullmatch(r"[a-z0-9][a-z0-9-]*\.png", file) and (engine.records.folder(hostile) / file).is_file()
+    strange = engine.wait(engine.start("test/hostile", {"text": "…" * 1000}).id, timeout=20)["id"]
+    assert next(line["file"] for line in engine.events(strange) if line["kind"] == "picture") == "picture-6.png"
+
+
 @pytest.fixture
 def page(engine, hostile):
     run = engine.records.read(hostile)

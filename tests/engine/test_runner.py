@@ -266,6 +266,18 @@ def test_a_run_that_nobody_watches_is_stopped_unless_pinned(engine, monkeypatch)
     assert engine.state(run.id)["error"] == "Nobody has watched this run for ten minutes."
 
 
+def test_who_listened_for_long_and_then_left_has_only_just_left(engine, monkeypatch):
+    GATES["g"] = Gate()
+    run = engine.start("test/count", {"steps": 2, "gate": "g"})
+    live, stop, now = engine._active[run.id], engine.listen(run.id, lambda: None), time.monotonic()
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: now + 3600)
+        while_listening, _, just_left = live.unwatched_for(), stop(), live.unwatched_for()
+        patch.setattr(time, "monotonic", lambda: now + 3661)
+        later = live.unwatched_for()
+    assert (while_listening, just_left, later) == (0, 0, pytest.approx(61))
+
+
 def test_waiting_for_a_run_is_watching_it(engine, monkeypatch):
     GATES["g"] = Gate()
     run = engine.start("test/count", {"steps": 5, "gate": "g"})
