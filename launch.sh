@@ -96,8 +96,8 @@ progress() {
     local line
     while IFS= read -r line; do
         case $line in
-            *Downloading* | Installing* | *Building*) ;;
-            Collecting*) [ -t 2 ] || continue ;;
+            *Downloading*' MB'* | *Downloading*' GB'* | Installing*) ;;
+            Collecting* | *Downloading* | *Building*) [ -t 2 ] || continue ;;
             *) continue ;;
         esac
         if [ -t 2 ]; then printf '\r\033[K  %.70s' "$line" >&2; else printf '  %.100s\n' "$line" >&2; fi
