@@ -20,41 +20,42 @@ SHUFFLED = CORRECT | {"shuffle": True}
 UNIT = "mean over seeds; each seed draws 2,000 problems of its own"
 
 
+def value(results: list[Result], name: str) -> float:
+    """One metric of the first run; NaN where the run had nothing to measure it on."""
+    found = results[0]["metrics"][name]
+    return math.nan if found is None else found
+
+
 def metric(name: str):
-    """One metric of the first run."""
-    return lambda results: results[0]["metrics"][name]
+    """A measure that is one metric."""
+    return lambda results: value(results, name)
 
 
 def reasoning_beats_answer(results: list[Result]) -> float:
     """AUROC of MaxProb over the reasoning minus over the answer; NaN unless the model is right between 50 and 90 % of the time."""
-    metrics = results[0]["metrics"]
-    if not 0.5 <= metrics["accuracy"] <= 0.9:
+    if not 0.5 <= value(results, "accuracy") <= 0.9:
         return math.nan
-    return metrics["AUROC MaxProb think"] - metrics["AUROC MaxProb answer"]
+    return value(results, "AUROC MaxProb think") - value(results, "AUROC MaxProb answer")
 
 
 def farthest_from_coin(results: list[Result]) -> float:
     """Largest distance from 0.5 of any score's AUROC."""
-    metrics = results[0]["metrics"]
-    return max(abs(metrics[f"AUROC {name}"] - 0.5) for name in ("energy", *SCORE_NAMES))
+    return max(abs(value(results, f"AUROC {name}") - 0.5) for name in ("energy", *SCORE_NAMES))
 
 
 def sign_flip(results: list[Result]) -> float:
     """The smaller of 0.5 - AUROC(R3) and AUROC(R0) - 0.5: positive only if both stand on their side of a coin."""
-    metrics = results[0]["metrics"]
-    return min(0.5 - metrics["AUROC R3 think"], metrics["AUROC R0 think"] - 0.5)
+    return min(0.5 - value(results, "AUROC R3 think"), value(results, "AUROC R0 think") - 0.5)
 
 
 def lead_over_best_baseline(results: list[Result]) -> float:
     """AUROC of the energy minus that of the best baseline."""
-    metrics = results[0]["metrics"]
-    return metrics["AUROC energy"] - max(metrics[f"AUROC {name}"] for name in BASELINES)
+    return value(results, "AUROC energy") - max(value(results, f"AUROC {name}") for name in BASELINES)
 
 
 def lead_over_prompt(results: list[Result]) -> float:
     """AUROC of R0 over the reasoning minus R0 over the prompt, both among equally long problems."""
-    metrics = results[0]["metrics"]
-    return metrics["stratified R0 think"] - metrics["stratified R0 prompt"]
+    return value(results, "stratified R0 think") - value(results, "stratified R0 prompt")
 
 
 def _claim(number: str, statement: str, kind: str, config: dict[str, Any], measure, threshold: str, note: str = "") -> Claim:

@@ -17,16 +17,16 @@ from pydantic import Field
 from core.engine.errors import LabError
 from core.engine.experiment import CleanText, Config, ModelRef, probe
 from core.engine.lab import Lab
+from core.engine.lens import read_layers
 from core.engine.models import LoadedModel
-from core.engine.trace import Site, sites, trace
 from core.reasoning import figures
-from core.reasoning.calibration import Calibration, mean_difference
+from core.reasoning.calibration import Calibration, mean_difference, plane
 from core.reasoning.data import VALUES, Check, Kind, Problem, corrupt, kind_of
 from core.reasoning.energy import DEFAULT, GAMMA, LayerPath, Variant, energy, path_of, turn_degrees
 from core.reasoning.generations import longest, swap_trace, texts
 from core.reasoning.metrics import score_all
 from core.reasoning.prompts import Form
-from core.reasoning.reading import Reader, Reading, final_norm
+from core.reasoning.reading import Reader, Reading
 
 LONGEST_TEXT = 20_000
 TOP = 5
@@ -171,17 +171,12 @@ def _token_energy(path: LayerPath | None, config: ReadingConfig) -> float | None
     return float(energy(path, config.variant, config.gamma))
 
 
-@torch.no_grad()
 def next_tokens(setting: Setting, reading: Reading, token: int) -> list[list[list[Any]]]:
     """What every layer would say next after this token (logit lens): [[text, probability], ...] per layer, embedding first."""
     model = setting.loaded.model
     ids = torch.tensor([reading.ids[:token + 1]], device=model.device)
-    wanted = [Site(0, "resid_pre"), *sites(model, "resid_post")]
-    with trace(model, capture=wanted) as acts:
-        normed = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, -1]
-    states = torch.stack([acts[site][0, -1] for site in wanted[:-1]])
-    logits = model.get_output_embeddings()(torch.cat([final_norm(model)(states), normed.unsqueeze(0)])).float()
-    best = logits.softmax(-1).topk(min(TOP, logits.shape[-1]))
+    depths = read_layers(model, ids, positions=[token])[:, 0].exp()
+    best = depths.topk(min(TOP, depths.shape[-1]))
     return [[[setting.form.words([number])[0], round(chance, 4)] for number, chance in zip(numbers, chances, strict=True)]
             for numbers, chances in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
 
@@ -233,8 +228,6 @@ def wrong_span(reading: Reading, check: Check | None) -> tuple[int, int] | None:
 def path_figure(setting: Setting, states: torch.Tensor, *, reading: Reading | None = None, tips: list[list[float]] | None = None,
                 words: list[str] | None = None, chosen: int | None = None) -> dict[str, Any]:
     """Panel A for mean states (layers + 1, width), in the calibration's plane or, without one, in the path's own."""
-    from core.reasoning.calibration import plane
-
     path = path_of(states)
     if setting.calibration:
         places, variance, groups = setting.calibration.project(states), setting.calibration.variance, setting.calibration.groups

@@ -11,6 +11,7 @@ The state at position i is that of input token i; the prediction of token i come
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
+from core.engine.lens import unembed
 from core.engine.trace import Site, sites, trace
 from core.reasoning.energy import LayerPath, kinetics, path_of
 from core.reasoning.prompts import OFF, PROMPT, ROLES, THINK_ROLE, Form, Spans
@@ -96,12 +98,6 @@ class Reading:
         return path_of(states, self.lens.mean() if self.lens is not None and span in ("think", "tagged") else None, scale)
 
 
-def final_norm(model: PreTrainedModel) -> torch.nn.Module:
-    """The norm between the last block and the head."""
-    base = model.base_model
-    return base.norm if hasattr(base, "norm") else base.ln_f
-
-
 class Reader:
     """Reads rows of equally long prompts together; the layout of a batch is part of its numbers."""
 
@@ -111,7 +107,7 @@ class Reader:
         self._model, self._form, self._temperature = model, form, temperature
         self._lens, self._chain, self._project = lens, chain, project
         self._sites = [Site(0, "resid_pre"), *sites(model, "resid_post")]
-        self._norm, self._head = final_norm(model), model.get_output_embeddings()
+        self._head = model.get_output_embeddings()
 
     @torch.no_grad()
     def generate(self, ids: Tensor, new_tokens: int, choose: Callable[[Tensor], Tensor] | None = None) -> Iterator[Tensor]:
@@ -200,11 +196,9 @@ class Reader:
         """Entropy of every layer's guess as a share of the largest possible, (layers + 1, rows, tokens)."""
         vocabulary = self._head.weight.shape[0]
         found = []
-        for part in states[:-2].flatten(0, 2).split(max(1, LENS_NUMBERS // vocabulary)):
-            found.append(_entropy(self._head(self._norm(part.to(self._head.weight.dtype))).float()))
-        last = _entropy(self._head(states[-1].to(self._head.weight.dtype)).float())
-        return torch.cat([torch.cat(found).view(states.shape[0] - 2, *states.shape[1:3]), last.unsqueeze(0)]) / torch.log(
-            torch.tensor(float(vocabulary)))
+        for part in states[:-1].flatten(0, 2).split(max(1, LENS_NUMBERS // vocabulary)):
+            found.append(_entropy(unembed(self._model, part.to(self._head.weight.dtype)).float()))
+        return torch.cat(found).view(states.shape[0] - 1, *states.shape[1:3]) / math.log(vocabulary)
 
     def _note_chain(self, states: Tensor, roles: Tensor) -> None:
         """Running mean and steps of row 0; states (layers + 1, tokens, width) have just been added to the sums."""

@@ -1,0 +1,165 @@
+"""Reasoning models as their makers ship them: chat templates, tags in prompt or output, missing tags, sampling settings."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from core.engine.errors import LabError
+from core.reasoning.prompts import Form, Spans, chooser, find_roles
+from core.reasoning.reading import Reader
+from tests.engine.tiny_models import save, tiny
+from tests.reasoning.conftest import reasoner, tagged_tokenizer
+
+A, B, END = 101, 102, 2
+
+
+@pytest.fixture(scope="module")
+def form() -> Form:
+    model, tokenizer = reasoner("qwen2")
+    return Form.of(tokenizer, model)
+
+
+def test_tags_and_ends_are_found(form):
+    assert form.tokenizer.decode([form.open_id]) == "<think>" and form.tokenizer.decode([form.close_id]) == "</think>"
+    assert form.end_ids == {END} and not form.chains
+
+
+def test_several_end_tokens_all_end():
+    model, tokenizer = reasoner("llama")
+    model.generation_config.eos_token_id = [END, 7]
+    assert Form.of(tokenizer, model).end_ids == {END, 7}
+
+
+def test_models_without_tags_or_tokenizer_get_a_sentence():
+    from tests.engine.tiny_models import tiny_tokenizer
+    for tokenizer in (tiny_tokenizer(), None):
+        with pytest.raises(LabError) as error:
+            Form.of(tokenizer, tiny("llama"))
+        assert error.value.hint
+
+
+@pytest.mark.parametrize(("template", "new", "roles", "truncated"), [
+    # the template opens the tag (DeepSeek-R1 distills)
+    ("opened", "A A /t B e", "think think close answer end", False),
+    ("opened", "A A A", "think think think", True),
+    # the model opens it (Qwen3)
+    ("left", "t A A /t B e", "open think think close answer end", False),
+    ("left", "A /t B e", "think close answer end", False),
+    ("left", "t A e", "open think end", True),
+    ("left", "A A e", "think think end", True),
+    ("left", "A t B /t A", "off open think close answer", False),
+    # thinking switched off (Qwen3 with an empty block)
+    ("closed", "A B e", "answer answer end", False),
+    # a second opening tag is a word like any other
+    ("left", "t A t B /t", "open think think think close", False),
+])
+def test_roles(template, new, roles, truncated):
+    model, tokenizer = reasoner("qwen2", template)
+    form = Form.of(tokenizer, model)
+    prompt = form.ask("Why is the sky blue?")[0][0].tolist()
+    numbers = {"A": A, "B": B, "e": END, "t": form.open_id, "/t": form.close_id}
+    found, cut = find_roles(form, prompt, [numbers[word] for word in new.split()])
+    assert found == ["prompt"] * len(prompt) + roles.split() and cut is truncated
+
+
+def test_what_comes_after_the_end_has_no_role(form):
+    spans = Spans(form, [A])
+    assert [spans.feed(token)[0] for token in (END, A)] == ["end", "off"] and spans.length == 2
+
+
+@pytest.mark.parametrize("template", ["opened", "left"])
+def test_chat_template_carries_the_question(template):
+    model, tokenizer = reasoner("qwen2", template)
+    form = Form.of(tokenizer, model)
+    ids, problem = form.ask("3+4*2-5")
+    text = tokenizer.decode(ids[0])
+    assert problem.answer == "9" and "3+4*2-5" in text and "last digit" in text and "<|user|>" in text
+    assert text.endswith("<think>\n") is (template == "opened")
+    ids, problem = form.ask("Why is the sky blue?")
+    assert problem is None and "Why is the sky blue?" in tokenizer.decode(ids[0])
+
+
+def test_without_a_template_the_tag_is_put_into_the_prompt():
+    model, tokenizer = reasoner("llama", None)
+    form = Form.of(tokenizer, model)
+    ids, _ = form.ask("Why is the sky blue?")
+    assert ids[0, -1] == form.open_id
+
+
+def test_empty_question_is_refused(form):
+    with pytest.raises(LabError):
+        form.ask("  ")
+
+
+def test_the_embedded_kind_reads_chains_only(chains):
+    form = chains[1]
+    ids, problem = form.ask("3+4*2-5")
+    assert form.chains and form.tokenizer.decode(ids[0], skip_special_tokens=True) == "3+4*2-5=" and problem.answer == "9"
+    with pytest.raises(LabError) as error:
+        form.ask("Why is the sky blue?")
+    assert "Why is the sky blue?" in error.value.message
+
+
+def test_free_answers_are_judged_by_the_answer_alone(form):
+    problem = form.ask("3+4*2-5")[1]
+    right = form.judge(problem, "whatever", r"It is \boxed{9}.")
+    assert right.correct and not right.steps
+    assert not form.judge(problem, "whatever", r"It is \boxed{8}.").correct
+    assert form.judge(None, "", "") is None
+
+
+def test_steps_end_at_blank_lines_elsewhere_and_at_semicolons_in_chains(form, chains):
+    blank = form.tokenizer("\n\n", add_special_tokens=False).input_ids
+    assert form.ends_step(blank[-1]) == (len(blank) == 1)
+    own = chains[1]
+    assert own.ends_step(own.tokenizer.convert_tokens_to_ids(";")) and not own.ends_step(own.tokenizer.convert_tokens_to_ids("="))
+
+
+def test_greedy_models_need_no_chooser():
+    assert chooser(tiny("llama"), torch.Generator()) is None
+
+
+def test_chooser_follows_the_model_card():
+    model = tiny("llama")
+    model.generation_config.do_sample = True
+    model.generation_config.temperature, model.generation_config.top_k, model.generation_config.top_p = 0.5, 3, 0.95
+    logits = torch.tensor([[0.0, 1.0, 2.0, 3.0, 4.0]])
+    choose = chooser(model, torch.Generator().manual_seed(0))
+    counts = torch.bincount(torch.cat([choose(logits) for _ in range(3000)]), minlength=5) / 3000
+    # temperature 0.5 doubles the logits; of the best three (4, 6, 8) the first two hold more than 95 %
+    expected = torch.tensor([0.0, 0.0, 0.0, 1.0, 1.0]) * (2 * logits[0]).exp()
+    torch.testing.assert_close(counts, expected / expected.sum(), atol=0.03, rtol=0)
+    again = chooser(model, torch.Generator().manual_seed(0))
+    assert [int(again(logits)) for _ in range(20)] == [int(choose(logits)) for choose in [chooser(model, torch.Generator().manual_seed(0))]
+                                                       for _ in range(20)]
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt2"])
+@pytest.mark.parametrize("template", ["opened", "left", "closed"])
+def test_random_reasoners_are_watched_from_their_folders(kind, template, tmp_path, engine):
+    model, tokenizer = reasoner(kind, template)
+    folder = save(model, tmp_path / kind, tokenizer=False)
+    tokenizer.save_pretrained(folder)
+    config = {"model": f"path/{folder}", "problem": "Why is the sky blue?", "new_tokens": 12}
+    run = engine.start("reasoning/trace", config)
+    state = engine.wait(run.id, timeout=60)
+    result = engine.result(run.id)
+    if template == "closed":
+        assert state["outcome"] == "failed" and "without any reasoning" in state["error"]
+    else:
+        assert state["outcome"] == "finished", state["error"]
+        assert result["verdict"]["evidence"]["label"] == "unknown" and result["verdict"]["evidence"]["truncated"]
+        assert sum(1 for event in engine.events(run.id) if event["kind"] == "metric" and event["name"] == "certainty") == 12
+    answer = engine.probe("reasoning/energy", {"model": f"path/{folder}", "problem": "Why?", "output": "<think>Because it is.</think>Yes."})
+    assert answer["label"] == "unknown" and "answer" in answer["roles"] and answer["percentiles"] == {}
+    assert tagged_tokenizer(template).chat_template in (None, tokenizer.chat_template)
+
+
+def test_reader_stops_at_the_models_own_end_token():
+    model, tokenizer = reasoner("llama")
+    ids = torch.tensor([[5, 6, 7]])
+    first = next(iter(Reader(model, Form.of(tokenizer, model)).generate(ids, 1)))
+    model.generation_config.eos_token_id = int(first)
+    reader = Reader(model, Form.of(tokenizer, model))
+    assert len(list(reader.generate(ids, 20))) == 1 and reader.readings()[0].roles[-1] == "end"
