@@ -120,15 +120,15 @@ def block_parameters(config: ViTConfig) -> int:
     return 4 * width**2 + 4 * width + 2 * width * inner + inner + width + 4 * width
 
 
-def attention_maps(model: PreTrainedModel, pixels: Tensor) -> list[Tensor]:
-    """Per block, how much each picture token is looked at: (batch, side, side), averaged over heads and over the picture
-    tokens that look. The model must have been loaded or expanded with eager attention."""
+def look_closely(model: PreTrainedModel, pixels: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Logits (batch, classes), and per block how much each picture token is looked at: (batch, side, side), averaged over
+    heads and over the picture tokens that look. The model must have been loaded or expanded with eager attention."""
     from core.engine.trace import sites, trace
 
     places = sites(model, "attn_weights")
     with torch.no_grad(), trace(model, capture=places) as acts:
-        model.base_model(pixels)
+        scores = logits(model, pixels)
     special = parts_of(model).special
     maps = [acts[place][:, :, special:, special:].mean((1, 2)) for place in places]
     side = round(maps[0].shape[-1] ** 0.5)
-    return [given.reshape(len(pixels), side, side) for given in maps]
+    return scores, [given.reshape(len(pixels), side, side) for given in maps]

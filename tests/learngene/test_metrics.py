@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from core.learngene.data import SYMBOLS, read_task
 from core.learngene.metrics import accuracy, agreement, cka, linearity, share_interval, smallest_difference, weight_groups
 from core.learngene.training import Recipe, born_from, fit, schedule, soft_distillation, steps_of, supervised
-from core.learngene.vit import attention_maps, new_model, parts_of
+from core.learngene.vit import look_closely, new_model, parts_of
 
 
 def _linearity(layers: torch.Tensor, shuffles: int = 200):
@@ -78,7 +78,8 @@ def test_attention_maps_say_where_the_picture_is_looked_at():
     model = new_model(3, 12, 3, SYMBOLS).eval()
     model.set_attn_implementation("eager")
     pixels = torch.randn(2, 1, 16, 16)
-    maps, own = attention_maps(model, pixels), model(pixels, output_attentions=True).attentions
+    (scores, maps), own = look_closely(model, pixels), model(pixels, output_attentions=True).attentions
+    torch.testing.assert_close(scores, model(pixels).logits)
     assert len(maps) == 3 and maps[0].shape == (2, 4, 4)
     for given, weights in zip(maps, own, strict=True):
         torch.testing.assert_close(given.flatten(1), weights[:, :, 1:, 1:].mean((1, 2)))

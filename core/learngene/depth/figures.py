@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.learngene.figures import BLUE, BROWN, COLOURS, GREEN, GREY, ORANGE, RIGHT, line, percent, plain
+from core.learngene.figures import BLUE, BROWN, COLOURS, GREEN, GREY, ORANGE, RIGHT, drawn, line, percent, plain
 from core.learngene.metrics import Linearity, share_interval
 
 
@@ -36,10 +36,10 @@ def against(points: Mapping[str, Sequence[tuple[float, float]]], x: str) -> dict
 def coefficients(shares: Sequence[float]) -> dict[str, Any]:
     """How much of the slope each layer gets: a strip from 0 (first layer) towards 1."""
     layers = list(range(1, len(shares) + 1))
-    strip = go.Heatmap(x=layers, y=[""], z=[[round(share, 4) for share in shares]], zmin=0, zmax=1,
-                       colorscale=[[0, "#FFFFFF"], [1, BLUE]], colorbar={"title": "share of slope"},
-                       hovertemplate="layer %{x}: %{z:.3f}<extra></extra>")
-    return plain(go.Figure(strip), "layer", "", height=140)
+    strip = {"type": "heatmap", "x": layers, "y": [""], "z": [[round(share, 4) for share in shares]], "zmin": 0, "zmax": 1,
+             "colorscale": [[0, "#FFFFFF"], [1, BLUE]], "colorbar": {"title": {"text": "share of slope"}},
+             "hovertemplate": "layer %{x}: %{z:.3f}<extra></extra>"}
+    return drawn([strip], "layer", "", height=140)
 
 
 def linearity(rows: Sequence[Linearity]) -> dict[str, Any]:
@@ -86,13 +86,13 @@ def attention(maps: Sequence[Sequence[Sequence[float]]]) -> dict[str, Any]:
     side = len(maps[0])
     rows = [[value for layer in maps for value in [*layer[row], None]][:-1] for row in reversed(range(side))]
     ticks = [index * (side + 1) + (side - 1) / 2 for index in range(len(maps))]
-    figure = go.Figure(go.Heatmap(z=rows, colorscale=[[0, "#FFFFFF"], [1, GREEN]], colorbar={"title": "attention"},
-                                  hovertemplate="%{z:.3f}<extra></extra>"))
-    return plain(figure, "layer", "", height=180, xaxis={"tickvals": ticks, "ticktext": list(range(1, len(maps) + 1))},
+    strip = {"type": "heatmap", "z": rows, "colorscale": [[0, "#FFFFFF"], [1, GREEN]], "colorbar": {"title": {"text": "attention"}},
+             "hoverongaps": False, "hovertemplate": "%{z:.3f}<extra></extra>"}
+    return drawn([strip], "layer", "", height=180, xaxis={"tickvals": ticks, "ticktext": list(range(1, len(maps) + 1))},
                  yaxis={"showticklabels": False, "scaleanchor": "x"})
 
 
 def prediction(names: Sequence[str], shares: Sequence[float]) -> dict[str, Any]:
     """How sure the network is of its likeliest classes."""
-    figure = go.Figure(go.Bar(x=percent(shares), y=list(names), orientation="h", marker_color=BLUE))
-    return plain(figure, "sure (%)", "class", xaxis_range=[0, 100], yaxis={"type": "category", "autorange": "reversed"})
+    bars = {"type": "bar", "x": percent(shares), "y": list(names), "orientation": "h", "marker": {"color": BLUE}}
+    return drawn([bars], "sure (%)", "class", xaxis={"range": [0, 100]}, yaxis={"type": "category", "autorange": "reversed"})

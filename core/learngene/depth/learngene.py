@@ -20,7 +20,7 @@ from torch.func import functional_call
 from transformers import PreTrainedModel
 
 from core.engine.errors import LabError
-from core.learngene.depth.expansion import coefficients, line, stacked
+from core.learngene.depth.expansion import coefficients, expand_blocks, line, twin
 from core.learngene.vit import new_model, parts_of, read
 
 INTERCEPT, SLOPE = 0, 1
@@ -61,18 +61,15 @@ class Learngene:
 
         `classes` puts a fresh random head for another task in place (methods/09 section 4), drawn from the global generator.
         """
+        blocks = expand_blocks(self._template[0], self.intercept, self.slope, depth)
+        model = twin(self.store, {name: parameter.detach().clone() for name, parameter in self.store.named_parameters()})
+        model.base_model.layers = blocks
         config = copy.deepcopy(self.store.config)
         config.num_hidden_layers, config.learngene = depth, None
         config._attn_implementation = self.store.config._attn_implementation
-        state = {name: tensor.detach().clone() for name, tensor in self.store.state_dict().items() if ".layers." not in name}
-        prefix = f"{self.store.base_model_prefix}.layers"
-        with torch.no_grad():
-            layers = stacked(self.intercept, self.slope, coefficients(depth))
-        state |= {f"{prefix}.{i}.{name}": value for name, values in layers.items() for i, value in enumerate(values.unbind())}
-        with torch.device("meta"):
-            model = type(self.store)(config)
-        model.load_state_dict(state, strict=True, assign=True)
-        model.requires_grad_(True)
+        for module in model.modules():
+            if hasattr(module, "config"):
+                module.config = config
         if classes is not None:
             new_head(model, classes)
         return model.eval()

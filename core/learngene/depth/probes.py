@@ -23,7 +23,7 @@ from core.learngene.depth.expansion import coefficients
 from core.learngene.depth.experiments import linear_groups
 from core.learngene.depth.learngene import DEEPEST, Learngene
 from core.learngene.metrics import agreement, all_logits, latency_ms, share_interval, smallest_difference
-from core.learngene.vit import attention_maps, check_task, logits, macs, parameters
+from core.learngene.vit import check_task, logits, look_closely, macs, parameters
 
 TOP = 5
 
@@ -88,8 +88,9 @@ def expand(config: ExpandConfig, lab: Lab) -> Descendant:
     pixels, labels = task.shown
     said, teacher = all_logits(lambda part: logits(model, part), pixels), _ancestor_says(ancestor, task, lab)
     focus = torch.tensor(config.drawing)[None, None] if config.drawing else pixels[config.picture, None]
-    sure = logits(model, focus).softmax(-1)[0]
-    best = sure.topk(min(TOP, len(task.classes)))
+    scores, maps = look_closely(model, focus)
+    best = scores[0].softmax(-1).topk(min(TOP, len(task.classes)))
+    asked = logits(ancestor.model, focus)[0] if config.drawing else teacher[config.picture]
     answers = [(task.classes[i], share) for i, share in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
     right = (said.argmax(-1) == labels).float().mean().item()
     shares = coefficients(config.depth)
@@ -100,10 +101,10 @@ def expand(config: ExpandConfig, lab: Lab) -> Descendant:
         ancestor_right=(teacher.argmax(-1) == labels).float().mean().item(), agrees=agreement(said, teacher),
         smallest_difference=smallest_difference(right, len(labels)),
         truth=None if config.drawing else task.classes[labels[config.picture]], answers=answers,
-        ancestor_answer=task.classes[logits(ancestor.model, focus).argmax().item()],
+        ancestor_answer=task.classes[asked.argmax().item()],
         single_ms=_time(model, pixels[:1]) if config.latency else None, batch_ms=_time(model, pixels[:64]) if config.latency else None,
         figures={"coefficients": figures.coefficients(shares), "prediction": figures.prediction(*zip(*answers, strict=True)),
-                 "attention": figures.attention([given[0].tolist() for given in attention_maps(model, focus)])})
+                 "attention": figures.attention([given[0].tolist() for given in maps])})
 
 
 def _ancestor_says(ancestor: Any, task: Task, lab: Lab) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.learngene.figures import BLUE, COLOURS, GREEN, GREY, ORANGE, RIGHT, line, percent, plain
+from core.learngene.figures import BLUE, COLOURS, GREEN, GREY, ORANGE, RIGHT, drawn, line, percent, plain
 
 
 def board(blocks: int, shares: Mapping[tuple[int, int], float]) -> dict[str, Any]:
@@ -44,9 +44,9 @@ def storage(rows: Mapping[str, int]) -> dict[str, Any]:
 
 def similarity(before: float, after: float) -> dict[str, Any]:
     """How alike the small model's stream and the large model's own are, before and after the stitch (linear CKA, 0..1)."""
-    figure = go.Figure(go.Bar(x=["before the stitch", "after the stitch"], y=[round(before, 3), round(after, 3)],
-                              marker_color=[ORANGE, BLUE]))
-    return plain(figure, "", "likeness to the large model's own stream (CKA)", yaxis_range=[0, 1])
+    bars = {"type": "bar", "x": ["before the stitch", "after the stitch"], "y": [round(before, 3), round(after, 3)],
+            "marker": {"color": [ORANGE, BLUE]}}
+    return drawn([bars], "", "likeness to the large model's own stream (CKA)", yaxis={"range": [0, 1]})
 
 
 def inits(rows: Mapping[str, Sequence[tuple[int, float]]]) -> dict[str, Any]:
