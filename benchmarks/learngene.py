@@ -1,0 +1,75 @@
+"""Growing a network against loading one, the slider against a bare forward, and a formula against a count.
+
+    python -m benchmarks.learngene            # writes benchmarks/results/learngene.json and .md
+
+One process, one thread, the embedded learngene of the letters; CPU time next to wall time, because machines are busy.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import ViTForImageClassification
+
+from benchmarks.timing import ratio, summary, table, versions, wall_and_cpu, write
+from core.engine.lab import Cache, Lab
+from core.engine.models import ModelStore
+from core.engine.settings import Settings
+from core.learngene.data import read_task
+from core.learngene.depth.learngene import Learngene
+from core.learngene.depth.probes import ExpandConfig, expand
+from core.learngene.vit import logits, macs
+
+DEPTHS = (4, 8, 12)
+REPEATS = 25
+THREADS = 1
+
+
+def main() -> None:
+    """Measures, prints and writes."""
+    torch.set_num_threads(THREADS)
+    torch.set_grad_enabled(False)
+    rows, notes = [], []
+    lab = Lab(ModelStore(Settings()), Cache(), seed=0, threads=THREADS)
+    gene = Learngene(lab.load("embedded/learngene-letters", attention="eager").model)
+    with tempfile.TemporaryDirectory() as folder:
+        for depth in DEPTHS:
+            model, home = gene.expand(depth), Path(folder) / str(depth)
+            model.save_pretrained(home)
+            rows += _compare(f"a network of {depth} layers", {
+                "loaded from disk": lambda home=home: ViTForImageClassification.from_pretrained(home, dtype=torch.float32),
+                "grown from the learngene": lambda depth=depth: gene.expand(depth)})
+            pixels = read_task("letters").shown[0]
+            rows += _compare(f"the slider at depth {depth}", {
+                "bare forward of 256 pictures": lambda model=model, pixels=pixels: logits(model, pixels),
+                "whole answer of the slider": lambda depth=depth: expand(ExpandConfig(depth=depth), lab)})
+            notes.append(_counted(model, depth))
+    notes += ["Ratio: median over the repeats of the second to the first, by CPU time. Aims: a slider's answer at most 1.3 bare "
+              "forwards and 400 ms.", "Nothing is cached between the answers of the slider but the ancestor's."]
+    print(table(rows))
+    print(*notes, sep="\n")
+    about = versions("torch", "transformers") | {"threads": THREADS, "dtype": "float32", "attention": "eager"}
+    write("learngene", rows, notes, about=about)
+
+
+def _compare(what: str, candidates: dict[str, Callable[[], Any]]) -> list[dict[str, Any]]:
+    wall, cpu = wall_and_cpu(candidates, REPEATS)
+    first = next(iter(candidates))
+    return [{"what": what, "how": name, "cpu_ms": summary(cpu[name])["median_ms"], **summary(wall[name]),
+             "ratio": ratio(cpu[name], cpu[first]), "wall_ratio": ratio(wall[name], wall[first])} for name in candidates]
+
+
+def _counted(model: ViTForImageClassification, depth: int) -> str:
+    with FlopCounterMode(display=False) as counter:
+        logits(model, torch.zeros(1, 1, 16, 16))
+    counted, formula = counter.get_total_flops() // 2, macs(model.config)
+    return f"Multiply-adds of one picture at depth {depth}: formula {formula:,}, counted in a forward {counted:,}."
+
+
+if __name__ == "__main__":
+    main()
