@@ -10,6 +10,7 @@ Safetensors only, no remote code, memory checked before allocation, one load at 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 import re
 import shutil
@@ -92,7 +93,7 @@ class ModelStore:
         if not share_weights:
             return self._read(ref, attention)
         shared = self.load(ref, attention=attention)
-        return LoadedModel(**vars(shared) | {"model": _shared_copy(shared.model), "tokenizer": copy.deepcopy(shared.tokenizer)})
+        return dataclasses.replace(shared, model=_shared_copy(shared.model), tokenizer=copy.deepcopy(shared.tokenizer))
 
     def fingerprint(self, ref: str) -> str:
         """16 hex digits over config.json and the weights; the same model in another place has the same one."""

@@ -158,6 +158,15 @@ def test_adapters_on_a_sharing_fork_train_without_touching_the_shared_model(stor
     assert [type(m) for m in shared.model.modules()] == modules
 
 
+def test_loading_draws_no_random_numbers(store, tmp_path):
+    """Else a run would give other numbers where its model happens to be loaded already."""
+    save(tiny("llama"), tmp_path / "llama")
+    before = torch.get_rng_state()
+    for _ in range(2):
+        store.load("path/llama"), store.fork("path/llama"), store.fork("path/llama", share_weights=True)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 # ---- what a run kept ----
 
 
