@@ -244,7 +244,8 @@ def _checked_config(folder: Path) -> dict[str, Any]:
         tokenizer = folder / "tokenizer_config.json"
         asks = "auto_map" in config or (tokenizer.is_file() and "auto_map" in read_json(tokenizer))
     except (OSError, ValueError):
-        raise LabError(f"There is no readable config.json in {title(folder)}.", "A model folder holds config.json and safetensors.") from None
+        message = f"There is no readable config.json in {title(folder)}."
+        raise LabError(message, "A model folder holds config.json and safetensors.") from None
     if asks:
         raise LabError(f"The model in {title(folder)} asks to run code of its own.", "The lab never runs code that comes with a model.")
     if (folder / "adapter_config.json").exists():
