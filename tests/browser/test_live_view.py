@@ -45,7 +45,8 @@ def open_page(served, lab):
         if address.scheme not in ("data", "blob") and address.netloc != urlparse(lab.url).netloc:
             outside.append(request.url)
 
-    def open_it(query: str = "", width: int = 1280):
+    def open_it(query: str = "", width: int = 1280, panels: list[dict] = PANELS[:2]):
+        lab.panels = panels
         page = served[1].new_page()
         page.set_viewport_size({"width": width, "height": 900})
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -90,7 +91,7 @@ def text(page, selector: str) -> str:
 def test_a_recorded_run_is_shown_whole(lab, open_page) -> None:
     events = lines()
     lab.add("run-1", events, first_view=True)
-    page = open_page("run=run-1")
+    page = open_page("run=run-1", panels=PANELS)
     drawn(page)
     drawn(page, FIGURE)
     assert text(page, ".gb-badge") == "Recorded run"
@@ -337,7 +338,7 @@ def test_a_pinned_run_is_laid_under_the_next(lab, open_page) -> None:
     first, second = lines(), lines(scale=0.5)
     lab.add("run-1", first)
     lab.add("run-2", second, config={"algorithm": "ga", "steps": 20})
-    page = open_page("run=run-1")
+    page = open_page("run=run-1", panels=PANELS)
     drawn(page)
     page.get_by_role("button", name="Pin this run").click()
     page.get_by_text("This run is pinned.").wait_for()
@@ -370,7 +371,7 @@ def test_every_figure_can_be_read_as_a_table_and_kept(lab, open_page) -> None:
     table = next(event for event in events if event["kind"] == "table")
     table["rows"][0][2] = '=HYPERLINK("x"), he said'
     lab.add("run-1", events)
-    page = open_page("run=run-1")
+    page = open_page("run=run-1", panels=PANELS)
     drawn(page)
     chart = page.locator(".gb-panel--chart")
     chart.get_by_role("button", name="Show as table").click()
@@ -395,7 +396,7 @@ def test_every_figure_can_be_read_as_a_table_and_kept(lab, open_page) -> None:
 
 def test_clicks_on_rows_tokens_and_points_reach_the_page(lab, open_page) -> None:
     lab.add("run-1", lines())
-    page = open_page("run=run-1")
+    page = open_page("run=run-1", panels=PANELS)
     drawn(page, FIGURE)
     page.get_by_role("button", name="Where was author 2 born?").click()
     token = page.locator(".gb-token").nth(0)
@@ -428,11 +429,10 @@ def test_a_number_opens_with_its_formula(lab, open_page) -> None:
 
 
 def test_text_of_models_and_visitors_stays_text(lab, open_page) -> None:
-    lab.panels = [panel | {"title": panel["title"] + HOSTILE} for panel in PANELS]
     events = lines(hostile=True)
     lab.add("run-1", events, title=HOSTILE, config={"algorithm": HOSTILE, "steps": 20})
     lab.add("run-2", events, config={"algorithm": "npo", "steps": 20})
-    page = open_page("run=run-1")
+    page = open_page("run=run-1", panels=[panel | {"title": panel["title"] + HOSTILE} for panel in PANELS])
     drawn(page, FIGURE)
     page.get_by_role("button", name="Pin this run").click()
     show(page, "run-2")
@@ -474,7 +474,7 @@ def test_the_run_can_be_taken_along_shared_and_deleted(lab, open_page) -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_phone_shows_all_of_it_and_every_control_has_a_name(lab, open_page, theme: str) -> None:
     lab.add("run-1", lines())
-    page = open_page(f"run=run-1&theme={theme}", width=390)
+    page = open_page(f"run=run-1&theme={theme}", width=390, panels=PANELS)
     drawn(page, FIGURE)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     nameless = page.evaluate("""() => [...document.querySelectorAll('.gb-view button, .gb-view select, .gb-view input, .gb-view a')]

@@ -24,9 +24,8 @@ const ICONS = {
   stop: "M6 6h12v12H6z",
   pin: "M9 3h6l-1 7 4 4v2h-5v5l-1 1-1-1v-5H6v-2l4-4z",
   present: "M3 4h18v12h-8v2h4v2H7v-2h4v-2H3zM5 6v8h14V6z",
-  close: "M6.4 5L12 10.6 17.6 5 19 6.4 13.4 12l5.6 5.6-1.4 1.4-5.6-5.6L6.4 19 5 17.6l5.6-5.6L5 6.4z",
-  link: "M14 4h6v6h-2V7.4l-8.3 8.3-1.4-1.4L16.6 6H14zM5 6h6v2H7v9h9v-4h2v6H5z",
-  again: "M12 5V1L7 6l5 5V7a5 5 0 11-5 5H5a7 7 0 107-7z",
+  close: "M5 7l2-2 5 5 5-5 2 2-5 5 5 5-2 2-5-5-5 5-2-2 5-5z",
+  again: "M12 4a8 8 0 1 1-7.5 5.2l1.9.7A6 6 0 1 0 12 6v3L7 5l5-4z",
 };
 
 /** One of the icons above, hidden from screen readers: the button that holds it needs a name. */

@@ -9,6 +9,7 @@ import { button, h, relabel } from "./dom.js";
 import { Pin } from "./pin.js";
 import { Player } from "./player.js";
 import { makePanel } from "./panels.js";
+import { loadPlotly } from "./plot.js";
 import { present, presenting, watchPresenter } from "./presenter.js";
 import { ReplayBar } from "./replay.js";
 import { Status } from "./status.js";
@@ -21,6 +22,7 @@ const WELCOME = "Choose a setting and press Run. The picture builds up while the
 
 /** Builds the view inside `place`. Gives `{ show(value), close() }`. */
 export function mount(place, options) {
+  loadPlotly().catch(() => {}); // asked for now, so that it is there when the first numbers are
   const view = new LiveView(place, options);
   return { show: (value) => view.show(value), close: () => view.close() };
 }

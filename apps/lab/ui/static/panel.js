@@ -83,7 +83,9 @@ export class TablePanel extends EventPanel {
 
 export class TextPanel extends EventPanel {
   constructor(panel, context) {
-    super(panel, context, "text", "texts", (event) => [h("div", { class: "gb-words gb-scrolls", tabindex: "0", role: "region", "aria-label": titleOf(panel) }, event.text)]);
+    super(panel, context, "text", "texts", (event) => [
+      h("div", { class: "gb-words gb-scrolls", tabindex: "0", role: "region", "aria-label": titleOf(panel) }, event.text),
+    ]);
   }
 }
 

@@ -6,7 +6,7 @@ import { button, clock, h, relabel, say } from "./dom.js";
 import { copied } from "./tables.js";
 
 export class Take {
-  #link = button("Copy link", () => this.#copy(this.#link, this.address, "Copy link"), { icon: "link" });
+  #link = button("Copy link", () => this.#copy(this.#link, this.address, "Copy link"));
   #share = button("Let others open this link", () => this.#publish(), { "aria-pressed": "false" });
   #command = button("Copy command", () => this.#copy(this.#command, this.#feed.info.command, "Copy command"));
   #delete = button("Delete this run", () => this.#remove(), { kind: "gb-button--quiet" });
