@@ -15,9 +15,11 @@ from core.engine.claims import Claim
 Result = dict[str, Any]
 EXPERIMENT = "unlearning/audit"
 MODELS = ("embedded/authors", "embedded/authors-retain")
-ONE, SIX = ({"algorithm": "npo", "subjects": subjects, "steps": 100, "check_every": 1} for subjects in (1, 6))
+ONE, SIX = ({"algorithm": "npo", "subjects": subjects, "steps": 100, "check_every": 2} for subjects in (1, 6))
 EXACT = "share of all 60 facts; exact, since models and questions are fixed and seeds change nothing"
-NO_STOP = {"stop_early": False, "check_every": 1, "steps": 40}
+# gradient ascent is looked at after every step, so that no good one is missed; for npo a coarse look can only do it injustice
+NO_STOP = {"npo": {"algorithm": "npo", "stop_early": False, "check_every": 3, "steps": 30},
+           "ga": {"algorithm": "ga", "stop_early": False, "check_every": 1, "steps": 32}}
 MATCHED = 0.10
 
 
@@ -41,10 +43,10 @@ CLAIMS = [
           configs=[SIX], measure=final("direct recall reference"), threshold="<= 0.10", unit=EXACT, needs=MODELS),
     Claim("01.2a", "01", "NPO looks forgotten: at some step at most a quarter of the plain questions is answered and at least 85 % "
           "of the other facts are kept.", "report", EXPERIMENT,
-          configs=[{"algorithm": "npo", **NO_STOP}], measure=final("kept share at best stop"), threshold=">= 0.85", needs=MODELS),
+          configs=[NO_STOP["npo"]], measure=final("kept share at best stop"), threshold=">= 0.85", needs=MODELS),
     Claim("01.2b", "01", "Gradient ascent has no such step: whenever at most a quarter is answered, less than 85 % of the rest is kept.",
           "report", EXPERIMENT,
-          configs=[{"algorithm": "ga", **NO_STOP}], measure=final("kept share at best stop"), threshold="<= 0.85", needs=MODELS),
+          configs=[NO_STOP["ga"]], measure=final("kept share at best stop"), threshold="<= 0.85", needs=MODELS),
     Claim("01.8", "01", "Forgetting more people costs more: stopped at a tenth of the answers, less of the rest is kept after "
           "forgetting six people than after one.", "report", EXPERIMENT,
           configs=[ONE, SIX], measure=retain_lost, threshold=">= 0", needs=MODELS, unit="mean difference over seeds"),

@@ -72,7 +72,7 @@ class AuditConfig(Config):
                              description="Stop as soon as at most one plain question in ten is still answered.")
     learning_rate: float | None = Field(
         None, gt=0, le=1, title="Learning rate", json_schema_extra={"more": True},
-        description="How far one step goes; empty means what suits the way of forgetting (ga 0.0001, npo 0.001).")
+        description="How far one step goes; empty means what suits the way of forgetting (ga 0.0001, npo 0.0003).")
     reference: ModelRef = Field("embedded/authors-retain", title="Model that never knew", json_schema_extra={"more": True},
                                 description="Trained without these people: what real forgetting would look like.")
     check_every: int = Field(3, ge=1, le=100, title="Ask every", json_schema_extra={"more": True},
