@@ -51,6 +51,8 @@ def _measure(candidates: Candidates, repeats: int, warm_up: int, inner: int, clo
     taken: list[dict[str, list[float]]] = [{name: [] for name in candidates} for _ in clocks]
     order = random.Random(0)
     was_enabled = gc.isenabled()
+    gc.collect()
+    gc.freeze()  # what the imports left behind need not be looked through again before every repeat
     try:
         for _ in range(repeats):
             gc.collect()
@@ -65,6 +67,7 @@ def _measure(candidates: Candidates, repeats: int, warm_up: int, inner: int, clo
             if was_enabled:
                 gc.enable()
     finally:
+        gc.unfreeze()
         if was_enabled:
             gc.enable()
     return taken

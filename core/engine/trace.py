@@ -173,7 +173,7 @@ def _plan(model: nn.Module, acts: Activations, edit: Mapping[Site, Edit], stop_a
 
     def stage(index: int, module: nn.Module) -> _Stage:
         if module not in plan:
-            _make_traceable(module)
+            make_traceable(module)
             plan[module] = _Stage(index, module is layers[index])
         return plan[module]
 
@@ -257,7 +257,7 @@ _install = threading.Lock()
 _traceable: dict[type, type] = {}
 
 
-def _make_traceable(module: nn.Module) -> None:
+def make_traceable(module: nn.Module) -> None:
     """Give `module` a subclass of its own class whose forward dispatches; once, whoever comes first.
 
     A class, because it survives `deepcopy` (a patched instance would go on calling the original's weights), makes no
