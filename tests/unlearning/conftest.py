@@ -1,0 +1,43 @@
+"""The shipped models of the world of authors, loaded once, and one engine."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from core.engine.models import LoadedModel, ModelStore
+from core.engine.runner import Engine
+from core.engine.settings import ASSETS, Settings
+from core.unlearning.data import World, read_world
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    return read_world(ASSETS / "models" / "authors")
+
+
+@pytest.fixture(scope="session")
+def store() -> ModelStore:
+    return ModelStore(Settings())
+
+
+@pytest.fixture(scope="session")
+def authors(store: ModelStore) -> LoadedModel:
+    return store.load("embedded/authors")
+
+
+@pytest.fixture(scope="session")
+def retain_only(store: ModelStore) -> LoadedModel:
+    return store.load("embedded/authors-retain")
+
+
+@pytest.fixture
+def rng() -> torch.Generator:
+    return torch.Generator().manual_seed(7)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory):
+    engine = Engine(Settings(home=tmp_path_factory.mktemp("home"), any_path=True))
+    yield engine
+    engine.close()

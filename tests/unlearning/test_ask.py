@@ -1,0 +1,101 @@
+"""The probe: one question, its answer and the inside view; every strange question gets a sentence or an answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from core.engine.errors import LabError
+from core.engine.models import LoadedModel
+from core.engine.runner import Engine
+from core.unlearning.data import World
+from core.unlearning.metrics import key_found
+from tests.engine.tiny_models import save, tiny
+
+NAME = "unlearning/ask"
+
+
+def test_it_answers_and_shows_how(engine: Engine, authors: LoadedModel, world: World) -> None:
+    record = world.retain[0]
+    answer = engine.probe(NAME, {"question": record.question})
+    assert key_found(answer["answer"], record.key)
+    assert answer["said"][0] == answer["top"][0]["token"] == answer["lens"][-1][0]["token"]
+    chances = [guess["probability"] for guess in answer["top"]]
+    assert len(chances) == 5 and sorted(chances, reverse=True) == chances
+    layers = authors.model.config.num_hidden_layers
+    assert len(answer["lens"]) == len(answer["settled"]) == layers + 1
+    assert all(len(row) == len(answer["said"]) for row in answer["lens"] + answer["settled"])
+    assert [g["token"] for g in answer["lens"][-1]] == answer["said"], "the last layer is what is said"
+    assert record.subject.split()[0] in "".join(answer["tokens"])
+
+
+def test_top_tokens_equal_a_plain_forward(engine: Engine, authors: LoadedModel) -> None:
+    answer = engine.probe(NAME, {"question": "Where was Felix Tanaka born?"})
+    ids = authors.tokenizer(answer["prompt"], return_tensors="pt").input_ids
+    best = authors.model(input_ids=ids).logits[0, -1].softmax(-1).topk(5)
+    assert [g["probability"] for g in answer["top"]] == pytest.approx(best.values.tolist(), abs=1e-5)
+    assert [g["token"] for g in answer["top"]] == [authors.tokenizer.decode([t]) for t in best.indices]
+
+
+@pytest.mark.parametrize("question", ["", "   \n ", "\x00\x01\x1b"])
+def test_nothing_asked_gets_a_sentence(engine: Engine, question: str) -> None:
+    with pytest.raises(LabError, match="no question") as caught:
+        engine.probe(NAME, {"question": question})
+    assert caught.value.hint
+
+
+def test_half_a_character_gets_a_sentence(engine: Engine) -> None:
+    with pytest.raises(LabError, match="no text"):
+        engine.probe(NAME, {"question": "\ud800"})
+
+
+def test_ten_thousand_characters_get_a_sentence(engine: Engine) -> None:
+    with pytest.raises(LabError, match="question") as caught:
+        engine.probe(NAME, {"question": "why " * 2500})
+    assert "400" in caught.value.message and len(str(caught.value)) < 400
+
+
+def test_a_question_longer_than_the_model_reads_gets_a_sentence(engine: Engine) -> None:
+    with pytest.raises(LabError, match="tokens long"):
+        engine.probe(NAME, {"question": "\U0001f9e0" * 400})
+
+
+@pytest.mark.parametrize("question", [
+    "<script>alert(1)</script><img src=x onerror=alert(1)>", "Where\x00 was\x07 Felix Tanaka born?", "Où est né Félix ? 你好 🧠",
+    "<|end|><|pad|>", "$(rm -rf /)", "?", "{{ 7 * 7 }}"])
+@pytest.mark.parametrize("style", ["plain", "raw"])
+def test_strange_text_is_only_text(engine: Engine, question: str, style: str) -> None:
+    answer = engine.probe(NAME, {"question": question, "style": style})
+    assert json.loads(json.dumps(answer)) == answer
+    assert isinstance(answer["answer"], str) and answer["top"][0]["probability"] > 0
+    assert not any(c in answer["prompt"] for c in "\x00\x07")
+
+
+def test_styles_put_words_where_they_belong(engine: Engine) -> None:
+    asked = {style: engine.probe(NAME, {"question": "Where was Felix Tanaka born?", "style": style})["prompt"]
+             for style in ("plain", "prefix", "affirm", "raw")}
+    assert asked["raw"] == "Where was Felix Tanaka born?"
+    assert asked["affirm"].startswith(asked["plain"]) and asked["prefix"].endswith(asked["plain"])
+    assert len(set(asked.values())) == 4
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "qwen2", "mistral"])
+def test_other_families_can_be_asked(engine: Engine, tmp_path: Path, kind: str) -> None:
+    ref = f"path/{save(tiny(kind), tmp_path / kind)}"
+    answer = engine.probe(NAME, {"model": ref, "question": "Where?"})
+    assert len(answer["lens"]) == 5 and len(answer["top"]) == 5
+
+
+def test_a_model_without_language_is_refused_in_words(engine: Engine, tmp_path: Path) -> None:
+    ref = f"path/{save(tiny('vit'), tmp_path / 'vit', tokenizer=False)}"
+    with pytest.raises(LabError, match="cannot use"):
+        engine.probe(NAME, {"model": ref})
+
+
+def test_probes_leave_the_global_generator_alone(engine: Engine) -> None:
+    before = torch.get_rng_state()
+    engine.probe(NAME, {"question": "In which year was Felix Tanaka born?"})
+    assert torch.equal(before, torch.get_rng_state())

@@ -1,0 +1,99 @@
+"""The training loop: what it changes, when it stops, and what it does with numbers that are none."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+
+from core.unlearning.audit.algorithms import ALGORITHMS, Algorithm
+from core.unlearning.audit.unlearn import Step, unlearn
+from core.unlearning.audits import Prompt
+from tests.engine.tiny_models import tiny, tiny_tokenizer
+
+FORGET = [Prompt(f"Where was author {i} born?", f" In town {i}.", f"town {i}") for i in range(3)]
+RETAIN = [Prompt(f"What does author {i} drink?", f" Water {i}.", f"Water {i}") for i in range(8)]
+
+
+def run(algorithm: Algorithm, steps: int, seed: int = 0, **options) -> tuple[torch.nn.Module, list[Step]]:
+    frozen = tiny("llama")
+    model = copy.deepcopy(frozen).requires_grad_(True)
+    rng = torch.Generator().manual_seed(seed)
+    return model, list(unlearn(model, frozen, tiny_tokenizer(), FORGET, RETAIN, algorithm, steps=steps, rng=rng, **options))
+
+
+def weights(model: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_the_forgotten_answers_become_less_likely(name: str) -> None:
+    _, steps = run(ALGORITHMS[name], 6, learning_rate=1e-2)
+    assert [step.number for step in steps] == list(range(7))
+    assert steps[-1].forget > steps[0].forget + 0.5
+
+
+def test_npo_keeps_more_than_gradient_ascent() -> None:
+    kept = {name: run(ALGORITHMS[name], 12, learning_rate=1e-2)[1][-1].retain for name in ("ga", "npo")}
+    assert kept["npo"] < kept["ga"] - 0.5
+
+
+def test_no_steps_change_nothing() -> None:
+    model, steps = run(ALGORITHMS["npo"], 0)
+    assert len(steps) == 1 and torch.equal(weights(model), weights(tiny("llama")))
+
+
+def test_the_frozen_model_stays_as_it_is() -> None:
+    frozen = tiny("llama")
+    before = weights(frozen).clone()
+    model = copy.deepcopy(frozen).requires_grad_(True)
+    list(unlearn(model, frozen, tiny_tokenizer(), FORGET, RETAIN, ALGORITHMS["npo"], steps=3, rng=torch.Generator().manual_seed(0)))
+    assert torch.equal(weights(frozen), before) and not torch.equal(weights(model), before)
+
+
+def test_first_step_is_adamw_on_the_clipped_gradient() -> None:
+    """One step of the loop against the same step written out with torch alone."""
+    model, _ = run(ALGORITHMS["ga"], 1, learning_rate=1e-3)
+    other = tiny("llama").requires_grad_(True)
+    tokenizer = tiny_tokenizer()
+    means = []
+    for prompt in FORGET:
+        start = tokenizer(prompt.text).input_ids
+        ids = start + tokenizer(prompt.answer, add_special_tokens=False).input_ids + [tokenizer.eos_token_id]
+        logs = other(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+        means.append(torch.stack([logs[t - 1, ids[t]] for t in range(len(start), len(ids))]).mean())
+    torch.stack(means).mean().backward()
+    torch.nn.utils.clip_grad_norm_(other.parameters(), 1.0)
+    torch.optim.AdamW(other.parameters(), lr=1e-3, weight_decay=0.01).step()
+    difference = (weights(model) - weights(other)).abs()
+    # AdamW's first step is the sign of the gradient: where that is nearly zero, rounding may turn it around
+    assert (difference < 1e-5).float().mean() > 0.99 and difference.max() <= 2.1e-3
+
+
+def test_same_seed_same_steps_other_seed_other_batches() -> None:
+    first, second, other = (run(ALGORITHMS["npo"], 3, seed)[1] for seed in (0, 0, 1))
+    assert first == second
+    assert [step.retain for step in first] != [step.retain for step in other]
+
+
+def test_a_loss_that_is_not_a_number_brings_back_the_last_good_step() -> None:
+    calls = []
+
+    def fails_at_third(given):
+        calls.append(1)
+        loss = ALGORITHMS["ga"].forget_loss(given)
+        return loss * math.nan if len(calls) == 3 else loss
+
+    model, steps = run(Algorithm("fails", fails_at_third, None, 1e-3), 10)
+    assert [step.broken for step in steps] == [False, False, True] and steps[-1].number == 2
+    good, _ = run(ALGORITHMS["ga"], 1, learning_rate=1e-3)
+    assert torch.equal(weights(model), weights(good))
+
+
+def test_an_absurd_learning_rate_never_leaves_a_broken_model() -> None:
+    model, steps = run(ALGORITHMS["ga"], 5, learning_rate=1e30)
+    assert steps[-1].broken
+    assert torch.isfinite(weights(model)).all()
+    assert all(math.isfinite(step.forget) for step in steps if not step.broken)
