@@ -1,11 +1,12 @@
-"""A training as events: progress at least twice a second, and one number per epoch."""
+"""A training as events: progress at least twice a second, numbers and a figure as it goes on."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from core.engine.events import Event, Metric, Progress
+from core.engine.events import Event, Figure, Metric, Progress
+from core.learngene import figures
 from core.learngene.training import Step
 
 PACE_S = 0.4
@@ -23,6 +24,31 @@ class Progresses:
         if time.monotonic() - self._last >= PACE_S:
             self._last = time.monotonic()
             yield Progress(min(self.done, self.total), self.total, note)
+
+
+class Curves:
+    """Right answers by epoch of every network in a run, drawn again after each measurement."""
+
+    def __init__(self) -> None:
+        self.points: dict[str, tuple[list[int], list[float]]] = {}
+
+    def note(self, who: str, epoch: int, share: float) -> None:
+        """One more point of a curve."""
+        epochs, shares = self.points.setdefault(who, ([], []))
+        epochs.append(epoch)
+        shares.append(share)
+
+    def along(self, events: Iterator[Event]) -> Iterator[Event]:
+        """The same events, with the figure `training` after every accuracy; the generator's value is theirs."""
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as end:
+                return end.value
+            yield event
+            if isinstance(event, Metric) and event.step is not None and event.name.startswith("accuracy "):
+                self.note(event.name.removeprefix("accuracy "), event.step, event.value)
+                yield Figure("training", figures.training(self.points))
 
 
 def told(steps: Iterable[Step], who: str, progress: Progresses, measure: Callable[[], float], every: int = 1) -> Iterator[Event]:

@@ -54,12 +54,25 @@ def test_training_says_what_its_docstring_promises_and_keeps_a_learngene(engine,
     assert result["outcome"] == "finished" and said["progress"][0]["step"] == 0
     wanted = {f"zero-shot {d}" for d in range(1, 17)} | {f"one-less {d}" for d in (2, 3, 4)} | {"loss auxiliary", "accuracy auxiliary"}
     assert wanted | {"ancestor accuracy", "auxiliary accuracy", "flat accuracy"} <= set(result["metrics"])
-    assert {"by_depth", "linearity", "positions", "storage"} == _names(said["figure"]) and {"by_depth"} == _names(said["table"])
+    assert {"training", "by_depth", "linearity", "positions", "storage"} == _names(said["figure"]) and {"by_depth"} == _names(said["table"])
     assert result["metrics"]["zero-shot 4"] == result["metrics"]["auxiliary accuracy"]
     assert all(0 <= value <= 1 for name, value in result["metrics"].items() if name.startswith("zero-shot"))
     kept = engine.probe("learngene/expand", {"learngene": f"run/{result['run_id']}/learngene", "ancestor": train["ancestor"],
                                              "task": "symbols", "depth": 6})
     assert kept["extrapolated"] and kept["depth"] == 6
+
+
+def test_a_deit_may_be_the_ancestor(engine, tmp_path):
+    from transformers import DeiTConfig, DeiTForImageClassification
+
+    from core.learngene.data import SYMBOLS
+
+    DeiTForImageClassification(DeiTConfig(
+        hidden_size=24, num_hidden_layers=4, num_attention_heads=3, intermediate_size=48, image_size=16, patch_size=4, num_channels=1,
+        id2label=dict(enumerate(SYMBOLS)), label2id={name: i for i, name in enumerate(SYMBOLS)})).save_pretrained(tmp_path)
+    result, _ = _run(engine, "learngene/train", {"task": "symbols", "ancestor": f"path/{tmp_path}", "depth": 2, "epochs": 1})
+    assert result["outcome"] == "finished" and result["metrics"]["loss auxiliary"] > 0
+    assert len(engine.probe("learngene/linearity", {"model": f"path/{tmp_path}"})["rows"]) == 6
 
 
 def test_same_seed_same_numbers_another_seed_others(engine, train):
@@ -165,6 +178,7 @@ def test_linearity_is_asked_of_any_classifier_with_four_layers(engine, refs):
 def test_pool_is_distilled_and_kept(made):
     result, said, _ = made
     assert result["outcome"] == "finished" and _names(said["keep"]) == {"small", "large"}
+    assert {"training", "storage"} == _names(said["figure"])
     assert {"end small", "end large", "ancestor accuracy", "loss small", "accuracy large"} <= set(result["metrics"])
 
 

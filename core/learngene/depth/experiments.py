@@ -3,7 +3,7 @@
 learngene/train      metrics  loss auxiliary, accuracy auxiliary (per epoch), ancestor accuracy, auxiliary accuracy,
                               zero-shot D for D in 1..16, one-less D for D in 2..4, flat accuracy (slope set to
                               zero), parameters, ancestor parameters
-                     figures  by_depth, linearity, positions, storage
+                     figures  training, by_depth (also while it learns), linearity, positions, storage
                      tables   by_depth
                      keeps    learngene
 learngene/finetune   metrics  loss NAME, accuracy NAME (per epoch), start NAME, end NAME; NAME is inherited, scratch, or the rival's
@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from pydantic import Field
 from transformers import PreTrainedModel
@@ -32,14 +33,14 @@ from core.learngene.data import Task, TaskName, read_task
 from core.learngene.depth import figures
 from core.learngene.depth.learngene import DEEPEST, Learngene, freeze_slope, new_head, new_learngene
 from core.learngene.depth.rivals import RIVALS, RivalName, Start
-from core.learngene.figures import training as training_figure
 from core.learngene.metrics import Linearity, accuracy, linearity, share_interval, smallest_difference, weight_groups
-from core.learngene.running import Progresses, told
+from core.learngene.running import Curves, Progresses, told
 from core.learngene.training import SCRATCH_RATE, TUNE_RATE, Recipe, born_from, fit, soft_distillation, steps_of, supervised
 from core.learngene.vit import block_parameters, check_task, logits, macs, parameters, parts_of
 
 AUXILIARY_EPOCHS = 100  # what stage 1 of the stored learngenes cost
 ONE_LESS = (2, 3, 4)  # depths at which dividing by one less is compared (methods/09 T12)
+GLANCED = (1, 2, 4, 8, 12, 16)  # depths measured while it learns
 TICKED = (4, 6, 8, 10, 12)  # the depths of the storage card until somebody ticks others
 
 
@@ -63,13 +64,16 @@ def train(config: TrainConfig, lab: Lab) -> Iterator[Event]:
     task = read_task(config.task)
     ancestor = lab.load(config.ancestor)
     check_task(ancestor.model, task.classes, "ancestor")
-    gene = yield from stage_one(config, lab, task, ancestor)
+    gene = yield from Curves().along(stage_one(config, lab, task, ancestor, glance=True))
     yield Keep("learngene", gene.store)
     yield from _look_at(gene, ancestor.model, task, lab)
 
 
-def stage_one(config: TrainConfig, lab: Lab, task: Task, ancestor: LoadedModel) -> Iterator[Event]:
-    """Trains a learngene, or takes the one that an equal request of this process trained; the generator's value is the result."""
+def stage_one(config: TrainConfig, lab: Lab, task: Task, ancestor: LoadedModel, glance: bool = False) -> Iterator[Event]:
+    """Trains a learngene, or takes the one that an equal request of this process trained; the generator's value is the result.
+
+    `glance`: measure other depths as well while it learns.
+    """
     key = (ancestor.fingerprint, "learngene", lab.seed, config.model_dump_json())
     shape = ancestor.model.config
     with born_from(lab.rng("learngene")):
@@ -84,11 +88,19 @@ def stage_one(config: TrainConfig, lab: Lab, task: Task, ancestor: LoadedModel) 
     recipe = Recipe(config.epochs, config.rate)
     progress = Progresses(steps_of(task, recipe) + 2 * DEEPEST)
     yield from progress.step("getting ready", 0)
-    yield from told(fit(gene.store.named_parameters(), loss_of, task, recipe, lab.rng("pictures")), "auxiliary", progress,
-                    lambda: accuracy(gene, *task.shown), every=max(1, config.epochs // 20))
+    for event in told(fit(gene.store.named_parameters(), loss_of, task, recipe, lab.rng("pictures")), "auxiliary", progress,
+                      lambda: accuracy(gene, *task.shown), every=max(1, config.epochs // 20)):
+        yield event
+        if glance and isinstance(event, Metric) and event.name == "accuracy auxiliary":
+            yield Figure("by_depth", _glance(gene, task))
     gene.store.requires_grad_(False)
     lab.cache[key] = {name: tensor.clone() for name, tensor in gene.store.state_dict().items()}
     return gene
+
+
+def _glance(gene: Learngene, task: Task) -> dict[str, Any]:
+    curve = {depth: accuracy(lambda pixels, depth=depth: gene(pixels, depth), *task.shown) for depth in GLANCED}
+    return figures.by_depth({"straight from the learngene": curve}, n=len(task.shown[1]), auxiliary_depth=gene.depth)
 
 
 def _look_at(gene: Learngene, ancestor: PreTrainedModel, task: Task, lab: Lab) -> Iterator[Event]:
@@ -169,14 +181,12 @@ class FinetuneConfig(Config):
 
 @dataclass
 class _Racer:
-    """One network that learns: its curve of right answers by epoch."""
+    """One network that learns, and how."""
 
     name: str
     model: PreTrainedModel
     recipe: Recipe
     teacher: PreTrainedModel | None = None
-    epochs: list[int] = field(default_factory=list)
-    shares: list[float] = field(default_factory=list)
 
 
 @experiment("learngene/finetune", title="Inherited or from scratch?", paper="09", families=("vit",))
@@ -193,15 +203,15 @@ def finetune(config: FinetuneConfig, lab: Lab) -> Iterator[Event]:
         gene = yield from stage_one(again, lab, source, ancestor)
     racers = yield from _line_up(config, lab, Start(gene, ancestor.model, config.depth, task, source, lab.rng("gradients")))
     progress = Progresses(sum(steps_of(task, racer.recipe) for racer in racers))
-    test = (task.test_pixels, task.test_labels)
+    test, curves = (task.test_pixels, task.test_labels), Curves()
     for racer in racers:
         model = racer.model.requires_grad_(True)
-        _note(racer, 0, accuracy(lambda pixels, model=model: logits(model, pixels), *test))
-        yield Metric(f"start {racer.name}", racer.shares[0])
+        curves.note(racer.name, 0, accuracy(lambda pixels, model=model: logits(model, pixels), *test))
+        yield Metric(f"start {racer.name}", curves.points[racer.name][1][0])
     for racer in racers:
-        yield from _race(racer, racers, task, progress, lab)
+        yield from curves.along(_race(racer, task, progress, lab))
     yield Keep("inherited", racers[0].model)
-    yield from _compare(config, racers, task)
+    yield from _compare(config, racers, curves, task)
 
 
 def _line_up(config: FinetuneConfig, lab: Lab, start: Start) -> Iterator[Event]:
@@ -242,8 +252,8 @@ def _pretrained(config: FinetuneConfig, lab: Lab, start: Start) -> Iterator[Even
     return model
 
 
-def _race(racer: _Racer, racers: list[_Racer], task: Task, progress: Progresses, lab: Lab) -> Iterator[Event]:
-    """Trains one network; the figure of all curves so far follows every measurement."""
+def _race(racer: _Racer, task: Task, progress: Progresses, lab: Lab) -> Iterator[Event]:
+    """Trains one network."""
     def scores_of(pixels):
         return logits(racer.model, pixels)
 
@@ -252,27 +262,19 @@ def _race(racer: _Racer, racers: list[_Racer], task: Task, progress: Progresses,
         loss_of = soft_distillation(scores_of, lambda pixels: logits(racer.teacher, pixels))
     steps = fit(racer.model.named_parameters(), loss_of, task, racer.recipe, lab.rng(f"pictures {task.name}"))
     test = (task.test_pixels, task.test_labels)
-    for event in told(steps, racer.name, progress, lambda: accuracy(scores_of, *test), every=max(1, racer.recipe.epochs // 20)):
-        yield event
-        if isinstance(event, Metric) and event.name.startswith("accuracy"):
-            _note(racer, event.step, event.value)
-            yield Figure("training", training_figure({one.name: (one.epochs, one.shares) for one in racers if one.shares}))
+    yield from told(steps, racer.name, progress, lambda: accuracy(scores_of, *test), every=max(1, racer.recipe.epochs // 20))
     racer.model.eval().requires_grad_(False)
 
 
-def _note(racer: _Racer, epoch: int, share: float) -> None:
-    racer.epochs.append(epoch)
-    racer.shares.append(share)
-
-
-def _compare(config: FinetuneConfig, racers: list[_Racer], task: Task) -> Iterator[Event]:
-    n = len(task.test_labels)
-    for racer in racers:
-        yield Metric(f"end {racer.name}", racer.shares[-1])
+def _compare(config: FinetuneConfig, racers: list[_Racer], curves: Curves, task: Task) -> Iterator[Event]:
+    n, shares = len(task.test_labels), {racer.name: curves.points[racer.name][1] for racer in racers}
+    for name, curve in shares.items():
+        yield Metric(f"end {name}", curve[-1])
     yield Figure("epochs", figures.epochs(TICKED, AUXILIARY_EPOCHS, config.epochs, config.scratch_epochs))
-    rows = [[racer.name, racer.recipe.epochs, racer.shares[0], racer.shares[-1], *share_interval(racer.shares[-1], n)] for racer in racers]
+    rows = [[racer.name, racer.recipe.epochs, shares[racer.name][0], shares[racer.name][-1], *share_interval(shares[racer.name][-1], n)]
+            for racer in racers]
     yield Table("compared", ["network", "epochs", "right before", "right after", "95 % from", "95 % to"], rows)
-    inherited, scratch = racers[0].shares[-1], racers[1].shares[-1]
+    inherited, scratch = shares["inherited"][-1], shares["scratch"][-1]
     least = smallest_difference((inherited + scratch) / 2, n)
     told_apart = "That is more than chance would give." if abs(inherited - scratch) > least else "That difference could be chance."
     yield Verdict(f"With {config.depth} layers and {config.epochs} epochs the network that inherited is right in {inherited:.1%}, "

@@ -35,14 +35,13 @@ from core.engine.experiment import Config, ModelRef, experiment
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.learngene.data import Task, TaskName, read_task
-from core.learngene.figures import training as training_figure
 from core.learngene.metrics import accuracy, share_interval, smallest_difference
 from core.learngene.pool import figures
 from core.learngene.pool.distil import Distillation
 from core.learngene.pool.paths import LARGE, SMALL, Way, all_paths, front, macs_of, paired, parameters_of, plain_parameters, stored
 from core.learngene.pool.pool import THIRDS, Matrices, Pool
 from core.learngene.pool.stitches import INITS, InitName, initialise
-from core.learngene.running import Progresses, told
+from core.learngene.running import Curves, Progresses, told
 from core.learngene.training import SCRATCH_RATE, TUNE_RATE, Recipe, born_from, fit, steps_of, supervised
 from core.learngene.vit import check_task, new_model
 
@@ -66,7 +65,7 @@ def pool(config: PoolConfig, lab: Lab) -> Iterator[Event]:
     """Stage 1: one ancestor becomes a small and a large model of few blocks; every block is a learngene instance."""
     task, ancestor = read_task(config.task), lab.load(config.ancestor)
     check_task(ancestor.model, task.classes, "ancestor")
-    made = yield from instances(config, lab, task, ancestor)
+    made = yield from Curves().along(instances(config, lab, task, ancestor))
     test, classes = (task.test_pixels, task.test_labels), len(task.classes)
     shares = {way: accuracy(lambda pixels, way=way: made(pixels, way), *test) for way in (SMALL, LARGE)}
     teacher = accuracy(lambda pixels: ancestor.model(pixels).logits, *test)
@@ -141,7 +140,7 @@ def stitch(config: StitchConfig, lab: Lab) -> Iterator[Event]:
     before = after = yield from _measure(made, ways, task, progress)
     yield from _say(made, before, "before")
     if config.epochs:
-        yield from _train(config, made, task, progress, lab)
+        yield from _train(config, made, task, progress, lab, Curves(), "pool")
         after = yield from _measure(made, ways, task, progress)
     yield from _say(made, after, "after")
     for name, model in made.pack().items():
@@ -163,13 +162,14 @@ def inits(config: InitsConfig, lab: Lab) -> Iterator[Event]:
     yield Progress(0, 1, "getting ready")
     task, found = read_task(config.task), {}
     progress = Progresses(len(INITS) * (steps_of(task, Recipe(config.epochs, config.rate)) + 4))
+    plan, curves = StitchConfig(task=config.task, epochs=config.epochs, rate=config.rate), Curves()
     for name in INITS:
         made = _stored(config, lab, task)
         initialise(made, name, task.epoch(lab.rng("pictures for stitches"))[0], lab.rng("stitches"))
         ways = paired(made.blocks)
         before = after = yield from _measure(made, ways, task, progress)
         if config.epochs:
-            yield from _train(StitchConfig(task=config.task, epochs=config.epochs, rate=config.rate), made, task, progress, lab, name)
+            yield from _train(plan, made, task, progress, lab, curves, name)
             after = yield from _measure(made, ways, task, progress)
         found[name] = [(0, _mean(before)), (config.epochs, _mean(after))]
         yield Metric(f"before {name}", _mean(before))
@@ -206,7 +206,7 @@ def _say(made: Pool, shares: dict[Way, float], when: str) -> Iterator[Event]:
     yield Figure("board", figures.board(made.blocks, {(way.j, way.k): share for way, share in shares.items() if way.stitched}))
 
 
-def _train(config: StitchConfig, made: Pool, task: Task, progress: Progresses, lab: Lab, who: str = "pool") -> Iterator[Event]:
+def _train(config: StitchConfig, made: Pool, task: Task, progress: Progresses, lab: Lab, curves: Curves, who: str) -> Iterator[Event]:
     """One random path per step, drawn uniformly over all models of the pool (methods/10 section 3.3)."""
     ways, draws = all_paths(made.blocks), lab.rng("paths")
     made.requires_grad_(config.train == "everything")
@@ -222,12 +222,8 @@ def _train(config: StitchConfig, made: Pool, task: Task, progress: Progresses, l
         return _mean({way: accuracy(lambda pixels, way=way: made(pixels, way), *task.shown) for way in paired(made.blocks)})
 
     steps = fit(made.named_parameters(), supervised(scores_of), task, Recipe(config.epochs, config.rate), lab.rng("pictures"))
-    epochs, shares = [0], [mean()]
-    for event in told(steps, who, progress, mean, every=max(1, config.epochs // 5)):
-        yield event
-        if isinstance(event, Metric) and event.name.startswith("accuracy"):
-            epochs.append(event.step), shares.append(event.value)
-            yield Figure("training", training_figure({f"{who}: mean over stitched paths": (epochs, shares)}))
+    curves.note(who, 0, mean())
+    yield from curves.along(told(steps, who, progress, mean, every=max(1, config.epochs // 5)))
     made.requires_grad_(False)
 
 
