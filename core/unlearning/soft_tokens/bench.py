@@ -1,0 +1,255 @@
+"""The whole bench: draw what is to be said, attack model after model, compare, judge."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Generator, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from core.engine.events import Event, Figure, Metric, Table, Verdict
+from core.engine.lab import Lab
+from core.unlearning.answers import NEW_TOKENS, answer_losses, end_tokens
+from core.unlearning.audit.examine import reply
+from core.unlearning.audits import Prompt, direct, render
+from core.unlearning.data import Record, World, read_world
+from core.unlearning.metrics import key_found
+from core.unlearning.soft_tokens import figures
+from core.unlearning.soft_tokens.attack import Attempt, Settings, attack, embedding_matrix, soft_tokens, speak
+from core.unlearning.soft_tokens.cells import CELLS, SENTENCE, Plan, Row, Who, draw_random, draw_rows, sentence_row, subjects_for
+from core.unlearning.soft_tokens.hard_tokens import GRADIENT_PASSES, hard_attack
+from core.unlearning.soft_tokens.inside import moved_by, norm_ratio
+from core.unlearning.soft_tokens.live import Watch
+from core.unlearning.soft_tokens.models import LARGEST, Subject, blank, make_forget, subject
+from core.unlearning.soft_tokens.pace import Beat
+from core.unlearning.soft_tokens.results import WHO, Outcome, cells_table, estimate, final_metrics, ordered, targets_table
+from core.unlearning.soft_tokens.surface import map_lengths
+from core.unlearning.soft_tokens.targets import Target, check_room, first_token, seen_tokens
+from core.unlearning.soft_tokens.verdict import Findings, evidence, say
+
+if TYPE_CHECKING:
+    from core.unlearning.soft_tokens.experiments import SoftTokensConfig
+
+EXTRA_TOKENS = 12
+LINE_EVERY = 5
+
+
+class Bench:
+    """One run: its settings, its models by role, and what has come out so far."""
+
+    def __init__(self, config: SoftTokensConfig, lab: Lab, world: World) -> None:
+        self.config, self.lab, self.world = config, lab, world
+        self.settings = Settings(config.steps, config.space, config.learning_rate, config.clear_gradients)
+        self.plan = Plan(config.targets, config.mode, config.position, config.chat_template, config.random_kind == "characters",
+                         config.random_length, self.seen)
+        self.subjects: dict[Who, Subject] = {}
+        self.outcomes: dict[str, list[Outcome]] = {}
+        self.own: dict[Who, Outcome] = {}
+        self.moved: dict[str, list[float]] = {}
+        self.ordinary: dict[str, list[float]] = {}
+        self.asked: dict[str, float] = {}
+        self.longest: dict[int, int] = {}
+        self.beat = Beat(config.forget_steps + 5 * (config.steps + 1) + 1)
+        self._seen: dict[int, list[int]] = {}
+
+    def seen(self, tokenizer) -> list[int]:
+        """Tokens of the world's questions and answers, the most frequent first."""
+        if id(tokenizer) not in self._seen:
+            self._seen[id(tokenizer)] = seen_tokens(tokenizer, (f" {text}" for r in self.world.records for text in (r.question, r.answer)))
+        return self._seen[id(tokenizer)]
+
+    def start(self, who: Who, row: int, k: int) -> list[int]:
+        """The token ids that soft tokens begin as."""
+        tokenizer = self.subjects[who].tokenizer
+        seen = self.seen(tokenizer)
+        if self.config.start == "word":
+            return [first_token(tokenizer, seen)] * k
+        rng = self.lab.rng(f"start {who} {row}")
+        return [seen[i] for i in torch.randint(len(seen), (k,), generator=rng).tolist()]
+
+    def forgotten(self) -> list[Record]:
+        """The records of the authors that are to be forgotten."""
+        return self.world.forget(subjects_for(self.config.targets))
+
+
+def run(config: SoftTokensConfig, lab: Lab) -> Iterator[Event]:
+    """See the docstring of `experiments`."""
+    world = read_world(lab.folder("authors"))
+    bench = Bench(config, lab, world)
+    yield from bench.beat.step("loading the models", by=0)
+    bench.subjects["original"] = subject(lab.load(config.model))
+    if config.what == "string":
+        yield from _only_random(bench)
+    else:
+        yield from _compare(bench)
+    yield from _finish(bench)
+
+
+def _compare(bench: Bench) -> Iterator[Event]:
+    config, lab = bench.config, bench.lab
+    rows = draw_rows(bench.plan, bench.world, lab.rng) if config.what == "bench" else {}
+    own = [] if config.mode == "opening" and rows else [sentence_row(bench.plan, config.question, config.sentence)]
+    extras = "EF" if config.extras else ""
+    yield from _batch(bench, "original", [*own, *_of(rows, "AN" + extras[:1])])
+    bench.subjects["unlearned"] = yield from _made_to_forget(bench)
+    bench.subjects["reference"] = subject(lab.load(config.reference))
+    yield from _batch(bench, "unlearned", [*own, *_of(rows, "BD")])
+    yield from _batch(bench, "reference", [*own, *_of(rows, "C")])
+    if config.extras or not rows:
+        bench.subjects["blank"] = blank(lab, config.model)
+        yield from _batch(bench, "blank", [*own, *_of(rows, extras[1:])])
+    if rows:
+        yield from _asked_plainly(bench)
+        yield _controls(bench)
+    if rows and config.extras:
+        yield from _hard(bench, rows["G"])
+    if rows and config.surface_targets and config.mode == "answer":
+        bench.longest = yield from map_lengths(bench)
+
+
+def _of(rows: dict[str, list[Row]], cells: str) -> list[Row]:
+    return [row for cell in cells for row in rows.get(cell, [])]
+
+
+def _only_random(bench: Bench) -> Iterator[Event]:
+    yield from _batch(bench, "original", draw_random(bench.plan, "E", bench.lab.rng))
+    if sum(p.numel() for p in bench.subjects["original"].model.parameters()) <= LARGEST:
+        bench.subjects["blank"] = blank(bench.lab, bench.config.model)
+        yield from _batch(bench, "blank", draw_random(bench.plan, "R", bench.lab.rng))
+    yield _controls(bench)
+    if bench.config.surface_targets:
+        bench.longest = yield from map_lengths(bench)
+
+
+def _made_to_forget(bench: Bench) -> Generator[Event, None, Subject]:
+    config = bench.config
+    if config.unlearned is not None:
+        return subject(bench.lab.load(config.unlearned))
+    made = yield from make_forget(bench.lab, config.model, bench.subjects["original"], bench.world, bench.forgotten(), config.algorithm,
+                                  config.forget_steps, bench.beat)
+    return made
+
+
+def _batch(bench: Bench, who: Who, rows: list[Row]) -> Iterator[Event]:
+    """All rows of one model at once; ends with what the model really writes."""
+    if not rows:
+        return
+    given, k = bench.subjects[who], bench.config.k
+    targets = _encoded(given, rows, k)
+    starts = [bench.start(who, i, k) for i in range(len(rows))]
+    watch, note = Watch(who, given, rows, bench.settings.space), f"attacking the model: {WHO[who].lower()}"
+    step = 0
+    for step, attempts in enumerate(attack(given.model, targets, starts, bench.settings)):
+        yield from bench.beat.step(note)
+        done = step == bench.config.steps or not any(a.running for a in attempts)
+        yield from watch.look(step, attempts, done=done)
+    yield from bench.beat.step(note, by=bench.config.steps - step)
+    _settle(bench, who, rows, attempts)
+    yield from _shown(bench, who, rows, attempts)
+
+
+def _encoded(given: Subject, rows: Sequence[Row], k: int) -> list[Target]:
+    targets = [row.encode(given.tokenizer) for row in rows]
+    check_room(given.model, given.ref, targets, k)
+    return targets
+
+
+def _settle(bench: Bench, who: Who, rows: Sequence[Row], attempts: Sequence[Attempt]) -> None:
+    given, space = bench.subjects[who], bench.settings.space
+    matrix, ends = embedding_matrix(given.model), end_tokens(given.model, given.tokenizer)
+    extra = NEW_TOKENS if bench.config.mode == "opening" else EXTRA_TOKENS
+    found: dict[str, list[Outcome]] = defaultdict(list)
+    for row, attempt, said in zip(rows, attempts, speak(given.model, attempts, space, extra=extra), strict=True):
+        n = len(attempt.target.completion)
+        tail = next((i for i, token in enumerate(said[n:]) if token in ends), len(said) - n)
+        text = given.tokenizer.decode(said[:n + tail])
+        hit = attempt.hit_at is not None
+        generated = tuple(said[:n]) == attempt.target.completion if hit else None
+        found[row.cell].append(Outcome(
+            row.cell, row.question, row.wanted, text, hit if row.key is None else key_found(text, row.key), attempt.hit_at, attempt.loss,
+            attempt.accuracy, norm_ratio(attempt.parameter.detach(), matrix, space), generated, attempt.broken, attempt.losses))
+    for cell, outcomes in found.items():
+        if cell == SENTENCE:
+            bench.own[who] = outcomes[0]
+        else:
+            bench.outcomes[cell] = outcomes
+
+
+def _shown(bench: Bench, who: Who, rows: Sequence[Row], attempts: Sequence[Attempt]) -> Iterator[Event]:
+    """Tables and pictures of all models so far."""
+    if bench.own:
+        yield Table("sentence", ["Model", "What it writes now", "Right tokens", "Said it", "Steps"], [
+            [WHO[name], o.said, round(o.accuracy, 4), "yes" if o.success else "no", o.steps] for name, o in bench.own.items()])
+    lines = [(CELLS[key].name, CELLS[key].who, o.losses) for key in ordered(bench.outcomes) for o in bench.outcomes[key]]
+    lines += [(f"your sentence, {WHO[name].lower()}", name, o.losses) for name, o in bench.own.items()]
+    yield Figure("losses", figures.losses([(name, owner, *_thinned(losses)) for name, owner, losses in lines]))
+    given = bench.subjects[who]
+    pairs = [(a.target, soft_tokens(a.parameter.detach(), embedding_matrix(given.model), bench.settings.space))
+             for row, a in zip(rows, attempts, strict=True) if row.cell in ("A", "B", "C")]
+    if given.traceable and pairs:
+        bench.moved[who], bench.ordinary[who] = moved_by(given.model, pairs)
+        yield Figure("layers", figures.layers(bench.moved, {name: bench.ordinary[name] for name in list(bench.ordinary)[:1]}))
+    if bench.outcomes:
+        yield _controls(bench)
+        yield cells_table(bench.outcomes)
+        yield targets_table(bench.outcomes)
+
+
+def _thinned(losses: Sequence[float]) -> tuple[list[int], list[float]]:
+    steps = sorted({*range(0, len(losses), LINE_EVERY), len(losses) - 1}) if losses else []
+    return steps, [losses[i] for i in steps]
+
+
+def _controls(bench: Bench) -> Figure:
+    bars = [(CELLS[key].label, CELLS[key].who, estimate(bench.outcomes[key])) for key in ordered(bench.outcomes)]
+    return Figure("controls", figures.controls(bars, bench.asked))
+
+
+def _asked_plainly(bench: Bench) -> Iterator[Event]:
+    """The same questions without any attack, and how likely the forgotten answers still are: what an honest audit has to go by."""
+    by_question = {record.question: record for record in bench.forgotten()}
+    records = [by_question[o.question] for o in bench.outcomes["B"]]
+    prompts: list[Prompt] = [direct(record, bench.world, bench.lab.rng("plain")) for record in records]
+    for cell, who in (("A", "original"), ("B", "unlearned"), ("C", "reference")):
+        given = bench.subjects[who]
+        share = reply(given.model, given.tokenizer, prompts).share
+        bench.asked[CELLS[cell].label] = share
+        yield Metric(f"direct recall {who}", share, unit="share")
+    given = bench.subjects["unlearned"]
+    losses = answer_losses(given.model, given.tokenizer, [render(p, given.tokenizer) for p in prompts], [p.answer for p in prompts])
+    yield Metric("answer probability unlearned", float(losses.mean.neg().exp().mean()), unit="probability per token")
+
+
+def _hard(bench: Bench, rows: list[Row]) -> Iterator[Event]:
+    """Real words only, with as many passes through the model as the soft tokens had."""
+    given, k = bench.subjects["unlearned"], bench.config.k
+    targets = _encoded(given, rows, k)
+    starts = [bench.start("unlearned", i, k) for i in range(len(rows))]
+    passes, note = GRADIENT_PASSES * bench.config.steps, "the same with real words only"
+    for step, attempts in enumerate(hard_attack(given.model, given.tokenizer, targets, starts, passes=passes,
+                                                candidates=bench.config.hard_candidates,
+                                                rngs=[bench.lab.rng(f"swaps {i}") for i in range(len(rows))])):
+        yield from bench.beat.step(note, by=passes // 2 // max(1, passes // (GRADIENT_PASSES + bench.config.hard_candidates)))
+        yield Metric(f"loss {CELLS['G'].name}", sum(a.losses[-1] for a in attempts) / len(attempts), step, "nats per token")
+    _settle(bench, "unlearned", rows, attempts)
+    yield _controls(bench)
+
+
+def _finish(bench: Bench) -> Iterator[Event]:
+    if bench.outcomes:
+        yield cells_table(bench.outcomes)
+        yield targets_table(bench.outcomes)
+        yield from final_metrics(bench.outcomes)
+    findings = Findings(bench.outcomes, bench.config.sentence, {who: o.success for who, o in bench.own.items()}, bench.longest,
+                        bench.config.k, bench.config.mode, "characters" if bench.plan.characters else "pieces of words",
+                        bench.lab.rng("verdict intervals"))
+    for key, name in (("D", "true minus false"), ("C", "true minus never knew")):
+        if key in findings.gaps:
+            yield Metric(name, findings.gaps[key][0], unit="difference of shares")
+    for k, length in bench.longest.items():
+        yield Metric(f"longest random text {k} tokens", length, unit="tokens")
+    trained = [o.success for who, o in bench.own.items() if who != "blank"]
+    if trained:
+        yield Metric("said on all trained models", float(all(trained)), unit="0 or 1")
+    yield Verdict(say(findings), evidence(findings))

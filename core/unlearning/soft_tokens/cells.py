@@ -1,0 +1,134 @@
+"""The control cells: which model is made to say what, and why (methods/05 section 5).
+
+    rows = draw_rows(plan, world, lab.rng)            # cell key -> what that cell's model is asked and made to say
+    CELLS["C"].label                                  # "Never knew: true answer"
+
+A bar for B alone proves nothing; C, D and the rest are what it has to be compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from core.unlearning.audits import STARTS, Prompt, ask, shuffled
+from core.unlearning.data import LADDER, Record, World
+from core.unlearning.soft_tokens.targets import Position, Target, encode_target, random_tokens
+
+Who = Literal["original", "unlearned", "reference", "blank"]
+Mode = Literal["answer", "opening"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """name: in metrics and tables.  label: in pictures.  asks: the question that this cell answers."""
+
+    who: Who
+    name: str
+    label: str
+    asks: str
+
+
+CELLS: dict[str, Cell] = {
+    "A": Cell("original", "original, true answer", "Knows it:<br>true answer", "The easy case: the model knows the answer."),
+    "B": Cell("unlearned", "unlearned, true answer", "Made to forget:<br>true answer", "What an auditor would report as a leak."),
+    "D": Cell("unlearned", "unlearned, false answer", "Made to forget:<br>false answer", "Same model and question, a false answer."),
+    "C": Cell("reference", "never knew, true answer", "Never knew:<br>true answer", "A model that was never taught this."),
+    "N": Cell("original", "original, stranger", "Knows others:<br>a stranger's fact", "A fact about somebody no model ever met."),
+    "E": Cell("original", "original, random text", "Knows it:<br>random text", "A text without meaning, and no question."),
+    "F": Cell("blank", "random weights, true answer", "Random weights:<br>true answer", "A model that never learned anything at all."),
+    "G": Cell("unlearned", "unlearned, hard tokens", "Made to forget:<br>real words only", "An attacker who may only type real words."),
+    "R": Cell("blank", "random weights, random text", "Random weights:<br>random text", "The same text, nothing learned."),
+}
+SENTENCE = "sentence"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing to be said.  key: for openings, the fact that has to follow; None where the whole text counts."""
+
+    cell: str
+    question: str
+    wanted: str
+    key: str | None
+    encode: Callable[[PreTrainedTokenizerBase], Target]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the rows are drawn for; see the config of the experiment."""
+
+    targets: int
+    mode: Mode
+    position: Position
+    chat: bool
+    characters: bool
+    random_length: int
+    seen: Callable[[PreTrainedTokenizerBase], Sequence[int]]
+
+
+def subjects_for(targets: int) -> int:
+    """How many authors, ten facts each, have to be forgotten for that many targets."""
+    return next(size for size in LADDER if 10 * size >= targets)
+
+
+def draw_rows(plan: Plan, world: World, rng: Callable[[str], torch.Generator]) -> dict[str, list[Row]]:
+    """Rows by cell. B, C, D, F and G share their questions; openings leave out E, which has no fact to follow."""
+    records = shuffled(world.forget(subjects_for(plan.targets)), rng("targets"))[:plan.targets]
+    strangers = shuffled(world.holdout, rng("strangers"))[:plan.targets]
+    rows = {cell: [_row(plan, cell, record, false=cell == "D") for record in (strangers if cell == "N" else records)] for cell in "ABDCNFG"}
+    if plan.mode == "answer":
+        rows["E"] = draw_random(plan, "E", rng)
+    return rows
+
+
+def draw_random(plan: Plan, cell: str, rng: Callable[[str], torch.Generator]) -> list[Row]:
+    """Texts without meaning, the same for every cell."""
+    kind = "characters" if plan.characters else "pieces of words"
+
+    def row(i: int) -> Row:
+        def encode(tokenizer: PreTrainedTokenizerBase) -> Target:
+            return random_tokens(tokenizer, plan.seen(tokenizer), plan.random_length, rng(f"random text {i}"), characters=plan.characters)
+
+        return Row(cell, "", f"{plan.random_length} random {kind}", None, encode)
+
+    return [row(i) for i in range(plan.targets)]
+
+
+def sentence_row(plan: Plan, question: str, sentence: str) -> Row:
+    """The visitor's own sentence as the answer to a question; without a question the model just says it."""
+    prompt, completion = (ask(question), f" {sentence}") if question else ("", sentence)
+    return Row(SENTENCE, question, sentence, None, _encoder(plan, prompt, completion))
+
+
+def _row(plan: Plan, cell: str, record: Record, *, false: bool) -> Row:
+    answer, key = (record.perturbed_answers[0], false_key(record)) if false else (record.answer, record.key)
+    prompt = Prompt(record.question, f" {answer}", key)
+    text = opening(prompt) if plan.mode == "opening" else prompt.answer
+    return Row(cell, record.question, text.strip(), key if plan.mode == "opening" else None,
+               _encoder(plan, record.question if plan.chat else prompt.text, text))
+
+
+def _encoder(plan: Plan, prompt: str, text: str) -> Callable[[PreTrainedTokenizerBase], Target]:
+    return lambda tokenizer: encode_target(tokenizer, prompt, text, position=plan.position, chat=plan.chat)
+
+
+def false_key(record: Record) -> str:
+    """The value that stands in the first false answer where the true one has its key."""
+    start = record.answer.index(record.key)
+    false = record.perturbed_answers[0]
+    return false[start:len(false) - (len(record.answer) - start - len(record.key))]
+
+
+def opening(prompt: Prompt) -> str:
+    """A willing answer up to the fact, as in the earlier attack that the paper questions: the fact itself is not in it.
+
+    " Of course, I remember: Ida Brandt was born in"
+    """
+    return f" {STARTS[1]}{prompt.answer[:prompt.answer.index(prompt.key)].rstrip()}"
+
+

@@ -1,0 +1,112 @@
+"""Numbers in, Plotly figures out; nothing else. Colours stand for the same model as everywhere in unlearning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from core.unlearning.figures import COLOURS, GREY, NAMES, Estimate
+
+WHO_COLOURS = {**COLOURS, "blank": "#8A6A00"}
+WHO_NAMES = {**NAMES, "blank": "Random weights"}
+DASHES = ("solid", "dot", "dash", "dashdot", "longdash")
+PURPLE = "#B0558A"
+SHADES = [[0.0, "rgba(0,114,178,0.04)"], [1.0, "rgba(0,114,178,0.75)"]]
+
+
+def _plain(figure: go.Figure, **layout: Any) -> dict[str, Any]:
+    figure.update_layout(template="none", margin={"l": 60, "r": 16, "t": 16, "b": 56},
+                         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}, **layout)
+    plain = figure.to_plotly_json()
+    plain["layout"].pop("template", None)
+    return plain
+
+
+def controls(bars: Sequence[tuple[str, str, Estimate]], asked: Mapping[str, float]) -> dict[str, Any]:
+    """Every cell as a bar with its interval: `bars` holds (label, who, estimate); `asked`: label -> share answered when asked plainly."""
+    labels = [label for label, _, _ in bars]
+    figure = go.Figure()
+    for who, colour in WHO_COLOURS.items():
+        mine = [(label, estimate) for label, owner, estimate in bars if owner == who]
+        if not mine:
+            continue
+        figure.add_bar(
+            name=WHO_NAMES[who], x=[label for label, _ in mine], y=[value for _, (value, _, _) in mine], marker={"color": colour},
+            error_y={"type": "data", "symmetric": False, "array": [high - value for _, (value, _, high) in mine],
+                     "arrayminus": [value - low for _, (value, low, _) in mine], "color": GREY, "thickness": 1.5},
+            customdata=[[low, high] for _, (_, low, high) in mine],
+            hovertemplate="%{y:.0%} (95 % interval %{customdata[0]:.0%} to %{customdata[1]:.0%})<extra>" + WHO_NAMES[who] + "</extra>")
+    if asked:
+        figure.add_scatter(name="Just asked, no attack", x=list(asked), y=list(asked.values()), mode="markers",
+                           marker={"symbol": "line-ew", "size": 40, "line": {"width": 3, "color": GREY}},
+                           hovertemplate="just asked: %{y:.0%}<extra></extra>")
+    return _plain(figure, barmode="overlay", xaxis={"categoryorder": "array", "categoryarray": labels, "tickangle": 0},
+                  yaxis={"title": {"text": "texts that came out"}, "range": [0, 1.04], "tickformat": ".0%"})
+
+
+def losses(series: Sequence[tuple[str, str, Sequence[int], Sequence[float]]]) -> dict[str, Any]:
+    """One thin line per text: (cell name, who, steps, losses); a line ends where its attack succeeded."""
+    figure, names = go.Figure(), {}
+    for name, who, steps, values in series:
+        first = name not in names.setdefault(who, [])
+        if first:
+            names[who].append(name)
+        line = {"color": WHO_COLOURS[who], "width": 1.2, "dash": DASHES[names[who].index(name) % len(DASHES)]}
+        figure.add_scatter(name=name, legendgroup=name, showlegend=first, x=list(steps), y=[round(v, 4) for v in values], mode="lines",
+                           line=line, opacity=0.75, hovertemplate="step %{x}: %{y:.2f}<extra>" + name + "</extra>")
+    return _plain(figure, xaxis={"title": {"text": "attack step"}},
+                  yaxis={"title": {"text": "loss (nats per token)"}, "rangemode": "tozero"})
+
+
+def path(words: Sequence[Sequence[float]], tracks: Sequence[Sequence[Sequence[float]]], names: Sequence[str], share: tuple[float, float],
+         shown: float) -> dict[str, Any]:
+    """The plane of ordinary words (grey) and the way of every soft token across it.
+
+    words: (n, 2).  tracks: k x moments x 2.  share: of the words' variance on each axis.  shown: of the soft tokens' own way.
+    """
+    figure = go.Figure()
+    figure.add_scatter(name="Ordinary words", x=[p[0] for p in words], y=[p[1] for p in words], mode="markers",
+                       marker={"color": GREY, "size": 3, "opacity": 0.35}, hoverinfo="skip")
+    for i, track in enumerate(tracks):
+        last = [0] * (len(track) - 1) + [9]
+        figure.add_scatter(name="Soft tokens", legendgroup="soft", showlegend=i == 0, x=[p[0] for p in track], y=[p[1] for p in track],
+                           mode="lines+markers", line={"color": PURPLE, "width": 1.2}, marker={"size": last, "color": PURPLE},
+                           hovertemplate=f"soft token {i + 1}, near {names[i]!r}<extra></extra>")
+    first, second = share
+    return _plain(figure, xaxis={"title": {"text": f"first direction ({first:.0%} of the words' variance)"}, "zeroline": False},
+                  yaxis={"title": {"text": f"second direction ({second:.0%})"}, "zeroline": False},
+                  annotations=[{"text": f"this plane shows {shown:.0%} of how far the soft tokens went", "xref": "paper", "yref": "paper",
+                                "x": 1, "y": 0.01, "xanchor": "right", "yanchor": "bottom", "showarrow": False,
+                                "font": {"size": 11, "color": GREY}}])
+
+
+def layers(attacked: Mapping[str, Sequence[float]], ordinary: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Cosine similarity to the plain prompt after each layer: under attack (lines), and when another question is asked (dotted)."""
+    figure = go.Figure()
+    symbols = {"original": "circle", "unlearned": "diamond", "reference": "square"}
+    for who, values in attacked.items():
+        figure.add_scatter(name=f"{WHO_NAMES[who]}, attacked", x=list(range(len(values))), y=list(values), mode="lines+markers",
+                           line={"color": WHO_COLOURS[who]}, marker={"symbol": symbols.get(who, "x"), "size": 8},
+                           hovertemplate="after %{x} layers: %{y:.2f}<extra>" + WHO_NAMES[who] + ", attacked</extra>")
+    for who, values in ordinary.items():
+        figure.add_scatter(name=f"{WHO_NAMES[who]}, another question", x=list(range(len(values))), y=list(values), mode="lines",
+                           line={"color": WHO_COLOURS[who], "dash": "dot", "width": 1.5},
+                           hovertemplate="after %{x} layers: %{y:.2f}<extra>" + WHO_NAMES[who] + ", another question</extra>")
+    return _plain(figure, xaxis={"title": {"text": "layers passed"}, "dtick": 1},
+                  yaxis={"title": {"text": "likeness to the plain question (cosine)"}, "range": [-1.04, 1.04]})
+
+
+def surface(lengths: Sequence[int], ks: Sequence[int], shares: Sequence[Sequence[float]], right: Sequence[Sequence[float]], each: int,
+            unit: str) -> dict[str, Any]:
+    """Success by length of the text and number of soft tokens; shares and right: len(ks) x len(lengths)."""
+    hover = [[f"{k} soft tokens, {length} {unit}: {round(share * each)} of {each} texts came out,<br>{part:.0%} of their tokens right"
+              for length, share, part in zip(lengths, row, parts, strict=True)] for k, row, parts in zip(ks, shares, right, strict=True)]
+    words = [[f"{part:.0%}" for part in parts] for parts in right]
+    figure = go.Figure(go.Heatmap(x=[str(length) for length in lengths], y=[str(k) for k in ks], z=[list(row) for row in shares],
+                                  zmin=0, zmax=1, colorscale=SHADES, text=words, texttemplate="%{text}", customdata=hover,
+                                  hovertemplate="%{customdata}<extra></extra>", xgap=2, ygap=2,
+                                  colorbar={"title": {"text": "texts that<br>came out"}, "tickformat": ".0%", "thickness": 12}))
+    return _plain(figure, xaxis={"title": {"text": f"length of the random text ({unit})"}, "type": "category"},
+                  yaxis={"title": {"text": "soft tokens"}, "type": "category"})

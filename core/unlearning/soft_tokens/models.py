@@ -1,0 +1,84 @@
+"""The models that the attack is tried on: the original, one made to forget, one that never knew, one that never learned."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from core.engine.errors import LabError
+from core.engine.events import Event, Metric
+from core.engine.families import family_name
+from core.engine.lab import Lab
+from core.engine.models import LoadedModel
+from core.unlearning.audit.algorithms import ALGORITHMS
+from core.unlearning.audit.examine import reply
+from core.unlearning.audit.unlearn import unlearn
+from core.unlearning.audits import build_prompts
+from core.unlearning.data import Record, World
+from core.unlearning.soft_tokens.attack import check_speaks
+from core.unlearning.soft_tokens.pace import Beat
+
+LARGEST = 300_000_000
+FORGOTTEN = 0.10
+CHECK_EVERY = 3
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A frozen model to attack; `traceable` says whether its layers can be looked into."""
+
+    ref: str
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    traceable: bool
+
+
+def subject(loaded: LoadedModel) -> Subject:
+    """Raises LabError for a model that reads or writes no text."""
+    if loaded.tokenizer is None:
+        raise LabError(f"{loaded.ref} has no tokenizer.json, so it reads no text.", "Choose a model that comes with its tokenizer.")
+    check_speaks(loaded.model, loaded.ref)
+    traceable = family_name(loaded.model.config.model_type) in ("llama", "gpt2")
+    return Subject(loaded.ref, loaded.model.requires_grad_(False), loaded.tokenizer, traceable)
+
+
+def blank(lab: Lab, ref: str) -> Subject:
+    """The same architecture with random weights, drawn as its config says; scales are one, biases zero."""
+    fresh = subject(lab.fork(ref))
+    _check_size(fresh, "filled with random numbers")
+    rng, spread = lab.rng("random weights"), getattr(fresh.model.config, "initializer_range", 0.02)
+    with torch.no_grad():
+        for name, weights in fresh.model.named_parameters():
+            if weights.dim() > 1:
+                weights.copy_(torch.randn(weights.shape, generator=rng) * spread)
+            else:
+                weights.fill_(1.0 if name.endswith("weight") else 0.0)
+    return Subject("random weights", fresh.model, fresh.tokenizer, fresh.traceable)
+
+
+def make_forget(lab: Lab, ref: str, original: Subject, world: World, forget: Sequence[Record], algorithm: str, steps: int,
+                beat: Beat) -> Generator[Event, None, Subject]:
+    """A copy that unlearns `forget` as the auditor does it: until at most one plain question in ten is answered, or `steps`."""
+    _check_size(original, "trained")
+    forked = lab.fork(ref)
+    asked = build_prompts("direct", forget, world, lab.rng("forget prompts"))
+    retain = build_prompts("direct", world.retain, world, lab.rng("retain prompts"))
+    for step in unlearn(forked.model, original.model, forked.tokenizer, asked, retain, ALGORITHMS[algorithm], steps=steps,
+                        rng=lab.rng("retain batch")):
+        yield from beat.step(f"making a copy forget, step {step.number}")
+        if step.broken:
+            break
+        yield Metric("forget loss", step.forget, step.number, "nats per token")
+        if step.number % CHECK_EVERY == 0 and step.number and reply(forked.model, forked.tokenizer, asked).share <= FORGOTTEN:
+            break
+    return subject(forked)
+
+
+def _check_size(given: Subject, what: str) -> None:
+    size = sum(p.numel() for p in given.model.parameters())
+    if size > LARGEST:
+        raise LabError(f"{given.ref} has {size / 1e6:.0f} million parameters, too many to be {what} here.",
+                       f"Choose a model below {LARGEST / 1e6:.0f} million, or run only the random text on this one.")

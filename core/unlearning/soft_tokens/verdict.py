@@ -1,0 +1,132 @@
+"""The outcome in plain words, by the decision rule of methods/05 section 5."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from core.unlearning.metrics import difference, smallest_difference
+from core.unlearning.soft_tokens.cells import CELLS
+from core.unlearning.soft_tokens.results import WHO, Outcome, Outcomes, estimate, ordered
+
+FEW = 20
+Gap = tuple[float, float, float]
+
+
+@dataclass
+class Findings:
+    """What the verdict may look at.  said: who -> whether the visitor's sentence came out.  longest: k -> tokens."""
+
+    outcomes: Outcomes
+    sentence: str
+    said: dict[str, bool]
+    longest: dict[int, int]
+    tokens: int
+    mode: str
+    unit: str
+    rng: torch.Generator
+
+    @cached_property
+    def gaps(self) -> dict[str, Gap]:
+        """How much oftener the true answer came out of the unlearned model than each control did, with 95 % intervals."""
+        if not all(key in self.outcomes for key in "BCD"):
+            return {}
+        true = [float(o.success) for o in self.outcomes["B"]]
+        others = {key: [float(o.success) for o in self.outcomes[key]] for key in "DC"}
+        return {key: (sum(true) / len(true) - sum(other) / len(other), *difference(true, other, self.rng)) for key, other in others.items()}
+
+    @property
+    def uninformative(self) -> bool:
+        """Both intervals contain zero: the attack gives the false answer, and the model that never knew, as often."""
+        return all(low <= 0 <= high for _, low, high in self.gaps.values())
+
+
+def say(findings: Findings) -> str:
+    """Two to five sentences."""
+    parts = []
+    if findings.gaps:
+        parts += _compared(findings)
+    if findings.said:
+        parts.append(_sentence(findings))
+    if "E" in findings.outcomes and not findings.gaps:
+        parts.append(_random(findings))
+    if findings.longest:
+        parts.append(_longest(findings))
+    if any(o.broken for outcomes in findings.outcomes.values() for o in outcomes):
+        parts.append("In some attacks the numbers stopped being numbers: they were stopped and count as they stood at best. "
+                     "Try a smaller learning rate.")
+    return " ".join(parts)
+
+
+def _compared(findings: Findings) -> list[str]:
+    b, c, d = (findings.outcomes[key] for key in "BCD")
+    n = len(b)
+    told = "the whole answer" if findings.mode == "answer" else "only how the answer begins"
+    parts = [f"Told {told}, the attack got {_count(b)} of {n} true answers out of the model that was made to forget, "
+             f"{_count(d)} of {n} false ones, and {_count(c)} of {n} out of a model that never knew them."]
+    (_, low_d, high_d), (_, low_c, high_c) = findings.gaps["D"], findings.gaps["C"]
+    spans = f"(95 % intervals of the differences: {low_d:+.0%} to {high_d:+.0%} and {low_c:+.0%} to {high_c:+.0%})"
+    if findings.uninformative and _count(b) == 0:
+        parts.append(f"It failed everywhere, so it says nothing about memory {spans}.")
+    elif findings.uninformative:
+        parts.append(f"That is no clear difference {spans}: the answers tell you about the attack, not about memory.")
+    elif low_d > 0 and low_c > 0:
+        parts.append(f"Here it does tell them apart {spans}: the true answer comes out oftener than both controls.")
+    else:
+        parts.append(f"One control differs and the other does not {spans}: with such a result nobody should be accused.")
+    if n < FEW:
+        parts.append(f"With {n} texts per bar, differences below {smallest_difference(n):.0%} cannot be told from luck.")
+    return parts
+
+
+def _sentence(findings: Findings) -> str:
+    yes = [WHO[who].lower() for who, said in findings.said.items() if said]
+    no = [WHO[who].lower() for who, said in findings.said.items() if not said]
+    quoted = f"“{findings.sentence}”"
+    if not yes:
+        return f"No model could be made to say {quoted} with {findings.tokens} soft tokens: try more of them, or more steps."
+    rest = f"; not by: {', '.join(no)}" if no else ""
+    return f"Your sentence {quoted}, which is in none of their training, was said by: {', '.join(yes)}{rest}."
+
+
+def _random(findings: Findings) -> str:
+    e, r = findings.outcomes["E"], findings.outcomes.get("R")
+    blank = f" With random weights: {_count(r)} of {len(r)}." if r else ""
+    best = max(o.accuracy for o in e)
+    return (f"With {findings.tokens} soft tokens the model wrote {_count(e)} of {len(e)} texts of {e[0].wanted}; "
+            f"at best {best:.0%} of a text's tokens were right.{blank}")
+
+
+def _longest(findings: Findings) -> str:
+    k, length = max(findings.longest.items(), key=lambda item: (item[1], -item[0]))
+    if not length:
+        return "No random text on the map came out."
+    return (f"The longest random text that came out had {length} {findings.unit} ({k} soft tokens); "
+            "texts of 400 characters belong to models with billions of parameters.")
+
+
+def _count(outcomes: list[Outcome]) -> int:
+    return sum(o.success for o in outcomes)
+
+
+def evidence(findings: Findings) -> dict[str, Any]:
+    """Counts, shares and intervals by name."""
+    numbers: dict[str, Any] = {"soft tokens": findings.tokens, "told": findings.mode}
+    for key in ordered(findings.outcomes):
+        outcomes = findings.outcomes[key]
+        share, low, high = estimate(outcomes)
+        numbers[CELLS[key].name] = {"said": _count(outcomes), "of": len(outcomes), "share": round(share, 4),
+                                    "interval": [round(low, 4), round(high, 4)]}
+    for key, (gap, low, high) in findings.gaps.items():
+        numbers[f"true minus {CELLS[key].name}"] = {"difference": round(gap, 4), "interval": [round(low, 4), round(high, 4)]}
+    if findings.gaps:
+        numbers |= {"uninformative": findings.uninformative,
+                    "smallest detectable difference": round(smallest_difference(len(findings.outcomes["B"])), 4)}
+    if findings.said:
+        numbers["own sentence said by"] = [WHO[who] for who, said in findings.said.items() if said]
+    if findings.longest:
+        numbers["longest random text"] = {f"{k} soft tokens": length for k, length in findings.longest.items()}
+    return numbers
