@@ -98,6 +98,11 @@ def test_figures_are_data_whose_labels_cannot_act(page):
     assert places == {attributes["id"] for attributes, _ in page.scripts if "id" in attributes}
 
 
+def test_data_cannot_end_the_block_they_lie_in():
+    embedded = report._embed({"</script><script>": ["<!--<script>", "]]>", "\u2028"]})
+    assert "<" not in embedded and json.loads(embedded) == {"</script><script>": ["<!--<script>", "]]>", "\u2028"]}
+
+
 def test_control_characters_are_shown_and_not_sent(engine, hostile):
     text = report.html(engine.records, hostile)
     body = text[text.index("<body>"):text.rindex("<script>", 0, text.rindex("<script>"))]
