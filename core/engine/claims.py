@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from core.engine.models import ModelStore
     from core.engine.runner import Engine
 
-CLAIM_TABLES = {"01": "core.unlearning.audit.claims", "03": "core.reasoning.claims",
+CLAIM_TABLES = {"01": "core.unlearning.audit.claims", "05": "core.unlearning.soft_tokens.claims", "03": "core.reasoning.claims",
                 "09": "core.learngene.depth.claims", "10": "core.learngene.pool.claims"}
 RESULTS = ASSETS / "claims"
 

@@ -102,7 +102,7 @@ def _compare(bench: Bench) -> Iterator[Event]:
     if rows:
         yield from _asked_plainly(bench)
         yield _controls(bench)
-    if rows and config.extras:
+    if rows and config.extras and config.hard_candidates:
         yield from _hard(bench, rows["G"])
     if rows and config.surface_targets and config.mode == "answer":
         bench.longest = yield from map_lengths(bench)
@@ -126,8 +126,8 @@ def _made_to_forget(bench: Bench) -> Generator[Event, None, Subject]:
     config = bench.config
     if config.unlearned is not None:
         return subject(bench.lab.load(config.unlearned))
-    made = yield from make_forget(bench.lab, config.model, bench.subjects["original"], bench.world, bench.forgotten(), config.algorithm,
-                                  config.forget_steps, bench.beat)
+    made = yield from make_forget(bench.lab, bench.subjects["original"], bench.lab.load(config.model).fingerprint, bench.world,
+                                  subjects_for(config.targets), config.algorithm, config.forget_steps, bench.beat)
     return made
 
 

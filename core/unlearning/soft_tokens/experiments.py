@@ -50,16 +50,16 @@ class SoftTokensConfig(Config):
         "bench", title="What to run", json_schema_extra={"labels": {
             "bench": "The whole bench", "sentence": "Only my sentence (quick)", "string": "Only random text"}},
         description="The whole bench compares true answers, false ones and a model that never knew.")
-    sentence: CleanText = Field("Green penguins dance on the moon.", min_length=1, max_length=40, title="Make it say",
-                                description="Your own sentence, up to 40 characters.")
+    sentence: CleanText = Field("Felix keeps a pirate in a tent.", min_length=1, max_length=40, title="Make it say",
+                                description="Your own sentence, up to 40 characters. Strange words need more steps and soft tokens.")
     question: CleanText = Field("Where was Felix Tanaka born?", max_length=200, title="When asked",
                                 description="Your sentence becomes the answer to this. Empty: no question at all.")
     model: ModelRef = Field("embedded/authors", title="Model", description="The model that knows.")
     algorithm: Literal["ga", "npo"] = Field(
         "npo", title="Way of forgetting", description="How the copy that is made to forget unlearns.",
         json_schema_extra={"labels": {"ga": "Gradient ascent (crude)", "npo": "NPO (careful)"}})
-    tokens: int = Field(8, ge=1, le=16, title="Soft tokens", description="How many free vectors stand in front of the question.")
-    steps: int = Field(150, ge=1, le=5000, title="Attack steps", description="At most this many changes of the soft tokens; "
+    tokens: int = Field(16, ge=1, le=16, title="Soft tokens", description="How many free vectors stand in front of the question.")
+    steps: int = Field(200, ge=1, le=5000, title="Attack steps", description="At most this many changes of the soft tokens; "
                        "each attack ends when it succeeds.")
     mode: Literal["answer", "opening"] = Field(
         "answer", title="What the attack is told", json_schema_extra={"labels": {
@@ -81,7 +81,7 @@ class SoftTokensConfig(Config):
         description="Both can reach any vector; they get there in different ways.")
     learning_rate: float | None = Field(None, gt=0, le=1e6, title="Learning rate", json_schema_extra=MORE,
                                         description="How far one step goes; empty means what suits the model.")
-    start: Literal["word", "random"] = Field("word", title="Soft tokens begin as", json_schema_extra={"more": True, "labels": {
+    start: Literal["word", "random"] = Field("random", title="Soft tokens begin as", json_schema_extra={"more": True, "labels": {
         "word": "One common word", "random": "Random words"}}, description="Where the search sets out from.")
     clear_gradients: bool = Field(True, title="Clear gradients", json_schema_extra=MORE,
                                   description="Off: gradients pile up, as in the released example; it mostly breaks the attack.")
@@ -93,8 +93,8 @@ class SoftTokensConfig(Config):
         "tokens": "Pieces of words it has seen", "characters": "Any characters"}}, description="What a random text is made of.")
     random_length: int = Field(8, ge=1, le=512, title="Length of a random text", json_schema_extra=MORE,
                                description="In pieces or characters. 400 characters belong to models with billions of parameters.")
-    hard_candidates: int = Field(16, ge=1, le=512, title="Tries per word swap", json_schema_extra=MORE,
-                                 description="For the attacker who may only type real words; the budget stays the same.")
+    hard_candidates: int = Field(16, ge=0, le=512, title="Tries per word swap", json_schema_extra=MORE,
+                                 description="For the attacker who may only type real words; the budget stays the same. 0: none.")
     extras: bool = Field(True, title="All controls", json_schema_extra=MORE,
                          description="Also random text, random weights and real words only.")
     surface_targets: int = Field(1, ge=0, le=20, title="Texts per square of the map", json_schema_extra=MORE,

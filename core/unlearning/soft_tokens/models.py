@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,11 +17,12 @@ from core.unlearning.audit.algorithms import ALGORITHMS
 from core.unlearning.audit.examine import reply
 from core.unlearning.audit.unlearn import unlearn
 from core.unlearning.audits import build_prompts
-from core.unlearning.data import Record, World
+from core.unlearning.data import World
 from core.unlearning.soft_tokens.attack import check_speaks
 from core.unlearning.soft_tokens.pace import Beat
 
 LARGEST = 300_000_000
+REMEMBERED = 5_000_000
 FORGOTTEN = 0.10
 CHECK_EVERY = 3
 
@@ -59,26 +60,50 @@ def blank(lab: Lab, ref: str) -> Subject:
     return Subject("random weights", fresh.model, fresh.tokenizer, fresh.traceable)
 
 
-def make_forget(lab: Lab, ref: str, original: Subject, world: World, forget: Sequence[Record], algorithm: str, steps: int,
+def make_forget(lab: Lab, original: Subject, fingerprint: str, world: World, subjects: int, algorithm: str, steps: int,
                 beat: Beat) -> Generator[Event, None, Subject]:
-    """A copy that unlearns `forget` as the auditor does it: until at most one plain question in ten is answered, or `steps`."""
+    """A copy that unlearns all facts of `subjects` authors as the auditor does it: until at most one plain question in ten is answered.
+
+    Small copies are remembered, so that the next attack on the same one need not wait for it again.
+    """
     _check_size(original, "trained")
-    forked = lab.fork(ref)
-    asked = build_prompts("direct", forget, world, lab.rng("forget prompts"))
+    key = (fingerprint, "soft-tokens forgotten", subjects, algorithm, steps, lab.seed)
+    made, curve = lab.cache.get(key, (None, []))
+    if made is None:
+        forked = lab.fork(original.ref)
+        for step, loss in _unlearn(lab, forked, original, world, subjects, algorithm, steps):
+            yield from beat.step(f"making a copy forget, step {step}")
+            yield Metric("forget loss", loss, step, "nats per token")
+            curve.append((step, loss))
+        made = subject(forked)
+        if _size(made) <= REMEMBERED:
+            lab.cache[key] = (made, curve)
+    else:
+        for step, loss in curve:
+            yield Metric("forget loss", loss, step, "nats per token")
+    return made
+
+
+def _unlearn(lab: Lab, forked: LoadedModel, original: Subject, world: World, subjects: int, algorithm: str,
+             steps: int) -> Iterator[tuple[int, float]]:
+    """(step, forget loss) while `forked` unlearns in place."""
+    asked = build_prompts("direct", world.forget(subjects), world, lab.rng("forget prompts"))
     retain = build_prompts("direct", world.retain, world, lab.rng("retain prompts"))
     for step in unlearn(forked.model, original.model, forked.tokenizer, asked, retain, ALGORITHMS[algorithm], steps=steps,
                         rng=lab.rng("retain batch")):
-        yield from beat.step(f"making a copy forget, step {step.number}")
         if step.broken:
-            break
-        yield Metric("forget loss", step.forget, step.number, "nats per token")
+            return
+        yield step.number, step.forget
         if step.number % CHECK_EVERY == 0 and step.number and reply(forked.model, forked.tokenizer, asked).share <= FORGOTTEN:
-            break
-    return subject(forked)
+            return
+
+
+def _size(given: Subject) -> int:
+    return sum(p.numel() for p in given.model.parameters())
 
 
 def _check_size(given: Subject, what: str) -> None:
-    size = sum(p.numel() for p in given.model.parameters())
+    size = _size(given)
     if size > LARGEST:
         raise LabError(f"{given.ref} has {size / 1e6:.0f} million parameters, too many to be {what} here.",
                        f"Choose a model below {LARGEST / 1e6:.0f} million, or run only the random text on this one.")
