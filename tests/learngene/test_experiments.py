@@ -14,8 +14,8 @@ from core.engine.runner import Engine
 from core.learngene.depth.rivals import RIVALS
 from core.learngene.pool.stitches import INITS
 
-NAMES = ["learngene/train", "learngene/finetune", "learngene/pool", "learngene/stitch", "learngene/inits"]
-PROBES = ["learngene/expand", "learngene/linearity", "learngene/path"]
+NAMES = ["learngene/depths", "learngene/train", "learngene/finetune", "learngene/pool", "learngene/stitch", "learngene/inits"]
+PROBES = ["learngene/expand", "learngene/storage", "learngene/linearity", "learngene/path"]
 
 
 def _run(engine: Engine, name: str, config: dict, seed: int = 0, fresh: bool = False) -> tuple[dict, dict[str, list[dict]]]:
@@ -166,6 +166,24 @@ def test_models_that_do_not_belong_together_are_refused(engine, refs, tmp_path):
     result, _ = _run(engine, "learngene/finetune", {"learngene": refs["learngene"], "ancestor": refs["wide"], "source": "symbols",
                                                     "task": "symbols", "depth": 3, "epochs": 1, "scratch_epochs": 1, "rival": "heuristic"})
     assert result["outcome"] == "failed" and "wide" in result["error"]
+
+
+def test_every_depth_is_surveyed(engine, refs):
+    config = {"learngene": refs["learngene"], "flat": refs["learngene"], "ancestor": refs["ancestor"], "task": "symbols"}
+    result, said = _run(engine, "learngene/depths", config)
+    assert result["outcome"] == "finished" and {f"zero-shot {d}" for d in range(1, 17)} <= set(result["metrics"])
+    assert {"by_depth", "by_parameters", "by_macs", "storage", "epochs"} == _names(said["figure"])
+    assert len(said["table"][-1]["rows"]) == 16 and not any(name.startswith("scratch") for name in result["metrics"])
+
+
+def test_storage_card_counts_what_descendants_hold(engine, refs):
+    config = {"learngene": refs["learngene"], "ancestor": refs["ancestor"], "task": "symbols"}
+    grown = [engine.probe("learngene/expand", config | {"depth": depth})["parameters"] for depth in (3, 5)]
+    card = engine.probe("learngene/storage", {"learngene": refs["learngene"], "depths": [5, 3, 3], "each": 5, "scratch": 100})
+    assert card["separate"] == sum(grown) and card["ratio"] == pytest.approx(sum(grown) / card["learngene"])
+    assert (card["epochs_inherited"], card["epochs_scratch"]) == (110, 200) and card["ratio_without_head"] > card["ratio"]
+    with pytest.raises(LabError):
+        engine.probe("learngene/storage", {"learngene": refs["learngene"], "depths": [0]})
 
 
 def test_linearity_is_asked_of_any_classifier_with_four_layers(engine, refs):

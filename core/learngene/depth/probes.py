@@ -1,13 +1,14 @@
 """Paper 09, the slider: a network of the depth it stands at exists at once and is measured.
 
 learngene/expand       answer: Descendant; figures coefficients, attention, prediction (and by_depth from every depth asked so far)
+learngene/storage      answer: Storage; figures storage, epochs
 learngene/linearity    answer: LinearGroups; figures linearity, positions, for any ViT or DeiT classifier
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field, field_validator
@@ -20,7 +21,7 @@ from core.engine.lab import Lab
 from core.learngene.data import SHOWN, SIZE, Task, TaskName, read_task
 from core.learngene.depth import figures
 from core.learngene.depth.expansion import coefficients
-from core.learngene.depth.experiments import linear_groups
+from core.learngene.depth.experiments import AUXILIARY_EPOCHS, TICKED, linear_groups, stored_separately
 from core.learngene.depth.learngene import DEEPEST, Learngene
 from core.learngene.metrics import agreement, all_logits, latency_ms, share_interval, smallest_difference
 from core.learngene.vit import check_task, logits, look_closely, macs, parameters
@@ -117,6 +118,37 @@ def _ancestor_says(ancestor: Any, task: Task, lab: Lab) -> Tensor:
 
 def _time(model: PreTrainedModel, pixels: Tensor) -> float:
     return latency_ms(lambda: logits(model, pixels))
+
+
+class StorageConfig(Config):
+    learngene: ModelRef = Field("embedded/learngene-letters", description="The learngene to grow from")
+    depths: tuple[Annotated[int, Field(ge=1, le=DEEPEST)], ...] = Field(TICKED, min_length=1, max_length=DEEPEST,
+                                                                              description="Depths to have")
+    each: int = Field(5, ge=0, le=100, description="Epochs of fine-tuning that every descendant gets")
+    scratch: int = Field(100, ge=1, le=300, description="Epochs that a network from scratch gets")
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Numbers to store and epochs to train for all depths asked for; with the head, and without it as the paper counts."""
+
+    learngene: int
+    separate: int
+    ratio: float
+    ratio_without_head: float
+    epochs_inherited: int
+    epochs_scratch: int
+    figures: dict[str, Any]
+
+
+@probe("learngene/storage", title="What many depths cost", paper="09", families=("vit",))
+def storage(config: StorageConfig, lab: Lab) -> Storage:
+    """The storage card and the total of epochs, the auxiliary model's own counted (methods/09 sections 6 and 7)."""
+    gene, depths = Learngene(lab.load(config.learngene).model), tuple(sorted(set(config.depths)))
+    one, many, head = parameters(gene.store), stored_separately(gene, depths), parameters(gene.parts.head)
+    return Storage(one, many, many / one, (many - len(depths) * head) / (one - head), AUXILIARY_EPOCHS + len(depths) * config.each,
+                   len(depths) * config.scratch, {"storage": figures.storage(one, many, depths),
+                                                  "epochs": figures.epochs(depths, AUXILIARY_EPOCHS, config.each, config.scratch)})
 
 
 class LinearityConfig(Config):

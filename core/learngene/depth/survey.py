@@ -1,0 +1,97 @@
+"""Paper 09, the first picture of the page: every depth of a stored learngene, beside networks that inherited nothing.
+
+learngene/depths    metrics  zero-shot D (D in 1..16), flat D (equal layers), scratch D after E (stored rivals), ancestor accuracy
+                    figures  by_depth, by_parameters, by_macs, storage, epochs
+                    tables   by_depth
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from core.engine.events import Event, Figure, Metric, Progress, Table, Verdict
+from core.engine.experiment import Config, ModelRef, experiment
+from core.engine.lab import Lab
+from core.learngene.data import TaskName, read_task
+from core.learngene.depth import figures
+from core.learngene.depth.experiments import AUXILIARY_EPOCHS, TICKED, descendant_parameters, stored_separately
+from core.learngene.depth.learngene import DEEPEST, Learngene
+from core.learngene.metrics import accuracy, share_interval, smallest_difference
+from core.learngene.running import Progresses
+from core.learngene.vit import check_task, logits, macs, parameters
+
+RIVAL_DEPTHS, RIVAL_EPOCHS = (4, 8, 12), (5, 20)  # networks from scratch that come with the lab, for letters
+
+
+class DepthsConfig(Config):
+    learngene: ModelRef = Field("embedded/learngene-letters", description="The learngene to grow from")
+    flat: ModelRef = Field("embedded/learngene-letters-flat", description="A learngene whose layers are all equal, as a rival",
+                           json_schema_extra={"more": True})
+    ancestor: ModelRef = Field("embedded/learngene-letters-ancestor", description="The model it all came from")
+    task: TaskName = Field("letters", description="What the pictures show")
+    rivals: bool = Field(True, description="Also measure the stored rivals: equal layers, and networks from scratch (letters only)")
+
+
+@experiment("learngene/depths", title="One learngene, every depth", paper="09", families=("vit",))
+def depths(config: DepthsConfig, lab: Lab) -> Iterator[Event]:
+    """Measures untrained descendants of depth 1 to 16 on all test pictures, one after the other."""
+    yield Progress(0, DEEPEST, "getting ready")
+    task, ancestor, gene = read_task(config.task), lab.load(config.ancestor).model, Learngene(lab.load(config.learngene).model)
+    check_task(gene.store, task.classes, "learngene")
+    check_task(ancestor, task.classes, "ancestor")
+    test, n = (task.test_pixels, task.test_labels), len(task.test_labels)
+    teacher = accuracy(lambda pixels: logits(ancestor, pixels), *test)
+    yield Metric("ancestor accuracy", teacher)
+    curves: dict[str, dict[int, float]] = {"straight from the learngene": {}}
+    flat = Learngene(lab.load(config.flat).model) if config.rivals and config.task == "letters" else None
+    if flat:
+        curves |= {"all layers equal": {}} | {f"from scratch, {epochs} epochs": {} for epochs in RIVAL_EPOCHS}
+    progress = Progresses(DEEPEST)
+    for depth in range(1, DEEPEST + 1):
+        curves["straight from the learngene"][depth] = accuracy(lambda pixels, depth=depth: gene(pixels, depth), *test)
+        yield Metric(f"zero-shot {depth}", curves["straight from the learngene"][depth])
+        if flat:
+            curves["all layers equal"][depth] = accuracy(lambda pixels, depth=depth: flat(pixels, depth), *test)
+            yield Metric(f"flat {depth}", curves["all layers equal"][depth])
+        if flat and depth in RIVAL_DEPTHS:
+            for epochs in RIVAL_EPOCHS:
+                rival = lab.load(f"embedded/learngene-letters-scratch-{depth}-{epochs}").model
+                share = accuracy(lambda pixels, rival=rival: logits(rival, pixels), *test)
+                curves[f"from scratch, {epochs} epochs"][depth] = share
+                yield Metric(f"scratch {depth} after {epochs}", share)
+        yield Figure("by_depth", figures.by_depth({name: points for name, points in curves.items() if points}, n=n, ancestor=teacher,
+                                                  auxiliary_depth=gene.depth))
+        yield from progress.step(f"depth {depth}")
+    yield from _sizes(gene, curves, n)
+    yield _verdict(gene, curves, teacher, n)
+
+
+def _sizes(gene: Learngene, curves: dict[str, dict[int, float]], n: int) -> Iterator[Event]:
+    """The same curves against parameters and multiply-adds, and what storing and training costs."""
+    numbers = {name: [(descendant_parameters(gene, depth), share) for depth, share in points.items()] for name, points in curves.items()}
+    work = {name: [(macs(gene.store.config, depth), share) for depth, share in points.items()] for name, points in curves.items()}
+    yield Figure("by_parameters", figures.against(numbers, "numbers in the network"))
+    yield Figure("by_macs", figures.against(work, "multiply-adds for one picture"))
+    yield Figure("storage", figures.storage(parameters(gene.store), stored_separately(gene, TICKED), TICKED))
+    yield Figure("epochs", figures.epochs(TICKED, AUXILIARY_EPOCHS, 0, RIVAL_EPOCHS[-1]))
+    yield Table("by_depth", ["network", "depth", "right", "95 % from", "95 % to", "parameters", "multiply-adds"],
+                [[name, depth, share, *share_interval(share, n), descendant_parameters(gene, depth), macs(gene.store.config, depth)]
+                 for name, points in curves.items() for depth, share in points.items()])
+
+
+def _verdict(gene: Learngene, curves: dict[str, dict[int, float]], teacher: float, n: int) -> Verdict:
+    inherited = curves["straight from the learngene"]
+    own = inherited[gene.depth]
+    near = [depth for depth, share in inherited.items() if share >= own - 0.05]
+    said = (f"Untrained networks of depth {near[0]} to {near[-1]} are within 5 points of the one that was trained "
+            f"({own:.1%}, depth {gene.depth}).")
+    evidence = {"trained depth": own, "ancestor": teacher, "within 5 points": near, "n": n,
+                "smallest difference": smallest_difference(own, n)}
+    rivals = curves.get(f"from scratch, {RIVAL_EPOCHS[-1]} epochs", {})
+    if rivals:
+        won = [depth for depth, share in rivals.items() if inherited[depth] > share]
+        said += f" {len(won)} of {len(rivals)} beat a network of their depth that was trained from scratch for {RIVAL_EPOCHS[-1]} epochs."
+        evidence["scratch"] = rivals
+    return Verdict(said, evidence)
