@@ -119,6 +119,7 @@ def test_those_who_wait_know_their_place_and_about_how_long(engine, gate):
     assert engine.wait(unknown.id, timeout=20)["outcome"] == "finished"
     assert eventually(lambda: engine.state(second.id)["place"] == 1)
     assert 15 < engine.state(second.id)["estimate_s"] <= 20  # the median of 10, 20 and 60, less what the first has done
+    assert eventually(lambda: engine._active[first.id].elapsed() > 0)
     engine._active[first.id]._began -= 8
     assert 7 < engine.state(second.id)["estimate_s"] <= 12
     engine._active[first.id]._began -= 100
