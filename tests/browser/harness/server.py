@@ -57,7 +57,10 @@ class FakeRun:
         """Ends the run after what is released."""
         with self.news:
             t = self.events[self.released - 1]["t"] if self.released else 0.0
-            self.events = [*self.events[:self.released], {"seq": self.released, "t": t, "kind": "end", "outcome": outcome, "error": error, "hint": hint}]
+            self.events = [
+                *self.events[: self.released],
+                {"seq": self.released, "t": t, "kind": "end", "outcome": outcome, "error": error, "hint": hint},
+            ]
             self.info["outcome"] = outcome
             self.released += 1
             self.news.notify_all()
@@ -65,7 +68,7 @@ class FakeRun:
     def since(self, since: int, wait: float) -> dict[str, Any]:
         with self.news:
             self.news.wait_for(lambda: self.released > since, timeout=min(wait, 2.0))
-            seen = self.events[since:self.released]
+            seen = self.events[since : self.released]
             ended = self.released and self.events[self.released - 1]["kind"] == "end"
             outcome = self.events[self.released - 1]["outcome"] if ended else "running"
             return {"events": seen, "next": since + len(seen), "outcome": outcome, "place": self.place, "estimate_s": self.estimate}
@@ -87,10 +90,24 @@ class FakeLab:
         """A run of which `released` events are out (default: all)."""
         events = lines() if events is None else events
         about = {
-            "id": run_id, "name": "test/audit", "title": "Did it really forget?", "paper": "01", "seed": 0, "created": "2026-11-24T20:31:05+00:00",
-            "config": {"algorithm": "npo", "steps": 20}, "duration_s": events[-1]["t"], "outcome": "finished", "model": {"ref": "embedded/authors"},
-            "versions": {"torch": "2.13.0"}, "threads": 1, "mine": True, "published": False, "first_view": False,
-            "link": f"/unlearning-auditor?algorithm=npo&run={run_id}", "command": "./launch.sh cli run test/audit --set algorithm=npo --seed 0"} | info
+            "id": run_id,
+            "name": "test/audit",
+            "title": "Did it really forget?",
+            "paper": "01",
+            "seed": 0,
+            "created": "2026-11-24T20:31:05+00:00",
+            "config": {"algorithm": "npo", "steps": 20},
+            "duration_s": events[-1]["t"],
+            "outcome": "finished",
+            "model": {"ref": "embedded/authors"},
+            "versions": {"torch": "2.13.0"},
+            "threads": 1,
+            "mine": True,
+            "published": False,
+            "first_view": False,
+            "link": f"/unlearning-auditor?algorithm=npo&run={run_id}",
+            "command": "./launch.sh cli run test/audit --set algorithm=npo --seed 0",
+        } | info
         run = self.runs[run_id] = FakeRun(run_id, events, about, len(events) if released is None else released)
         return run
 

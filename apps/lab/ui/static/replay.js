@@ -49,6 +49,7 @@ export class ReplayBar {
     for (const control of [this.#back, this.#play, this.#forward, this.#slider, this.#speed, this.#newest]) control.disabled = idle;
     this.element.classList.toggle("gb-replay--idle", idle);
     if (idle) {
+      this.#newest.classList.remove("gb-newest--on");
       this.#slider.value = 0;
       this.#slider.style.setProperty("--gb-done", "0%");
       return say(this.#time, "–");

@@ -1,0 +1,36 @@
+"""How tests of the live view read what it has drawn."""
+
+from __future__ import annotations
+
+CHART = ".gb-panel--chart .gb-plot"
+FIGURE = ".gb-panel--figure .gb-plot"
+
+
+def drawn(page, selector: str = CHART) -> None:
+    page.wait_for_selector(f"{selector} .main-svg")
+
+
+def traces(page, selector: str = CHART) -> dict:
+    """The traces of a drawn chart by name, as {"x": [...], "y": [...], "dash": ...}."""
+    found = page.evaluate(
+        "s => document.querySelector(s).data.filter(d => d.meta !== 'extent')"
+        ".map(d => ({name: d.name, x: Array.from(d.x), y: Array.from(d.y), dash: d.line?.dash}))",
+        selector,
+    )
+    return {trace.pop("name"): trace for trace in found}
+
+
+def has_points(page, count: int, name: str = "forget loss") -> None:
+    page.wait_for_function(f"() => document.querySelector('{CHART}')?.data?.find(d => d.name === '{name}')?.x.length === {count}")
+
+
+def series(events: list[dict], name: str) -> list[float]:
+    return [event["value"] for event in events if event["kind"] == "metric" and event["name"] == name]
+
+
+def show(page, run: str, **more) -> None:
+    page.evaluate("value => window.view.show(value)", {"run": run, "recorded": False, "error": "", "hint": "", "nonce": 2} | more)
+
+
+def text(page, selector: str) -> str:
+    return page.locator(selector).first.inner_text()
