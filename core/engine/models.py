@@ -70,7 +70,7 @@ class ModelStore:
 
     def embedded(self) -> list[str]:
         """Names of the models that come with the lab."""
-        return sorted(file.parent.name for file in (ASSETS / "models").glob("*/config.json"))
+        return sorted(file.parent.name for file in (ASSETS / "models").glob("[!.]*/config.json"))
 
     def load(self, ref: str, *, attention: str = "sdpa") -> LoadedModel:
         """The shared instance; never change it. Raises LabError when it cannot or may not be loaded."""
