@@ -36,7 +36,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from core.engine.events import Event
+from core.engine.events import Event, Progress
 from core.engine.experiment import CleanText, Config, ModelRef, experiment
 from core.engine.lab import Lab
 
@@ -109,6 +109,7 @@ class SoftTokensConfig(Config):
 @experiment("unlearning/soft-tokens", title="Does an answer prove that it knew?", paper="05", revision=1, families=())
 def soft_tokens(config: SoftTokensConfig, lab: Lab) -> Iterator[Event]:
     """Attack, compare, judge; the module's docstring lists what is said."""
+    yield Progress(0, 1, "opening the bench")
     from core.unlearning.soft_tokens import bench  # torch is only needed by who runs it
 
     yield from bench.run(config, lab)

@@ -89,7 +89,7 @@ def _sentence(findings: Findings) -> str:
     if not yes:
         return f"No model could be made to say {quoted} with {findings.tokens} soft tokens: try more of them, or more steps."
     rest = f"; not by: {', '.join(no)}" if no else ""
-    return f"Your sentence {quoted}, which is in none of their training, was said by: {', '.join(yes)}{rest}."
+    return f"Your sentence {quoted} was said by: {', '.join(yes)}{rest}."
 
 
 def _random(findings: Findings) -> str:
