@@ -170,6 +170,13 @@ def test_architectures_that_are_no_model_of_this_kind_are_refused(store, folder,
     assert "path/one" in error.message
 
 
+def test_an_architecture_that_would_drop_weights_of_this_kind_is_refused(store, folder):
+    """A Qwen2 read as a Llama would lose its biases without a word."""
+    save(tiny("qwen2"), folder, tokenizer=False)
+    rewrite(folder / "config.json", architectures=["LlamaForCausalLM"])
+    refused(store, "path/one", "is not one that this lab knows")
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -219,11 +226,16 @@ def test_a_broken_tokenizer_is_a_sentence(store, folder, content):
 
 
 @pytest.mark.parametrize(
-    "rest", ["../private", "one/../../private", "../../../../../../etc", "link", "inside/../link", "{private}", "/etc", "shallow"]
-)
+    "rest",
+    [
+        "../private", "one/../../private", "../../../../../../etc", "link", "inside/../link", "{private}", "/etc", "shallow",
+        "../empty", "../absent",  # nor does the answer tell what there is outside
+    ],
+)  # fmt: skip
 def test_folders_outside_models_dir_are_out_of_reach(store, folder, tmp_path, rest):
     private = save(tiny("llama", seed=9), tmp_path / "private", tokenizer=False)
     models = folder.parent
+    (tmp_path / "empty").mkdir()
     (models / "link").symlink_to(private)
     (models / "inside").mkdir()
     (models / "shallow").mkdir()

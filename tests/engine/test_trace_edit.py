@@ -6,6 +6,7 @@ import copy
 
 import pytest
 import torch
+from accelerate.hooks import ModelHook, add_hook_to_module
 from peft import LoraConfig, get_peft_model
 
 from core.engine.errors import LabError
@@ -194,6 +195,17 @@ def test_a_copy_of_a_traced_model_is_a_model_of_its_own():
         assert torch.equal(result(model(**inputs)), clean) and torch.equal(result(twin(**inputs)), edited)
     twin.model.layers[0].mlp.down_proj.weight.zero_()
     assert gap(run(twin, inputs), clean) > 1e-3 and torch.equal(run(model, inputs), clean)
+
+
+@torch.no_grad()
+def test_a_module_whose_forward_another_tool_has_replaced_is_refused():
+    """Such a forward would be called instead of ours, and an edit would silently do nothing."""
+    model = tiny("llama")
+    moved(model, inputs_for(model), {Site(LAYER, "mlp_out"): change})
+    model = tiny("llama")
+    add_hook_to_module(model.model.layers[LAYER].mlp, ModelHook())
+    with pytest.raises(LabError, match="Another tool"), trace(model, edit={Site(LAYER, "mlp_out"): change}):
+        pass
 
 
 @torch.no_grad()
