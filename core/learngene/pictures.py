@@ -11,9 +11,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
+from pydantic import AfterValidator
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -27,6 +28,18 @@ LARGEST_SIDE, LARGEST_FILE = 8000, 20 * 1024**2
 KINDS = ("PNG", "JPEG", "BMP", "WEBP", "GIF")
 INK = 11.0  # longer side of the ink in a picture of 16 pixels, as in the letters the models were taught
 MOST_PICTURES = 5000
+
+
+def _square(rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+    if rows and (len(rows) != SIZE or any(len(row) != SIZE for row in rows)):
+        raise ValueError(f"a drawing has {SIZE} rows of {SIZE} numbers")
+    if any(not -1 <= value <= 1 for row in rows for value in row):
+        raise ValueError("the numbers of a drawing lie between -1 and 1")
+    return rows
+
+
+# A field of a config: nothing, or 16 rows of 16 numbers; `from_drawing(array)[0, 0].tolist()` makes one.
+Drawing = Annotated[tuple[tuple[float, ...], ...], AfterValidator(_square)]
 
 
 def read_picture(file: Path) -> Image:

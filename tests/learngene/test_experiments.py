@@ -244,6 +244,15 @@ def test_path_probe_knows_free_stitches_and_ends(engine, made):
             engine.probe("learngene/path", base | wrong)
 
 
+def test_a_drawing_walks_a_path(engine, made):
+    from core.learngene.data import read_task
+
+    drawing = read_task("symbols").test_pixels[3, 0].tolist()
+    config = made[2] | {"task": "symbols", "last_small": 1, "first_large": 1}
+    drawn, shown = engine.probe("learngene/path", config | {"drawing": drawing}), engine.probe("learngene/path", config | {"picture": 3})
+    assert drawn["truth"] is None and [name for name, _ in drawn["answers"]] == [name for name, _ in shown["answers"]]
+
+
 def test_everything_is_registered_with_words_for_people():
     for name in NAMES + PROBES:
         found = find(name)

@@ -11,19 +11,20 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from core.engine.errors import LabError
 from core.engine.experiment import Config, ModelRef, probe
 from core.engine.lab import Lab
-from core.learngene.data import SHOWN, SIZE, Task, TaskName, read_task
+from core.learngene.data import SHOWN, Task, TaskName, read_task
 from core.learngene.depth import figures
 from core.learngene.depth.expansion import coefficients
 from core.learngene.depth.experiments import AUXILIARY_EPOCHS, TICKED, linear_groups, stored_separately
 from core.learngene.depth.learngene import DEEPEST, Learngene
 from core.learngene.metrics import agreement, all_logits, latency_ms, share_interval, smallest_difference
+from core.learngene.pictures import Drawing
 from core.learngene.vit import check_task, logits, look_closely, macs, parameters
 
 TOP = 5
@@ -35,18 +36,9 @@ class ExpandConfig(Config):
     task: TaskName = Field("letters", description="What the pictures show")
     depth: int = Field(8, ge=1, le=DEEPEST, description="Layers of the network")
     picture: int = Field(0, ge=0, lt=SHOWN, description="Which of the 256 pictures to look at closely")
-    drawing: tuple[tuple[float, ...], ...] = Field((), description="A picture of 16 x 16 numbers, -1 paper to 1 ink, instead",
-                                                   json_schema_extra={"more": True})
+    drawing: Drawing = Field((), description="A picture of 16 x 16 numbers, -1 paper to 1 ink, instead",
+                             json_schema_extra={"more": True})
     latency: bool = Field(False, description="Also measure the time of one picture and of 64", json_schema_extra={"more": True})
-
-    @field_validator("drawing")
-    @classmethod
-    def _square(cls, rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
-        if rows and (len(rows) != SIZE or any(len(row) != SIZE for row in rows)):
-            raise ValueError(f"a drawing has {SIZE} rows of {SIZE} numbers")
-        if any(not -1 <= value <= 1 for row in rows for value in row):
-            raise ValueError("the numbers of a drawing lie between -1 and 1")
-        return rows
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from core.engine.lab import Lab
 from core.learngene.data import SHOWN, TaskName, read_task
 from core.learngene.depth.figures import prediction
 from core.learngene.metrics import all_logits, cka, latency_ms, share_interval
+from core.learngene.pictures import Drawing
 from core.learngene.pool import figures
 from core.learngene.pool.paths import LARGE, SMALL, Way, macs_of, parameters_of, stitch_of
 from core.learngene.pool.pool import Pool
@@ -34,6 +35,8 @@ class PathConfig(Config):
     init: InitName | None = Field(None, description="Start the stitches anew in this way, untrained, instead of the stored ones",
                                   json_schema_extra={"more": True})
     picture: int = Field(0, ge=0, lt=SHOWN, description="Which of the 256 pictures to look at closely")
+    drawing: Drawing = Field((), description="A picture of 16 x 16 numbers, -1 paper to 1 ink, instead",
+                             json_schema_extra={"more": True})
     latency: bool = Field(False, description="Also measure the time of one picture and of 64", json_schema_extra={"more": True})
 
 
@@ -51,7 +54,7 @@ class PathAnswer:
     macs: int
     right: float
     right_interval: tuple[float, float]
-    truth: str
+    truth: str | None
     answers: list[tuple[str, float]]
     likeness_before: float | None
     likeness_after: float | None
@@ -71,7 +74,8 @@ def path(config: PathConfig, lab: Lab) -> PathAnswer:
         stitch_of(way, pool.blocks)
     (pixels, labels), classes = task.shown, len(task.classes)
     right = (all_logits(lambda part: pool(part, way), pixels).argmax(-1) == labels).float().mean().item()
-    best = pool(pixels[config.picture, None], way).softmax(-1)[0].topk(min(TOP, classes))
+    focus = torch.tensor(config.drawing)[None, None] if config.drawing else pixels[config.picture, None]
+    best = pool(focus, way).softmax(-1)[0].topk(min(TOP, classes))
     answers = [(task.classes[i], share) for i, share in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
     before, after = _likeness(pool, way, pixels) if way.stitched else (None, None)
     drawn = {"prediction": prediction(*zip(*answers, strict=True))}
@@ -80,8 +84,8 @@ def path(config: PathConfig, lab: Lab) -> PathAnswer:
     small, large = pool.small.config, pool.large.config
     return PathAnswer(
         path=way.name, trained=way.trained, parameters=parameters_of(way, small, large, classes), macs=macs_of(way, small, large, classes),
-        right=right, right_interval=share_interval(right, len(labels)), truth=task.classes[labels[config.picture]], answers=answers,
-        likeness_before=before, likeness_after=after,
+        right=right, right_interval=share_interval(right, len(labels)), answers=answers,
+        truth=None if config.drawing else task.classes[labels[config.picture]], likeness_before=before, likeness_after=after,
         single_ms=latency_ms(lambda: pool(pixels[:1], way)) if config.latency else None,
         batch_ms=latency_ms(lambda: pool(pixels[:64], way)) if config.latency else None, figures=drawn)
 
