@@ -24,7 +24,8 @@ class Visitor:
     def open(self, path: str = ""):
         """A new tab on `path`, watched from its first request."""
         page = self.context.new_page()
-        page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
+        page.on("console", lambda message: self.complaints.append(f"{message.text} ({message.location['url']})")
+                if message.type == "error" else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self._note(request.url))
         page.goto(self.address + path)

@@ -5,7 +5,7 @@ Times are printed and only asserted at five times the figure, because machines a
 
 from __future__ import annotations
 
-import json
+import html
 import re
 import time
 from collections.abc import Callable
@@ -21,11 +21,11 @@ LIMIT_S, NOISE = 1.0, 5
 
 
 def ask_a_question(page) -> None:
-    """The auditor's way in for what is the visitor's own: a question of one's own, put to three models."""
+    """The auditor's way in for what is the visitor's own: a question of one's own, put to the models."""
     box = page.get_by_label("Your question")
     box.fill("Which pet does Nobody Atall keep?")
     page.get_by_role("button", name="Ask", exact=True).click()
-    page.wait_for_selector("#answers .gb-answer >> nth=2")
+    page.wait_for_selector("#answers .gb-answer >> nth=1")
     assert page.locator("#answers .gb-answer-text").first.inner_text().strip()
 
 
@@ -130,8 +130,8 @@ def test_6_link_and_report_reproduce_the_numbers(checked, visitor, lab_engine):
     settled(again)
     assert (shown_run(again), again.locator(".gb-verdict").inner_text()) == (run, verdict)
 
-    report = page.evaluate(f"fetch('lab/runs/{run}/report.html').then((answer) => answer.text())")
-    assert json.dumps(verdict)[1:-1] in report.replace("&#x27;", "'").replace("&quot;", '"') or verdict in report.replace("&#x27;", "'")
+    report = html.unescape(page.evaluate(f"fetch('lab/runs/{run}/report.html').then((answer) => answer.text())"))
+    assert verdict in report
     for value in there["metrics"].values():
         assert str(value) in report
 

@@ -48,7 +48,7 @@ PANELS = [
 ]
 MODELS = {"model": ["embedded/authors", "embedded/authors-retain"], "reference": ["embedded/authors-retain", "embedded/authors"]}
 STYLES = [("Plainly", "plain"), ("Demand an answer", "prefix"), ("Begin the answer for it", "affirm"), ("Just continue my text", "raw")]
-EMPTY = "Type a question and press Ask: all three models answer side by side."
+EMPTY = "Type a question and press Ask: the models answer side by side. After a run, the one that unlearned answers too."
 
 
 def build(site: frame.Site, page: Page) -> None:

@@ -24,9 +24,10 @@ import(base + "static/live_plot.js").then(({ mountPlot }) => {
 class LivePlot(gr.HTML):
     """Its value is a Plotly figure as JSON or None. Event: `select` with the clicked point."""
 
-    def __init__(self, label: str, *, height: int = 320, empty: str = "") -> None:
-        super().__init__(value=None, html_template='<div class="gb-plot" style="min-height: ${height}px"></div>', js_on_load=_MOUNT,
-                         apply_default_css=False, base=BASE, aria=label, height=height, empty=empty)
+    def __init__(self, label: str, *, height: int = 320, value: dict[str, Any] | None = None, **options: Any) -> None:
+        # `options` are Gradio's own: it builds a component anew, with all of them, for every update.
+        super().__init__(value=value, html_template='<div class="gb-plot" style="min-height: ${height}px"></div>', js_on_load=_MOUNT,
+                         apply_default_css=False, base=BASE, aria=label, height=height, **options)
 
     def get_block_name(self) -> str:
         return "html"

@@ -44,10 +44,11 @@ class LiveView(gr.HTML):
     Events: `select` (a clicked point, row or token), `finish` (a live run ended: {"run", "outcome"}).
     """
 
-    def __init__(self, *, page: str, experiment: str, title: str, panels: Sequence[Panel], value: dict[str, Any] | None = None) -> None:
+    def __init__(self, *, page: str, experiment: str, title: str, panels: Sequence[Panel], value: dict[str, Any] | None = None,
+                 **options: Any) -> None:
         super().__init__(value=value, html_template='<div class="gb-live" aria-busy="true"></div>', js_on_load=_MOUNT,
                          apply_default_css=False, elem_classes="gb-live-frame", base=BASE, page=page, experiment=experiment,
-                         title=title, panels=list(panels))
+                         title=title, panels=list(panels), **options)
 
     def get_block_name(self) -> str:
         return "html"
