@@ -20,6 +20,7 @@ def test_a_recorded_run_is_shown_whole(lab, open_page) -> None:
     assert text(page, ".gb-badge") == "Recorded run"
     assert text(page, ".gb-verdict").startswith("The answers are gone from the output")
     assert page.get_by_role("button", name="Stop").count() == 0
+    assert page.locator(".gb-panel--empty").count() == 0
     assert traces(page)["forget loss"]["y"] == series(events, "forget loss")
     assert text(page, ".gb-tile-value") == "4.5"
     assert page.locator(".gb-panel--table tbody tr").count() == 8
@@ -30,18 +31,18 @@ def test_a_recorded_run_is_shown_whole(lab, open_page) -> None:
 
 
 def test_a_live_run_streams_and_its_end_is_told_once(lab, open_page) -> None:
-    events = lines()
+    events = lines(steps=100)
     run = lab.add("run-1", events, released=3)
     page = open_page("run=run-1")
     has_points(page, 1)
     assert text(page, ".gb-badge") == "Live"
-    assert "step 1 of 20" in text(page, ".gb-status-line")
+    assert "step 1 of 100" in text(page, ".gb-status-line")
     page.evaluate(f"""() => {{ window.drawings = 0; window.since = performance.now();
         document.querySelector('{CHART}').on('plotly_afterplot', () => window.drawings++); }}""")
-    for _ in range(40):
-        run.release(1)
-        page.wait_for_timeout(30)
-    has_points(page, len(series(events[:43], "forget loss")))
+    for _ in range(90):
+        run.release(3)
+        page.wait_for_timeout(15)
+    has_points(page, len(series(events[:273], "forget loss")))
     drawings, seconds = page.evaluate("[window.drawings, (performance.now() - window.since) / 1000]")
     assert 1 <= drawings <= 4 * seconds + 2
     run.release()

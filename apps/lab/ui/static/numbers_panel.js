@@ -32,6 +32,7 @@ export class NumbersPanel {
     const key = [...seen(state), pinned?.id, ...seen(pinned?.state)];
     if (same(this.#drawn, key)) return;
     this.#drawn = key;
+    this.element.classList.toggle("gb-panel--empty", !this.panel.items.some((item) => state?.metrics[item.metric]));
     this.panel.items.forEach((item, i) => this.#tiles[i].update(state?.metrics[item.metric], pinned?.state.metrics[item.metric]));
     if (this.#opened) this.#fill();
   }

@@ -48,6 +48,7 @@ class EventPanel {
     const event = sight.state?.[this.room][this.panel.name];
     if (event && this.#last === event) return;
     this.#last = event || null;
+    this.element.classList.toggle("gb-panel--empty", !event);
     if (event) return this.body.replaceChildren(...this.draw(event, sight).filter(Boolean));
     say(this.#waiting, waiting(sight, this.room, this.panel.name));
     if (this.#waiting.parentNode !== this.body) this.body.replaceChildren(this.#waiting);

@@ -50,6 +50,7 @@ export class PlotPanel {
   update(sight) {
     const made = this.#panel.kind === "chart" ? this.#chart(sight) : this.#stored(sight);
     this.foot.hidden = !made;
+    this.element.classList.toggle("gb-panel--empty", !made);
     if (!made) return this.#empty(sight);
     if (this.#drawn && same(this.#drawn, made.key)) return;
     this.#drawn = made.key;

@@ -26,6 +26,7 @@ export class TokensPanel {
     if (this.#last === event && event) return;
     this.#last = event || null;
     this.#event = event;
+    this.element.classList.toggle("gb-panel--empty", !event);
     if (!event) {
       this.#strip.replaceChildren(h("span", { class: "gb-empty" }, waiting(sight, "tables", this.panel.name)));
       this.#detail.replaceChildren();
