@@ -154,7 +154,8 @@ class Layout:
     def read(self, model: PreTrainedModel, soft: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Mean loss per row (rows,), likeliest token and probability of the right one per asked position (asked,)."""
         logits = model(inputs_embeds=self.inputs(soft), use_cache=False, logits_to_keep=self.window).logits
-        asked = logits[self.rows, self.columns].float()
+        asked = logits[self.rows, self.columns]
+        asked = asked.to(torch.promote_types(asked.dtype, torch.float32))
         nll = cross_entropy(asked, self.wanted, reduction="none")
         counts = torch.tensor(self.counts, device=nll.device, dtype=nll.dtype)
         mean = torch.zeros(len(self.counts), device=nll.device, dtype=nll.dtype).index_add(0, self.rows, nll) / counts
@@ -163,7 +164,9 @@ class Layout:
 
 def attack(model: PreTrainedModel, targets: Sequence[Target], starts: Sequence[Sequence[int]],
            settings: Settings) -> Iterator[list[Attempt]]:
-    """Yields the attempts, one per target, before the first change and after each; ends when none is left running.
+    """Yields the attempts, one per target, once for every step looked at; ends when none is left running.
+
+    What an attempt says is from this step, its parameter already moved on to the next, until it ends: then it is the best.
 
     starts: the k token ids that each target's soft tokens begin as, so k may differ from target to target.
     """

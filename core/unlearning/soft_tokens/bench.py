@@ -50,7 +50,7 @@ class Bench:
         self.ordinary: dict[str, list[float]] = {}
         self.asked: dict[str, float] = {}
         self.longest: dict[int, int] = {}
-        self.beat = Beat(config.forget_steps + 5 * (config.steps + 1) + 1)
+        self.beat = Beat(config.forget_steps + 6 * (config.steps + 1))
         self._seen: dict[int, list[int]] = {}
 
     def seen(self, tokenizer) -> list[int]:
@@ -89,7 +89,8 @@ def run(config: SoftTokensConfig, lab: Lab) -> Iterator[Event]:
 def _compare(bench: Bench) -> Iterator[Event]:
     config, lab = bench.config, bench.lab
     rows = draw_rows(bench.plan, bench.world, lab.rng) if config.what == "bench" else {}
-    own = [] if config.mode == "opening" and rows else [sentence_row(bench.plan, config.question, config.sentence)]
+    # told only how an answer begins, the attack cannot be told a sentence
+    own = [sentence_row(bench.plan, config.question, config.sentence)] if not rows or (config.extras and config.mode == "answer") else []
     extras = "EF" if config.extras else ""
     yield from _batch(bench, "original", [*own, *_of(rows, "AN" + extras[:1])])
     bench.subjects["unlearned"] = yield from _made_to_forget(bench)

@@ -34,7 +34,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from core.engine.events import Event, Progress
 from core.engine.experiment import CleanText, Config, ModelRef, experiment
@@ -96,9 +96,16 @@ class SoftTokensConfig(Config):
     hard_candidates: int = Field(16, ge=0, le=512, title="Tries per word swap", json_schema_extra=MORE,
                                  description="For the attacker who may only type real words; the budget stays the same. 0: none.")
     extras: bool = Field(True, title="All controls", json_schema_extra=MORE,
-                         description="Also random text, random weights and real words only.")
+                         description="Also your sentence, random text, random weights and real words only.")
     surface_targets: int = Field(1, ge=0, le=20, title="Texts per square of the map", json_schema_extra=MORE,
                                  description="For the map of lengths and soft tokens; 0 leaves the map out.")
+
+    @field_validator("sentence")
+    @classmethod
+    def _says_something(cls, sentence: str) -> str:
+        if not sentence:
+            raise ValueError("type a few words")
+        return sentence
 
     @property
     def k(self) -> int:
