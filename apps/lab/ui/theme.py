@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import gradio as gr
 
-# Linked, not inlined: it is fetched once and not with every page.
-HEAD = ('<link rel="stylesheet" href="lab/static/style.css"><meta name="color-scheme" content="light dark">'
-        '<meta name="description" content="Look inside AI models, live.">')
+# Linked, not inlined: fetched once and not with every page. A page with a live view fetches its scripts while Gradio still starts.
+HEAD = """<link rel="stylesheet" href="lab/static/style.css"><meta name="color-scheme" content="light dark">
+<meta name="description" content="Look inside AI models, live."><script>
+if (!location.pathname.endsWith("/")) {
+  for (const [rel, href] of [["modulepreload", "live_view.js"], ["preload", "plotly.min.js"]]) {
+    document.head.append(Object.assign(document.createElement("link"), { rel, as: "script", href: "lab/static/" + href }));
+  }
+}
+</script>"""
 SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace"]
 

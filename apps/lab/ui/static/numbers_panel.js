@@ -85,9 +85,15 @@ function factsOf(series, item, pinned, feed) {
   ].filter(([, fact]) => fact);
 }
 
+/** [the number, its unit] as words; a share is read as per cent. */
+function worded(value, unit) {
+  return unit === "share" && typeof value === "number" ? [number(Math.round(1000 * value) / 10), "%"] : [number(value), unit];
+}
+
+const unitOf = (series, item) => item.unit ?? series?.unit ?? "";
+
 function value(series, item) {
-  const unit = item.unit ?? series?.unit ?? "";
-  return series ? `${number(series.value)}${unit ? ` ${unit}` : ""}` : "–";
+  return series ? worded(series.value, unitOf(series, item)).filter(Boolean).join(" ") : "–";
 }
 
 function tile(item, open) {
@@ -104,8 +110,9 @@ function tile(item, open) {
   return {
     element,
     update(series, pinned) {
-      say(figure, series ? number(series.value) : "–");
-      say(unit, series ? (item.unit ?? series.unit) : "");
+      const [words, unitWords] = series ? worded(series.value, unitOf(series, item)) : ["–", ""];
+      say(figure, words);
+      say(unit, unitWords);
       say(old, pinned ? `pinned run ${value(pinned, item)}` : "");
     },
   };

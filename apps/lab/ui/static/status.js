@@ -55,7 +55,7 @@ export class Status {
     say(this.#badge, words.badge);
     this.#badge.hidden = !words.badge;
     say(this.#when, whenOf(feed, recorded));
-    say(this.#verdict, words.verdict);
+    this.#tell(words.verdict);
     this.#verdict.classList.toggle("gb-verdict--quiet", !state?.verdict);
     say(this.#line, words.line);
     const hint = left ? LEFT : words.hint;
@@ -80,6 +80,14 @@ export class Status {
     }
     if (lost) this.#lost.hidden = false;
     this.#lost.classList.toggle("gb-lost--found", !lost);
+  }
+
+  // The first sentence is the answer, the rest says how sure it is.
+  #tell(verdict) {
+    if (this.#verdict.textContent === verdict) return;
+    const end = verdict.search(/[.!?]["')]? (?=[A-Z])/);
+    const first = end < 0 ? verdict : verdict.slice(0, end + 1);
+    this.#verdict.replaceChildren(h("span", {}, first), ...(end < 0 ? [] : [h("span", { class: "gb-verdict-rest" }, verdict.slice(end + 1))]));
   }
 
   #progress(feed, state) {
