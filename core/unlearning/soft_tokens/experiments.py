@@ -16,6 +16,7 @@ models: one that knows, one made to forget, one that never knew, one with random
     Figure "controls"            share of texts said, all cells together, 95 % intervals, and what plain asking gives
     Figure "surface"             random texts: length x soft tokens
     Table "cells"                cell | asks | said | of | share | low | high | median steps | right tokens | length of the soft tokens
+    Table "surface"              the numbers of that figure
     Table "targets"              every single attack: cell | question | wanted | said | success | steps | ...
     Metric, final                success CELL, median steps CELL, right tokens CELL, length CELL (of the soft tokens, in normal ones);
                                  direct recall {original, unlearned, reference}; answer probability unlearned;
@@ -59,7 +60,7 @@ class SoftTokensConfig(Config):
         "npo", title="Way of forgetting", description="How the copy that is made to forget unlearns.",
         json_schema_extra={"labels": {"ga": "Gradient ascent (crude)", "npo": "NPO (careful)"}})
     tokens: int = Field(16, ge=1, le=16, title="Soft tokens", description="How many free vectors stand in front of the question.")
-    steps: int = Field(200, ge=1, le=5000, title="Attack steps", description="At most this many changes of the soft tokens; "
+    steps: int = Field(150, ge=1, le=5000, title="Attack steps", description="At most this many changes of the soft tokens; "
                        "each attack ends when it succeeds.")
     mode: Literal["answer", "opening"] = Field(
         "answer", title="What the attack is told", json_schema_extra={"labels": {

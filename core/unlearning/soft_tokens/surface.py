@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from core.unlearning.soft_tokens.bench import Bench
 
 KS = (1, 4, 8, 16)
-LENGTHS = (4, 8, 16, 24, 32)
+LENGTHS = (4, 8, 16, 32)
 ENOUGH = 0.5
 DRAW_EVERY = 25
 
