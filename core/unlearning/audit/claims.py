@@ -43,10 +43,14 @@ CLAIMS = [
           configs=[SIX], measure=final("direct recall reference"), threshold="<= 0.10", unit=EXACT, needs=MODELS),
     Claim("01.2a", "01", "NPO looks forgotten: at some step at most a quarter of the plain questions is answered and at least 85 % "
           "of the other facts are kept.", "report", EXPERIMENT,
-          configs=[NO_STOP["npo"]], measure=final("kept share at best stop"), threshold=">= 0.85", needs=MODELS),
+          configs=[NO_STOP["npo"]], measure=final("kept share at best stop"), threshold=">= 0.85", needs=MODELS,
+          note="Asked every 3 steps at learning rate 3e-4 on 60 kept facts a seed; the best of these steps counts. "
+               "Training on to step 30 does not bring the kept facts back on this model, unlike on the smaller one of the method file."),
     Claim("01.2b", "01", "Gradient ascent has no such step: whenever at most a quarter is answered, less than 85 % of the rest is kept.",
           "report", EXPERIMENT,
-          configs=[NO_STOP["ga"]], measure=final("kept share at best stop"), threshold="<= 0.85", needs=MODELS),
+          configs=[NO_STOP["ga"]], measure=final("kept share at best stop"), threshold="<= 0.85", needs=MODELS,
+          note="Asked after every one of 32 steps at learning rate 1e-4. On this model gradient ascent forgets about as gently as NPO "
+               "until a quarter of the answers is left, so the sentence is not confirmed here."),
     Claim("01.8", "01", "Forgetting more people costs more: stopped at a tenth of the answers, less of the rest is kept after "
           "forgetting six people than after one.", "report", EXPERIMENT,
           configs=[ONE, SIX], measure=retain_lost, threshold=">= 0", needs=MODELS, unit="mean difference over seeds"),
