@@ -17,6 +17,7 @@ Probes: `reasoning/energy` and `reasoning/corrupt`, see probes.py.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -30,7 +31,7 @@ from core.engine.lab import Lab
 from core.reasoning import evaluation, figures
 from core.reasoning.calibration import mean_difference
 from core.reasoning.data import Check, Problem, draw_problems, kind_of
-from core.reasoning.energy import DEFAULT, GAMMA, Variant, energy
+from core.reasoning.energy import DEFAULT, GAMMA, VARIANT_WORDS, Variant, energy
 from core.reasoning.generations import Corruption, Generations, Thought, corrupt_all, longest, texts, think_through
 from core.reasoning.metrics import RESAMPLES, score_all
 from core.reasoning.probes import (
@@ -55,6 +56,8 @@ class TraceConfig(ReadingConfig):
     decoding: Literal["greedy", "model card"] = Field(
         "greedy", description="The likeliest token each time, or as the model's makers advise", json_schema_extra={"more": True})
     new_tokens: int = Field(256, ge=8, le=4096, description="How long the model may think and answer", json_schema_extra={"more": True})
+    pace: float = Field(0.08, ge=0, le=1, description="Seconds to wait after each token, so that the eye can follow; 0: full speed",
+                        json_schema_extra={"more": True})
 
 
 class RocConfig(Config):
@@ -62,7 +65,8 @@ class RocConfig(Config):
     kind: Literal["numbers", "logic"] = Field("numbers", description="What the problems are about")
     problems: int = Field(1000, ge=50, le=2000, description="How many problems it thinks about")
     label: Literal["correct", "sound"] = Field("correct", description="What a score should pick out: right answers, or sound reasoning")
-    variant: Variant = Field(DEFAULT, description="How energy is computed: a reconstruction, in several readings")
+    variant: Variant = Field(DEFAULT, description="How energy is computed: a reconstruction, in several readings",
+                             json_schema_extra={"labels": VARIANT_WORDS})
     gamma: float = Field(GAMMA, ge=0, le=1.5, description="How much a turn of the path costs")
     shuffle: bool = Field(False, description="Hand the labels out at random: every score must fall to a coin's 0.5")
     truncated: Literal["counted", "left out"] = Field(
@@ -96,6 +100,7 @@ def trace_thought(config: TraceConfig, lab: Lab) -> Iterator[Event]:
             live.words.append(form.words(token.tolist())[0])
             live.certainty.append(reader.newest["max_prob"])
             live.entropy.append(reader.newest["entropy"])
+        time.sleep(config.pace)
     yield Progress(cap, cap, "scoring")
     yield from _whole(config, setting, reader.readings()[0], problem)
 

@@ -22,7 +22,7 @@ from core.engine.models import LoadedModel
 from core.reasoning import figures
 from core.reasoning.calibration import Calibration, mean_difference, plane
 from core.reasoning.data import VALUES, Check, Kind, Problem, corrupt, kind_of
-from core.reasoning.energy import DEFAULT, GAMMA, LayerPath, Variant, energy, path_of, turn_degrees
+from core.reasoning.energy import DEFAULT, GAMMA, VARIANT_WORDS, LayerPath, Variant, energy, path_of, turn_degrees
 from core.reasoning.generations import longest, swap_trace, texts
 from core.reasoning.metrics import score_all
 from core.reasoning.prompts import Form
@@ -36,8 +36,9 @@ class ReadingConfig(Config):
     """What every view of one output shares."""
 
     model: ModelRef = Field("embedded/reasoner-70", description="The reasoning model")
-    problem: CleanText = Field("3+4*2-5*7", max_length=4000, description="What to work out: digits with + - *, or T and F with & | ^")
-    variant: Variant = Field(DEFAULT, description="How energy is computed: a reconstruction, in several readings")
+    problem: CleanText = Field("8+1-3+6-9", max_length=4000, description="What to work out: digits with + - *, or T and F with & | ^")
+    variant: Variant = Field(DEFAULT, description="How energy is computed: a reconstruction, in several readings",
+                             json_schema_extra={"labels": VARIANT_WORDS})
     gamma: float = Field(GAMMA, ge=0, le=1.5, description="How much a turn of the path costs")
     last_state: Literal["raw", "final_norm"] = Field("raw", description="The last state before or after the model's final norm",
                                                      json_schema_extra={"more": True})
