@@ -17,8 +17,9 @@ SHADES = [[0.0, "rgba(0,114,178,0.04)"], [1.0, "rgba(0,114,178,0.75)"]]
 
 
 def _plain(figure: go.Figure, **layout: Any) -> dict[str, Any]:
-    figure.update_layout(template="none", margin={"l": 60, "r": 16, "t": 16, "b": 56},
-                         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}, **layout)
+    usual = {"template": "none", "margin": {"l": 60, "r": 16, "t": 16, "b": 56},
+             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}}
+    figure.update_layout(**usual | layout)
     plain = figure.to_plotly_json()
     plain["layout"].pop("template", None)
     return plain
@@ -42,7 +43,7 @@ def controls(bars: Sequence[tuple[str, str, Estimate]], asked: Mapping[str, floa
         figure.add_scatter(name="Just asked, no attack", x=list(asked), y=list(asked.values()), mode="markers",
                            marker={"symbol": "line-ew", "size": 40, "line": {"width": 3, "color": GREY}},
                            hovertemplate="just asked: %{y:.0%}<extra></extra>")
-    return _plain(figure, barmode="overlay", xaxis={"categoryorder": "array", "categoryarray": labels, "tickangle": 0},
+    return _plain(figure, barmode="overlay", margin={"l": 60, "r": 16, "t": 16, "b": 76}, xaxis={"categoryorder": "array", "categoryarray": labels, "tickangle": 0},
                   yaxis={"title": {"text": "texts that came out"}, "range": [0, 1.04], "tickformat": ".0%"})
 
 

@@ -36,7 +36,7 @@ class Watch:
         attempt = attempts[self.watched]
         if step % EVERY == 0 or done:
             yield from self._means(step, attempts)
-        if self.ended:
+        if self.ended or self.who == "blank":  # what stays on show is the last model that gave in
             return
         self.ended = done or not attempt.running
         if step % EVERY == 0 or self.ended:
