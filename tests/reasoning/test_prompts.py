@@ -141,7 +141,7 @@ def test_random_reasoners_are_watched_from_their_folders(kind, template, tmp_pat
     model, tokenizer = reasoner(kind, template)
     folder = save(model, tmp_path / kind, tokenizer=False)
     tokenizer.save_pretrained(folder)
-    config = {"model": f"path/{folder}", "problem": "Why is the sky blue?", "new_tokens": 12}
+    config = {"model": f"path/{folder}", "problem": "Why is the sky blue?", "new_tokens": 12, "pace": 0}
     run = engine.start("reasoning/trace", config)
     state = engine.wait(run.id, timeout=60)
     result = engine.result(run.id)
