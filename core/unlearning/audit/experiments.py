@@ -60,13 +60,14 @@ class AuditConfig(Config):
     algorithm: Literal["ga", "npo"] = Field(
         "npo", title="Way of forgetting",
         json_schema_extra={"labels": {"ga": "Brute force (gradient ascent)", "npo": "With care (NPO)"}},
-        description="Brute force pushes the answers away without limit; with care, an answer that is gone is left alone and the rest is rehearsed.")
+        description="Brute force pushes the answers away without limit; with care, an answer that is gone is left alone "
+                    "and the rest is rehearsed.")
     subjects: Literal[1, 3, 6] = Field(3, title="People to forget",
                                        description="How many of the 48 invented authors to forget, ten facts each.")
     steps: int = Field(30, ge=0, le=500, title="Training steps",
                        description="At most this many changes of the model; 0 audits it as it is.")
     audit: Literal["prefix", "affirm", "icl", "choice", "reverse", "paraphrase"] = Field(
-        "affirm", title="Trick question", json_schema_extra={"labels": {name: audit.title for name, audit in AUDITS.items()}},
+        "reverse", title="Trick question", json_schema_extra={"labels": {name: audit.title for name, audit in AUDITS.items()}},
         description="The second way of asking, which the forgetting never trained on.")
     stop_early: bool = Field(True, title="Stop when forgotten",
                              description="Stop as soon as at most one plain question in ten is still answered.")
