@@ -11,7 +11,6 @@ A run is shown to those who started it, and to everybody once it is published. E
 from __future__ import annotations
 
 import asyncio
-import mimetypes
 import re
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,8 @@ STATIC = Path(__file__).parent / "ui" / "static"
 LONGEST_WAIT_S = 25.0
 SHOWN_RUNS = 50
 PRIVATE = ("owner", "visitors", "pid", "born", "key")
+# Said here, because machines disagree about them and the browser is told not to guess.
+TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png", ".csv": "text/csv"}
 _PLAIN_FILE = re.compile(r"[a-z0-9][a-z0-9.-]*\.png")
 
 
@@ -140,9 +141,9 @@ def router(engine: Engine) -> APIRouter:
     @routes.get("/static/{name:path}")
     def static(name: str) -> Response:
         path = (STATIC / name).resolve()
-        if not path.is_relative_to(STATIC) or not path.is_file():
+        if not path.is_relative_to(STATIC) or not path.is_file() or path.suffix not in TYPES:
             raise LabError("There is no such file.")
-        return FileResponse(path, media_type=mimetypes.guess_type(path.name)[0], headers={"Cache-Control": "no-cache"})
+        return FileResponse(path, media_type=TYPES[path.suffix], headers={"Cache-Control": "no-cache"})
 
     return routes
 

@@ -212,7 +212,8 @@ def test_the_lesson_sets_up_asks_counts_and_explains(visitor):
     setup = page.get_by_role("button", name="Set it up and run").locator("visible=true").first
     setup.click()
     page.wait_for_function("!document.querySelector('[data-run]').dataset.run.startsWith('first-')")
-    finished(page)
+    settled(page)
+    assert len(page.locator(".gb-verdict").inner_text()) > 20
 
 
 def test_the_worksheet_can_be_printed_and_holds_every_step(visitor):
