@@ -1,0 +1,70 @@
+"""Bad models and a full disk, met through the page: a sentence, no half record, and afterwards a good run works."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+import pytest
+
+from apps.lab.server import create_app
+from core.engine.records import Log
+from core.engine.runner import Engine
+from core.engine.settings import Settings
+from tests.lab.bad_models import REFUSED, make
+from tests.servers import serving
+
+AUDITOR = "unlearning-auditor"
+
+
+@pytest.fixture(scope="module")
+def lab_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    root = tmp_path_factory.mktemp("bad")
+    engine = Engine(Settings(home=root / "home", models_dir=make(root), threads=1))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def lab_address(lab_engine: Engine) -> Iterator[str]:
+    with serving(create_app(engine=lab_engine)) as address:
+        yield address
+
+
+def open_and_run(visitor, query: str):
+    page = visitor().open(f"{AUDITOR}?{query}")
+    page.wait_for_function("/^(done|recorded)$/.test(document.querySelector('.gb-status')?.dataset.tone || '')", timeout=120_000)
+    page.get_by_role("button", name="Run", exact=True).click()
+    return page
+
+
+@pytest.mark.parametrize("model", ["path/pickled", "path/wants-code", "path/enormous", "path/escape", "path/../outside"])
+def test_a_bad_model_gets_a_sentence_and_no_record(visitor, lab_engine, model):
+    before = len(lab_engine.records.list())
+    page = open_and_run(visitor, f"model={model}")
+    page.wait_for_selector(".gb-notice:not([hidden])")
+    said = page.locator(".gb-notice:visible").inner_text()
+    assert REFUSED[model] in said and "Traceback" not in said
+    assert len(lab_engine.records.list()) == before
+
+
+def test_a_full_disk_ends_the_run_with_a_sentence_and_the_next_run_works(visitor, lab_engine, monkeypatch):
+    written, append = [], Log.append
+
+    def full(self: Log, line: dict) -> None:
+        written.append(line)
+        if len(written) > 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(self, line)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "append", full)
+        page = open_and_run(visitor, "steps=2&subjects=1&seed=5")
+        page.wait_for_function("document.querySelector('.gb-status').dataset.tone === 'bad'", timeout=60_000)
+        assert "space" in page.locator(".gb-status").inner_text().lower()
+        run = page.evaluate("document.querySelector('[data-run]').dataset.run")
+    events = lab_engine.events(run)
+    assert lab_engine.state(run)["outcome"] == "failed" and events[-1]["kind"] == "end"
+    assert [event["seq"] for event in events] == list(range(len(events)))
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Finished'", timeout=120_000)
