@@ -40,6 +40,7 @@ from core.reasoning.probes import (
     chain_figure,
     path_figure,
     scoring,
+    standing,
     step_energy,
     step_rows,
     thinking_path,
@@ -48,6 +49,7 @@ from core.reasoning.probes import (
 from core.reasoning.prompts import THINK_ROLE, chooser
 from core.reasoning.reading import TEMPERATURE, Reader, Reading
 
+RIGHT = {True: "yes", False: "no", None: "unknown"}
 FRAMES = 48  # tokens that each get a picture of their own
 CALIBRATED = 200  # outputs that make the yardstick of a model that comes without one
 
@@ -141,13 +143,13 @@ def _whole(config: TraceConfig, setting: Setting, reading: Reading, problem: Pro
     yield Figure("heat", figures.heat(reading.kinetic.tolist(), words, reading.roles, what="energy", wrong=wrong))
     yield Figure("chain", chain_figure(reading, thinking, config, wrong))
     scores = score_all(reading, **scoring(setting, config))
-    percentiles = {name: setting.calibration.percentile(name, value) for name, value in scores.items()} if setting.calibration else {}
+    percentiles = standing(setting, scores, config)
     if percentiles:
         yield Figure("scoreboard", figures.scoreboard(percentiles))
     yield Table("scores", ["score", "value", "percentile"], [[name, value, percentiles.get(name)] for name, value in scores.items()])
     steps = step_rows(reading, check, config)
     yield Table("steps", ["step", "text", "right", "why not", "energy", "lowest certainty"],
-                [[i + 1, s["text"] or "".join(words[s["start"]:s["end"]]), s["right"], s["reason"], s["energy"], s["certainty"]]
+                [[i + 1, s["text"] or "".join(words[s["start"]:s["end"]]), RIGHT[s["right"]], s["reason"], s["energy"], s["certainty"]]
                  for i, s in enumerate(steps)])
     for name, value in scores.items():
         yield Metric(f"score {name}", value)
@@ -180,9 +182,12 @@ def _say(check: Check | None, reading: Reading, answer: str, percentiles: dict[s
         slip = check.steps[check.first_error] if check.first_error is not None and check.first_error < len(check.steps) else None
         where = f"step {check.first_error + 1} is wrong ({slip.reason})" if slip else "a step was left out"
         text = f"The answer {answer} is right by luck: {where}." if check.correct else f"The answer {answer} is wrong: {where}."
-    if percentiles:
+    if "R2 think" in percentiles:
         text += (f" The energy lies above that of {percentiles['R2 think']:.0f} % of this model's outputs,"
                  f" the certainty above {percentiles['MaxProb think']:.0f} %.")
+    elif percentiles:
+        text += (f" The certainty lies above that of {percentiles['MaxProb think']:.0f} % of this model's outputs;"
+                 " what energy is usual is known for the usual settings only.")
     return text
 
 

@@ -26,7 +26,7 @@ def path(places: Sequence[Sequence[float]], kinetic: Sequence[float], turns: Seq
     """A. The reasoning as a particle: places (layers + 1, 2), one arrow per layer, over the usual paths of right and wrong.
 
     kinetic (layers,), turns (layers - 1,) in degrees. tips: where the path ended after each thinking token, with the token.
-    chosen: the tip to light up.
+    chosen: the tip to light up. Shown is what the paths and that tip need; some tips may lie beyond.
     """
     places, traces = np.asarray(places), []
     for name, group in (groups or {}).items():
@@ -54,7 +54,18 @@ def path(places: Sequence[Sequence[float]], kinetic: Sequence[float], turns: Seq
         customdata=[list(pair) for pair in zip(arriving, turning, strict=True)],
         hovertemplate="layer %{text}<br>energy of the step: %{customdata[0]}<br>turn here: %{customdata[1]}<extra></extra>"))
     named = [f"direction {i + 1}, {100 * share:.0f} % of all variance (units of the model's states)" for i, share in enumerate(variance)]
-    return _figure(traces, xaxis={"title": {"text": named[0]}}, yaxis={"title": {"text": named[1]}})
+    seen = [places, *(np.asarray(g["mean"]) + side * np.asarray(g["sd"]) for g in (groups or {}).values() for side in (-1, 1))]
+    if chosen is not None and len(tips):
+        seen.append(np.asarray(tips)[chosen:chosen + 1])
+    (left, low), (right, high) = np.concatenate(seen).min(0), np.concatenate(seen).max(0)
+    return _figure(traces, xaxis={"title": {"text": named[0]}, "range": _padded(left, right)},
+                   yaxis={"title": {"text": named[1]}, "range": _padded(low, high)})
+
+
+def _padded(low: float, high: float) -> list[float]:
+    """What to show of an axis, so that the far ends of the first tokens do not press the path flat."""
+    room = 0.12 * (high - low) or 1.0
+    return [float(low - room), float(high + room)]
 
 
 def profile(kinetic: Sequence[float], bent: Sequence[float], *, difference: bool) -> dict[str, Any]:

@@ -34,6 +34,7 @@ _PROBABILITY = {
 COE = ("CoE-Mag", "CoE-Ang", "CoE-R", "CoE-C")
 CONTROLS = ("Shortness", "R0 prompt")
 VARIANT_SCORES = {f"{variant.split('_')[0]} think": variant for variant in VARIANTS}
+ENERGY_SCORES = (*VARIANT_SCORES, "Straightness", "R0 prompt")  # these move with gamma or with which states are taken
 BASELINES = (*(f"{name} {span}" for name in _PROBABILITY for span in SCORED_SPANS), *COE, "Late entropy")
 SCORE_NAMES = (*VARIANT_SCORES, "Straightness", *BASELINES, *CONTROLS)
 

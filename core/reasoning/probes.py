@@ -24,7 +24,7 @@ from core.reasoning.calibration import Calibration, mean_difference, plane
 from core.reasoning.data import VALUES, Check, Kind, Problem, corrupt, kind_of
 from core.reasoning.energy import DEFAULT, GAMMA, VARIANT_WORDS, LayerPath, Variant, energy, path_of, turn_degrees
 from core.reasoning.generations import longest, swap_trace, texts
-from core.reasoning.metrics import score_all
+from core.reasoning.metrics import ENERGY_SCORES, score_all
 from core.reasoning.prompts import Form
 from core.reasoning.reading import Reader, Reading
 
@@ -91,6 +91,14 @@ def scoring(setting: Setting, config: ReadingConfig) -> dict[str, Any]:
             "span": "tagged" if config.tags else "think"}
 
 
+def standing(setting: Setting, scores: dict[str, float], config: ReadingConfig) -> dict[str, float]:
+    """Each score as a percentile of the calibration outputs; energies only under the settings that those were read with."""
+    if setting.calibration is None:
+        return {}
+    as_usual = (config.gamma, config.last_state, config.embedding, config.tags) == (GAMMA, "raw", True, False)
+    return {name: setting.calibration.percentile(name, value) for name, value in scores.items() if as_usual or name not in ENERGY_SCORES}
+
+
 def thinking_path(reading: Reading, setting: Setting, config: ReadingConfig) -> LayerPath:
     """The path of the whole reasoning under a config. Raises LabError when there was none."""
     path = reading.path("tagged" if config.tags else "think", scale=setting.scale, last=config.last_state, embedding=config.embedding)
@@ -148,7 +156,7 @@ def energy_of(config: EnergyConfig, lab: Lab) -> EnergyAnswer:
     path = thinking_path(reading, setting, config)
     check = setting.form.judge(problem, *texts(reading, setting.form))
     scores = score_all(reading, **scoring(setting, config))
-    percentiles = {name: setting.calibration.percentile(name, value) for name, value in scores.items()} if setting.calibration else {}
+    percentiles = standing(setting, scores, config)
     own, top = None, []
     if config.token >= 0:
         own = token_path(reading, config.token)

@@ -1,0 +1,299 @@
+"""Sound reasoning, or luck? A chain of thought moves through the layers; its energy is read, and then put to the test."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+from urllib.parse import urlencode
+
+import gradio as gr
+
+from apps.lab.pages import Page
+from apps.lab.ui import frame
+from apps.lab.ui.live_plot import LivePlot
+from apps.lab.ui.live_view import numbers, panel
+from apps.lab.ui.thought_desk import ThoughtDesk
+from apps.lab.ui.words import number
+from core.engine.errors import LabError
+from core.engine.registry import find
+
+INTRO = ("A small model works out a chain of sums and writes every step down, so we know whether a right answer was earned or lucky. "
+         "Watch its thought move through the layers like a particle and read its energy. The energy equation is a reconstruction: the paper's own "
+         "could not be read.")
+ENERGY = "mean over layers of K x (1 - gamma x (1 - cos turn)), K = half the squared step of the mean state"
+TOO_FEW = "One output is too few to judge any score by: the ROC lab below tests them on a thousand, with 95 % intervals."
+PANELS = [
+    numbers("In numbers", [
+        {"metric": "energy", "label": "Energy of the reasoning so far", "formula": ENERGY,
+         "meaning": "How far the thought moves through the layers, less for sharp turns. By convention more should mean sounder. "
+                    "The equation is a reconstruction (reading R2 unless you choose another). Its unit is that of the model's states, squared."},
+        {"metric": "percentile R2 think", "label": "More energy than", "unit": "% of its outputs",
+         "formula": "share of this model's 250 calibration outputs with less energy (R2, gamma 0.8); at other settings unknown",
+         "meaning": "50 is usual for this model. Energies of two models cannot be compared; percentiles can."},
+        {"metric": "certainty", "label": "Certainty of the newest token", "formula": "largest probability among all next tokens",
+         "meaning": "How sure the model was of the token it wrote last. This is the plain rival of the energy."},
+        {"metric": "percentile MaxProb think", "label": "Surer than", "unit": "% of its outputs",
+         "formula": "share of 250 calibration outputs with a lower mean certainty over the reasoning",
+         "meaning": "The rival on the same scale as the energy."},
+        {"metric": "right steps", "label": "Steps that are right", "formula": "steps that take up the value before and compute well",
+         "meaning": "A checker follows every step. A right answer after a wrong step is luck."},
+        {"metric": "written steps", "label": "Steps written", "formula": "count of written steps",
+         "meaning": "How many steps the model wrote between the think tags."}]),
+    panel("figure", "path", "A. The thought as a particle", wide=True, height=430,
+          note="Each arrow is one layer; dots: the usual ways of right and wrong answers. Circles: where the path ended after each token; "
+               "some lie beyond the edge. The axes say how much of the space they show."),
+    panel("figure", "chain", "D. Energy along the chain", wide=True,
+          note="Blue: energy of the reasoning so far. Green: the model's certainty. Does either notice a wrong step (shaded)?"),
+    panel("figure", "profile", "B. Layer by layer",
+          note="How much momentum each layer adds and what turning costs, minus what is usual: raw profiles all look alike."),
+    panel("figure", "heat", "C. Tokens and layers", note="Blue frame: the reasoning. Orange frame: the first wrong step."),
+    panel("table", "steps", "Step by step", wide=True, note="The checker knows the truth of each step."),
+    panel("figure", "scoreboard", "E. Every score of this output", wide=True,
+          note=f"Where it stands among this model's outputs; 50 is usual. {TOO_FEW}"),
+    panel("text", "output", "What the model wrote", note="Between the think tags: its reasoning. After them: the answer."),
+    panel("text", "prompt", "What the model was given"),
+]
+LAB_PANELS = [
+    numbers("In numbers", [
+        {"metric": "accuracy", "label": "Right answers", "formula": "right answers / outputs", "meaning": "How often the model is right."},
+        {"metric": "lucky share", "label": "Lucky among the right", "formula": "right answers with a wrong step / right answers",
+         "meaning": "Answers that happen to be right although the reasoning does not lead there."},
+        {"metric": "AUROC energy", "label": "Energy sorts", "unit": "AUROC",
+         "formula": "chance that a good output has more energy than a bad one; ties count half",
+         "meaning": "1 sorts perfectly, 0.5 is a coin, below 0.5 sorts the wrong way round. Signs are never turned."},
+        {"metric": "stratified energy", "label": "Energy among equally long problems", "unit": "AUROC",
+         "formula": "mean of the AUROCs inside each length", "meaning": "Long problems are harder. This takes that easy hint away."},
+        {"metric": "AUROC MaxProb think", "label": "Plain certainty sorts", "unit": "AUROC",
+         "formula": "as for the energy, with the mean certainty over the reasoning", "meaning": "The rival that costs nothing."},
+        {"metric": "AUROC R0 prompt", "label": "Control: energy of the question", "unit": "AUROC",
+         "formula": "momentum energy over the problem's own tokens, before any reasoning",
+         "meaning": "If this sorts as well, the energy reads how hard the problem is, not the reasoning."}]),
+    panel("figure", "roc", "F. Which score lets the right ones through?", height=430,
+          note="Up and to the left is better; the dotted line is a coin. Press a name in the legend to hide or show its line."),
+    panel("figure", "distributions", "G. Energy of sound, lucky and wrong outputs", height=430,
+          note="If the shapes lie on each other, energy cannot tell them apart."),
+    panel("figure", "aurocs", "F. Every score with its 95 % interval", wide=True,
+          note="Hollow: among equally long problems only. Shortness and R0 prompt are controls."),
+    panel("figure", "gamma", "G. What gamma does",
+          note="One line per reading of the energy. Curvature can hurt: R3 falls below a coin as its weight grows."),
+    panel("figure", "layers", "B. Layers, over all outputs", note="Mean momentum energy of each kind minus the mean of all."),
+    panel("figure", "corrupted", "H. Which score notices one changed digit?", wide=True,
+          note="One result in a sound chain is changed and the whole is read again. Above 50 %: the score mostly drops, as it should."),
+    panel("table", "against the baselines", "Energy against each rival", wide=True,
+          note="Differences of AUROC with paired 95 % intervals."),
+    panel("table", "by length", "By length of the problem", wide=True),
+    panel("table", "scores", "All scores", wide=True),
+]
+REASONERS = ["embedded/reasoner-70", "embedded/reasoner-50", "embedded/reasoner-85"]
+MODELS = {"model": REASONERS}
+OWN_MODELS = [
+    ("DeepSeek-R1 distill, 1.5 billion", "Thinks in English before it answers. Its template opens the thinking for it. About 3.6 GB.",
+     {"model": "hf/deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", "new_tokens": 1024, "decoding": "model card", "pace": 0}),
+    ("Qwen3, 0.6 billion", "Opens and closes its thinking by itself. About 1.5 GB.",
+     {"model": "hf/Qwen/Qwen3-0.6B", "new_tokens": 1024, "decoding": "model card", "pace": 0}),
+]
+SCORES_SHOWN = (("MaxProb think", "Mean certainty of the reasoning"), ("MinProb think", "Lowest certainty in the reasoning"),
+                ("PPL think", "Minus the surprise at what is written (perplexity)"), ("R0 think", "Momentum energy alone (R0)"),
+                ("CoE-R", "Chain-of-Embedding score (CoE-R)"))
+PARTS = {"prompt": "the problem", "open": "tag that opens the thinking", "think": "reasoning", "close": "tag that closes the thinking",
+         "answer": "answer", "end": "end mark", "off": "left out"}
+
+
+def build(site: frame.Site, page: Page) -> None:
+    """The page: the run on top; in tabs the desk with the changed digit, the ROC lab and larger models."""
+    with frame.page(site, page, intro=INTRO, panels=PANELS, models=MODELS) as view:
+        with gr.Tab("Look closely", id="closely"):
+            _closely(view)
+        with gr.Tab("ROC lab", id="roc"):
+            gr.HTML('<p class="gb-quiet">Can any score tell right from wrong, or sound from lucky? The model thinks about many problems '
+                    "and every score has to sort the outputs. The first run takes a while; after it, another score, gamma or label is quick.</p>",
+                    apply_default_css=False)
+            frame.another(view, "reasoning/roc", press="Test the scores", panels=LAB_PANELS, models=MODELS)
+        with gr.Tab("Larger models", id="larger"):
+            gr.HTML(_larger(page), apply_default_css=False)
+        frame.usual_tabs(view)
+    site.blocks.load(_tab_of_link, outputs=view.tabs, **frame.QUIET)
+
+
+def _tab_of_link(request: gr.Request) -> Any:
+    return gr.Tabs(selected="roc") if request.query_params.get("of") == "reasoning/roc" else gr.skip()
+
+
+def _closely(view: frame.View) -> None:
+    config = find("reasoning/energy").config
+    words = config.model_fields["variant"].json_schema_extra["labels"]
+    start = config()
+    source = gr.State(None)  # what is looked at: fields of the probe, plain words and numbers
+    token = gr.State(-1)
+    with gr.Row():
+        variant = gr.Dropdown([(said, name) for name, said in words.items()], value=start.variant, label="Reading of the energy",
+                              info="Reconstructions, each with its own idea of what curvature costs.", elem_id="closely-variant")
+        gamma = gr.Slider(0, 1.5, value=start.gamma, step=0.05, label="Gamma: the price of a turn", elem_id="closely-gamma",
+                          info="Recomputed from what was noted; the model does not run again.")
+        heat = gr.Radio([("energy", "energy"), ("turn", "turn")], value="energy", label="The map shows")
+        usual = gr.Checkbox(True, label="Layers minus what is usual", info="Raw layer profiles of right and wrong outputs look alike.")
+    facts = gr.HTML(apply_default_css=False, elem_id="facts")
+    desk = ThoughtDesk()
+    changed = _Changed(view)
+
+    inputs = [source, token, variant, gamma, heat, usual]
+
+    def look(about: dict[str, Any] | None, at: int, *setting: Any) -> list[Any]:
+        if not about:
+            return [gr.skip(), gr.skip()]
+        try:
+            chosen = dict(zip(("variant", "gamma", "heat", "difference"), setting, strict=True))
+            answer = view.site.engine.probe("reasoning/energy", {**about, "token": at, **chosen})
+        except LabError as error:
+            return [frame.say(error), gr.skip()]
+        return [_facts(answer, at), _shown(answer, at)]
+
+    def hovered(event: gr.EventData, about: dict[str, Any] | None, at: int, *setting: Any) -> list[Any]:
+        at = event._data.get("token", -1)
+        at = at if isinstance(at, int) else -1
+        return [at, *look(about, at, *setting)]
+
+    def follow(live: dict[str, Any] | None) -> list[Any]:
+        """The output of the run on show, once it has one."""
+        about = _output_of(view, live)
+        if about is None:
+            return [gr.skip()] * 4
+        setting, rest = {k: about[k] for k in ("variant", "gamma")}, {k: v for k, v in about.items() if k not in ("variant", "gamma")}
+        return [rest, -1, setting["variant"], setting["gamma"]]
+
+    shown, found = [facts, desk], [source, token, variant, gamma]
+    for event in (view.live.change(follow, inputs=view.live, outputs=found, **frame.QUIET),
+                  view.live.finish(follow, inputs=view.live, outputs=found, **frame.QUIET)):
+        # A state's own change event does not reach an event without a queue, so what depends on it follows here.
+        event.then(look, inputs=inputs, outputs=shown, **frame.QUIET)
+        changed.offer_after(event, source)
+    for control in (variant, gamma, heat, usual):
+        control.input(look, inputs=inputs, outputs=shown, trigger_mode="always_last", **frame.QUIET)
+    desk.select(hovered, inputs=inputs, outputs=[token, *shown], trigger_mode="always_last", **frame.QUIET)
+    changed.connect(source, variant, gamma)
+
+
+class _Changed:
+    """H. One result of the chain is changed; everything is scored again at once."""
+
+    def __init__(self, view: frame.View) -> None:
+        self._view = view
+        gr.HTML('<h3 class="gb-thought-title">H. Change one digit</h3><p class="gb-quiet">Choose a step and write another result there. '
+                "The model reads the changed chain at once. Does the energy notice, or its plain rival, the certainty?</p>",
+                apply_default_css=False)
+        with gr.Row():
+            self.step = gr.Radio([], label="Step", elem_id="changed-step")
+            self.value = gr.Radio([], label="Its new result", elem_id="changed-value")
+        self.said = gr.HTML(apply_default_css=False, elem_id="changed")
+        self.plot = LivePlot("Probability of every written token before and after the change", height=300)
+
+    def offer_after(self, event: Any, source: gr.State) -> None:
+        """Offers the steps of another output once `event` has found it."""
+        event.then(self._offer, inputs=source, outputs=[self.step, self.value, self.said, self.plot], **frame.QUIET)
+
+    def connect(self, source: gr.State, variant: gr.Dropdown, gamma: gr.Slider) -> None:
+        for control in (self.step, self.value, variant, gamma):
+            control.input(self._change, inputs=[source, variant, gamma, self.step, self.value], outputs=[self.said, self.plot],
+                          trigger_mode="always_last", **frame.QUIET)
+
+    def _offer(self, about: dict[str, Any] | None) -> list[Any]:
+        """The steps that the model wrote and the values that may stand in them."""
+        empty = [gr.Radio([], value=None), gr.Radio([], value=None)]
+        if not about:
+            return [*empty, "", None]
+        if about["output"] or not about["model"].startswith("embedded/"):
+            return [*empty, '<p class="gb-quiet">Digits can be changed in the likeliest output of the little reasoners only.</p>', None]
+        try:
+            steps = self._view.site.engine.probe("reasoning/energy", about)["steps"]
+        except LabError as error:
+            return [*empty, frame.say(error), None]
+        values = list("TF") if set(about["problem"].upper()) & set("TF") else list("0123456789")
+        names = [(f"{i}: {step['text'].rstrip(';')}", i) for i, step in enumerate(steps, 1) if step["text"]]
+        return [gr.Radio(names, value=names[0][1] if names else None), gr.Radio(values, value=None), "", None]
+
+    def _change(self, about: dict[str, Any] | None, variant: str, gamma: float, step: int | None, value: str | None) -> list[Any]:
+        if not about or step is None or value is None or about["output"]:
+            return [gr.skip(), gr.skip()]
+        given = {k: v for k, v in about.items() if k != "output"} | {"variant": variant, "gamma": gamma, "step": step, "value": value}
+        try:
+            answer = self._view.site.engine.probe("reasoning/corrupt", given)
+        except LabError as error:
+            return [frame.say(error), None]
+        return [_before_after(answer), answer["figures"]["before_after"]]
+
+
+def _output_of(view: frame.View, live: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What the probe needs to know about the run on show; None while it has no output."""
+    run = (live or {}).get("run", "")
+    if not run:
+        return None
+    try:
+        record = view.site.engine.records.read(run)
+        config = view.experiment.validate(record["config"])
+        said = [line["text"] for line in view.site.engine.events(run) if line["kind"] == "text" and line["name"] == "output"]
+    except LabError:
+        return None
+    if not said or record["outcome"] != "finished":
+        return None
+    # The likeliest output is the same again; a drawn one, or a cut one, is read from its text.
+    again = config.decoding == "greedy" and config.model.startswith("embedded/") and config.new_tokens >= 64
+    return {"model": config.model, "problem": config.problem, "variant": config.variant, "gamma": config.gamma, "tags": config.tags,
+            "last_state": config.last_state, "embedding": config.embedding, "output": "" if again else said[-1]}
+
+
+def _shown(answer: dict[str, Any], token: int) -> dict[str, Any]:
+    """What the desk draws."""
+    wrong = next(([step["start"], step["end"]] for step in answer["steps"] if step["right"] is False), None)
+    return {"tokens": answer["tokens"], "roles": answer["roles"], "chosen": token, "wrong": wrong, "parts": PARTS, "top": answer["top"],
+            "thinking": [i for i, role in enumerate(answer["roles"]) if role == "think"],
+            "figures": {name: answer["figures"][name] for name in ("path", "profile", "heat", "chain")}}
+
+
+_LABELS = {"sound": ("good", "Sound: every step is right"), "lucky": ("warn", "Lucky: the answer is right, the reasoning is not"),
+           "wrong": ("bad", "Wrong answer"), "unknown": ("plain", "Nobody here knows the right answer")}
+
+
+def _facts(answer: dict[str, Any], token: int) -> str:
+    kind, words = _LABELS[answer["label"]]
+    own = f'<span>energy of this token <b>{number(answer["token_energy"])}</b></span>' if token >= 0 else ""
+    place = answer["percentiles"].get("MaxProb think")
+    sure = f'<span>surer than <b>{number(round(place))} %</b> of this model\'s outputs</span>' if place is not None else ""
+    cut = '<span class="gb-chip gb-chip--warn">Cut off while thinking</span>' if answer["truncated"] else ""
+    return (f'<p class="gb-thought-facts"><span class="gb-chip gb-chip--{kind}">{escape(words)}</span>{cut}'
+            f'<span>energy of the reasoning <b id="energy">{number(answer["energy"])}</b> (reconstruction)</span>{own}{sure}</p>')
+
+
+def _before_after(answer: dict[str, Any]) -> str:
+    rows = [("Energy (as chosen above)", answer["energy_before"], answer["energy_after"])]
+    rows += [(said, answer["scores_before"][name], answer["scores_after"][name]) for name, said in SCORES_SHOWN]
+    body = "".join(f'<tr><th scope="row">{escape(said)}</th><td>{number(before)}</td><td>{number(after)}</td>'
+                   f"<td>{_moved(before, after)}</td></tr>" for said, before, after in rows)
+    return ('<div class="gb-thought-changed" aria-live="polite">'
+            f'<p>Written: <code>{escape(answer["before"])}</code><br>Changed to: <code>{escape(answer["after"])}</code></p>'
+            '<table class="gb-table"><caption class="gb-unseen">Scores before and after the change</caption><thead><tr>'
+            '<th scope="col">Score</th>'
+            f'<th scope="col">before</th><th scope="col">after</th><th scope="col">it noticed?</th></tr></thead>'
+            f"<tbody>{body}</tbody></table>"
+            '<p class="gb-quiet">Every score is written so that less means less trust. One change proves little: the ROC lab makes two '
+            "hundred.</p></div>")
+
+
+def _moved(before: float | None, after: float | None) -> str:
+    if before is None or after is None:
+        return "–"
+    if before == after:
+        return "no change"
+    share = abs(after - before) / abs(before) if before else 0.0
+    return f"{'less trust' if after < before else 'more trust'} ({100 * share:.1f} %)"
+
+
+def _larger(page: Page) -> str:
+    def card(title: str, words: str, settings: dict[str, Any]) -> str:
+        link = escape(f"{page.route}?{urlencode(settings)}")
+        return (f'<div class="gb-answer"><h3>{escape(title)}</h3><p>{escape(words)}</p>'
+                f'<p><a href="{link}">Set the controls</a>, then press Run.</p></div>')
+
+    return (f'<div class="gb-answers-row">{"".join(card(*one) for one in OWN_MODELS)}</div>'
+            '<p class="gb-quiet">Pressing Run downloads the model once; nothing you type leaves this machine. Such a model reads any '
+            "question, but nobody checks its steps, so only its answer to a chain can be judged. Any other model that writes "
+            "&lt;think&gt; and &lt;/think&gt; can be typed into the model field.</p>")
