@@ -27,9 +27,14 @@ def add_endpoints(engine: Engine) -> None:
     """Adds all endpoints to the Blocks being built."""
     for experiment in everything():
         answer = _runner(engine, experiment) if experiment.kind == "experiment" else _prober(engine, experiment)
-        gr.api(answer, api_name=experiment.name.replace("/", "_").replace("-", "_"), api_description=describe(experiment), concurrency_limit=AT_ONCE)
-    gr.api(_list, api_name="list", api_description="All experiments and probes with the schema of their configuration.", concurrency_limit=AT_ONCE)
-    gr.api(_claims, api_name="claims", api_description="The papers' claims and what this lab measured.", concurrency_limit=AT_ONCE)
+        _offer(answer, experiment.name.replace("/", "_").replace("-", "_"), describe(experiment))
+    _offer(_list, "list", "All experiments and probes with the schema of their configuration.")
+    _offer(_claims, "claims", "The papers' claims and what this lab measured.")
+
+
+def _offer(answer: Callable[..., Any], name: str, description: str) -> None:
+    answer.__name__ = name  # what Gradio calls the MCP tool
+    gr.api(answer, api_name=name, api_description=description, concurrency_limit=AT_ONCE)
 
 
 def describe(experiment: Experiment) -> str:

@@ -1,0 +1,49 @@
+"""With --mcp the experiments are tools for assistants, with the same names and answers as the API."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+
+import pytest
+
+from apps.lab.server import create_app
+from core.engine.registry import EXPERIMENTS
+from tests.servers import serving
+
+pytest.importorskip("mcp", reason="the extra gradio[mcp] is not installed")
+
+
+@pytest.fixture(scope="module")
+def address(engine):
+    with serving(create_app(engine=engine, mcp=True)) as address:
+        yield address
+
+
+def session(address: str, ask):
+    """What `ask(session)` gives, over one connection to the tools."""
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamablehttp_client
+
+    async def talk():
+        async with streamablehttp_client(f"{address}gradio_api/mcp/") as (read, write, _), ClientSession(read, write) as session:
+            await session.initialize()
+            return await ask(session)
+
+    return asyncio.run(talk())
+
+
+def test_every_experiment_is_a_tool_and_nothing_else(address):
+    tools = session(address, lambda one: one.list_tools()).tools
+    wanted = {name.replace("/", "_").replace("-", "_") for name in EXPERIMENTS} | {"list", "claims"}
+    assert {tool.name for tool in tools} == wanted
+    count = next(tool for tool in tools if tool.name == "test_count")
+    assert "How far to count" in count.description
+
+
+def test_a_tool_answers_like_the_api(address, engine):
+    answer = session(address, lambda one: one.call_tool("test_count", {"config": {"steps": 2, "picks": [20, 22]}}))
+    said = ast.literal_eval(answer.content[0].text)  # Gradio writes a tool's answer as Python would
+    assert said["metrics"]["total"] == 42.0 and said["outcome"] == "finished"
+    refused = session(address, lambda one: one.call_tool("test_count", {"config": {"steps": 0}}))
+    assert set(ast.literal_eval(refused.content[0].text)) == {"error", "hint"}
