@@ -119,7 +119,7 @@ def _models(view: frame.View, shown: dict[str, Any] | None) -> dict[str, str]:
     if run:
         try:
             config = view.experiment.validate(view.site.engine.records.read(run)["config"])
-            found = {f"After unlearning ({line['name']})": line["ref"] for line in view.site.engine.events(run) if line["kind"] == "keep"}
+            found = {"After unlearning": line["ref"] for line in view.site.engine.events(run) if line["kind"] == "keep"}
         except LabError:
             pass
     present = {who: ref for who, ref in found.items() if _kept(view, ref)}

@@ -22,10 +22,15 @@ def evidence_html(paper: str) -> str:
             f"<tbody>{body}</tbody></table></div>")
 
 
+def threshold(words: str) -> str:
+    """">= 0.95" with the sign that books print."""
+    return words.replace(">=", "≥").replace("<=", "≤")
+
+
 def _row(row: dict[str, Any]) -> str:
     interval = row["interval"]
     spread = f' <span class="gb-quiet">({number(interval[0])} to {number(interval[1])})</span>' if interval else ""
     note = f'<br><span class="gb-quiet">{escape(row["note"])}</span>' if row["note"] else ""
     return (f'<tr><th scope="row"><span class="gb-quiet">{escape(row["id"])}</span> {escape(row["statement"])}{note}</th>'
-            f'<td>{held(row["held"])}</td><td>{number(row["measured"])}{spread}</td><td>{escape(row["threshold"])}</td>'
+            f'<td>{held(row["held"])}</td><td>{number(row["measured"])}{spread}</td><td>{escape(threshold(row["threshold"]))}</td>'
             f'<td>{len(row["seeds"])} seeds<br><span class="gb-quiet">{escape(row["unit"])}</span></td></tr>')
