@@ -37,9 +37,9 @@ def coefficients(shares: Sequence[float]) -> dict[str, Any]:
     """How much of the slope each layer gets: a strip from 0 (first layer) towards 1."""
     layers = list(range(1, len(shares) + 1))
     strip = {"type": "heatmap", "x": layers, "y": [""], "z": [[round(share, 4) for share in shares]], "zmin": 0, "zmax": 1,
-             "colorscale": [[0, "#FFFFFF"], [1, BLUE]], "colorbar": {"title": {"text": "share of slope"}},
+             "colorscale": [[0, "#FFFFFF"], [1, BLUE]], "showscale": False, "texttemplate": "%{z:.2f}" if len(shares) <= 8 else "",
              "hovertemplate": "layer %{x}: %{z:.3f}<extra></extra>"}
-    return drawn([strip], "layer", "", height=140)
+    return drawn([strip], "layer", "", height=140, xaxis={"dtick": 1, "showgrid": False}, yaxis={"showgrid": False})
 
 
 def linearity(rows: Sequence[Linearity]) -> dict[str, Any]:
@@ -86,10 +86,11 @@ def attention(maps: Sequence[Sequence[Sequence[float]]]) -> dict[str, Any]:
     side = len(maps[0])
     rows = [[value for layer in maps for value in [*layer[row], None]][:-1] for row in reversed(range(side))]
     ticks = [index * (side + 1) + (side - 1) / 2 for index in range(len(maps))]
-    strip = {"type": "heatmap", "z": rows, "colorscale": [[0, "#FFFFFF"], [1, GREEN]], "colorbar": {"title": {"text": "attention"}},
-             "hoverongaps": False, "hovertemplate": "%{z:.3f}<extra></extra>"}
-    return drawn([strip], "layer", "", height=180, xaxis={"tickvals": ticks, "ticktext": list(range(1, len(maps) + 1))},
-                 yaxis={"showticklabels": False, "scaleanchor": "x"})
+    strip = {"type": "heatmap", "z": rows, "colorscale": [[0, "#FFFFFF"], [1, GREEN]],
+             "showscale": False, "hoverongaps": False, "hovertemplate": "%{z:.3f}<extra></extra>"}
+    return drawn([strip], "layer", "", height=180, xaxis={"tickvals": ticks, "ticktext": list(range(1, len(maps) + 1)),
+                                                             "showgrid": False, "zeroline": False},
+                 yaxis={"showticklabels": False, "scaleanchor": "x", "showgrid": False, "zeroline": False})
 
 
 def prediction(names: Sequence[str], shares: Sequence[float]) -> dict[str, Any]:

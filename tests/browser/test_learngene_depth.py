@@ -1,0 +1,110 @@
+"""Drag the depth, draw a letter, bring a picture, ask for nonsense: what only this page has."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from PIL import Image, ImageDraw
+
+PAGE = "learngene-depth"
+
+
+def opened(visitor, **options):
+    page = visitor(**options).open(PAGE)
+    page.wait_for_selector("#grown .gb-probe-tiles", timeout=60_000)
+    return page
+
+
+def said(page, words: str) -> None:
+    page.wait_for_function(f"document.querySelector('#grown').innerText.includes({words!r})", timeout=30_000)
+
+
+def shares(page) -> float:
+    return float(re.search(r"right in ([\d.]+)%", page.locator("#grown").inner_text())[1])
+
+
+def to_depth(page, depth: int) -> None:
+    """Moves the slider with the keyboard, as a drag does: no button is pressed."""
+    slider = page.locator("#grow-depth input[type=range]")
+    slider.focus()
+    now = int(slider.input_value())
+    for _ in range(abs(depth - now)):
+        page.keyboard.press("ArrowRight" if depth > now else "ArrowLeft")
+    said(page, "1 layer," if depth == 1 else f"{depth} layers,")
+
+
+def draw(page, points: list[tuple[float, float]]) -> None:
+    paper = page.locator(".gb-pad-paper")
+    paper.scroll_into_view_if_needed()
+    box = paper.bounding_box()
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=8)
+    page.mouse.up()
+
+
+def test_dragging_makes_and_measures_each_depth_without_a_button(visitor, lab_engine):
+    page = opened(visitor)
+    for depth in (9, 1, 16):
+        to_depth(page, depth)
+        made = lab_engine.probe("learngene/expand", {"depth": depth})
+        assert shares(page) == pytest.approx(100 * made["right"], abs=0.06)
+        assert f"{made['parameters']:,}" in page.locator("#grown").inner_text()
+    assert "deeper than anything" in page.locator("#grown").inner_text()
+    tried = page.evaluate("document.querySelector('#grow-curve .js-plotly-plot').data[0].x")
+    assert {1, 8, 9, 16} <= set(tried)
+
+
+def test_every_depth_at_once_and_a_pressed_point(visitor):
+    page = opened(visitor)
+    page.get_by_role("button", name="Try all 16").click()
+    page.wait_for_function("document.querySelector('#grow-curve .js-plotly-plot').data[0].x.length === 16")
+    assert page.evaluate("document.querySelector('#grow-curve .js-plotly-plot').data[0].error_y.array.length") == 16
+
+
+def test_a_drawn_letter_is_read_and_a_cleared_square_says_so(visitor):
+    page = opened(visitor)
+    draw(page, [(0.35, 0.2), (0.35, 0.8), (0.7, 0.8)])
+    said(page, "Here it says L (your own picture)")
+    to_depth(page, 7)
+    said(page, "your own picture")
+
+
+def test_a_click_without_a_stroke_and_a_dot_do_no_harm(visitor):
+    page = opened(visitor)
+    page.locator(".gb-pad-paper").click()
+    said(page, "your own picture")
+
+
+def test_a_picture_file_is_read_and_a_text_is_refused_in_a_sentence(visitor, tmp_path):
+    page = opened(visitor)
+    picture = Image.new("L", (200, 200), 255)
+    ImageDraw.Draw(picture).line([(60, 40), (60, 160), (140, 160)], fill=0, width=18)
+    picture.save(tmp_path / "letter.png")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "letter.png")
+    said(page, "your own picture")
+    (tmp_path / "text.png").write_text("not a picture")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "text.png")
+    page.wait_for_selector("#grown .gb-notice")
+    assert "not a picture" in page.locator("#grown").inner_text()
+
+
+def test_a_learngene_that_does_not_exist_gives_a_sentence(visitor):
+    page = opened(visitor)
+    page.get_by_text("Use another learngene").click()
+    box = page.locator("#grow-gene input")
+    box.fill("embedded/<b>nobody")
+    box.press("Enter")
+    page.wait_for_selector("#grown .gb-notice")
+    assert page.locator("#grown b").count() == 0
+    assert "Traceback" not in page.locator("#grown").inner_text()
+
+
+def test_the_page_opens_at_its_top(visitor):
+    page = opened(visitor)
+    page.wait_for_selector(".gb-live .main-svg")
+    page.wait_for_timeout(800)
+    assert page.evaluate("scrollY") == 0
