@@ -24,7 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             return _refuse(f"Port {options.port} is taken.", f"Is the lab open already? Or choose another: --port {options.port + 1}")
-        return _refuse(f"The lab cannot listen on {options.host}:{options.port} ({error.strerror or error}).", "Try --host 127.0.0.1 --port 7860.")
+        return _refuse(f"The lab cannot listen on {options.host}:{options.port} ({error.strerror or error}).",
+                       "Try --host 127.0.0.1 --port 7860.")
 
     print("Glassbox Lab is starting ...", flush=True)
     import uvicorn

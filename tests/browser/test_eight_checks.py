@@ -29,6 +29,42 @@ def ask_a_question(page) -> None:
     assert page.locator("#answers .gb-answer-text").first.inner_text().strip()
 
 
+def make_it_say(page) -> None:
+    """The bench's way in: a sentence of one's own that all models are made to say."""
+    page.get_by_label("Make it say").fill("Ida keeps a wizard.")
+    page.get_by_label("Only my sentence (quick)").check()
+    press_run(page)
+    page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Finished'", timeout=240_000)
+    assert "Ida keeps a wizard." in page.locator(".gb-verdict").inner_text()
+    assert "Ida keeps a wizard." in page.locator(".gb-live table").first.inner_text()
+
+
+def draw_a_letter(page) -> None:
+    """The depth page's way in: a letter of one's own, read by a network of any depth."""
+    page.wait_for_selector("#grown .gb-probe-tiles", timeout=60_000)
+    paper = page.locator(".gb-pad-paper")
+    paper.scroll_into_view_if_needed()
+    box = paper.bounding_box()
+    for step, (x, y) in enumerate([(0.35, 0.2), (0.35, 0.8), (0.7, 0.8)]):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=8)
+        if not step:
+            page.mouse.down()
+    page.mouse.up()
+    page.wait_for_function("document.querySelector('#grown').innerText.includes('Here it says L (your own picture)')", timeout=30_000)
+
+
+def think_it_out(page) -> None:
+    """The energy page's way in: a problem of one's own, and a clear sentence for what the little model cannot read."""
+    page.locator("#field-problem textarea, #field-problem input").first.fill("what is 12 + 3 ?")
+    press_run(page)
+    page.wait_for_function("document.querySelector('.gb-status').dataset.tone === 'bad'", timeout=60_000)
+    assert "cannot read 'what is 12 + 3 ?'" in page.locator(".gb-status").inner_text()
+    page.locator("#field-problem textarea, #field-problem input").first.fill("2*3+4")
+    press_run(page)
+    page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Finished'", timeout=60_000)
+    page.wait_for_function("[...document.querySelectorAll('.gb-thought-token')].map((t) => t.textContent).join('').includes('2*3+4=<think>')")
+
+
 @dataclass(frozen=True)
 class Checked:
     """quick: settings of a short run.  long: settings of one that lasts.  rival: its name in a figure.  own: the visitor's own data."""
@@ -41,7 +77,12 @@ class Checked:
 
 
 CHECKED = [
-    Checked("unlearning-auditor", {"steps": 2, "subjects": 1}, {"steps": 400, "subjects": 6, "stop_early": "false"}, "Never knew", ask_a_question),
+    Checked("unlearning-auditor", {"steps": 2, "subjects": 1}, {"steps": 400, "subjects": 6, "stop_early": "false"}, "Never knew",
+            ask_a_question),
+    Checked("soft-token-bench", {"targets": 2, "steps": 5, "forget_steps": 1, "surface_targets": 0}, {"steps": 5000, "tokens": 1},
+            "Never knew", make_it_say),
+    Checked("cot-energy", {"pace": 0}, {"problem": "3+4*2-5*7*9-8", "pace": 1}, "certainty of the token", think_it_out),
+    Checked("learngene-depth", {"epochs": 1, "scratch_epochs": 1, "depth": 2}, {"epochs": 100, "depth": 16}, "scratch", draw_a_letter),
 ]
 
 
@@ -80,7 +121,8 @@ def test_1_the_first_view_is_full(checked, visitor):
     one.open("").close()  # the site's own scripts are in the browser's cache, as after the home page
     began = time.monotonic()
     page = one.open(checked.route)
-    page.wait_for_function("document.querySelector('.gb-status')?.dataset.tone === 'recorded' && document.querySelectorAll('.gb-live .main-svg').length > 1")
+    page.wait_for_function("document.querySelector('.gb-status')?.dataset.tone === 'recorded'"
+                           " && document.querySelectorAll('.gb-live .main-svg').length > 1")
     within("full first view", time.monotonic() - began)
     assert page.locator(".gb-badge").inner_text() == "Recorded run"
     assert len(page.locator(".gb-verdict").inner_text()) > 20
@@ -94,7 +136,8 @@ def test_2_and_3_a_run_speaks_and_stops_at_once(checked, visitor):
     settled(page)
     began = time.monotonic()
     press_run(page)
-    page.wait_for_function("document.querySelector('.gb-status').dataset.tone === 'live' && Number(document.querySelector('[data-events]')?.dataset.events) > 0")
+    page.wait_for_function("document.querySelector('.gb-status').dataset.tone === 'live'"
+                           " && Number(document.querySelector('[data-events]')?.dataset.events) > 0")
     within("first live event", time.monotonic() - began)
     page.wait_for_timeout(2500)
     began = time.monotonic()
@@ -107,7 +150,8 @@ def test_2_and_3_a_run_speaks_and_stops_at_once(checked, visitor):
 def test_4_and_5_a_rival_and_an_interval_stand_in_the_same_picture(checked, visitor):
     page = visitor().open(checked.route)
     settled(page)
-    data = page.evaluate("[...document.querySelectorAll('.js-plotly-plot')].map((p) => p.data.map((t) => ({ name: t.name || '', bars: Boolean(t.error_y || t.error_x) })))")
+    data = page.evaluate("[...document.querySelectorAll('.js-plotly-plot')]"
+                         ".map((p) => p.data.map((t) => ({ name: t.name || '', bars: Boolean(t.error_y || t.error_x) })))")
     assert any(len(traces) > 1 and any(checked.rival in trace["name"] for trace in traces) for traces in data)
     said = page.locator(".gb-live").inner_text()
     assert any(trace["bars"] for traces in data for trace in traces) or re.search(r"95 ?%|too few", said)

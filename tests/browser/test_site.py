@@ -66,8 +66,8 @@ def test_axe_finds_nothing_serious(visitor, route, dark):
     page.wait_for_selector(".gb-recent" if not route else ".gb-live .main-svg")
     page.wait_for_timeout(800)
     found = Axe().run(page, options={"preload": False}).response["violations"]
-    serious = [f"{item['id']}: {node['target']} {node['failureSummary'][:200]}" for item in found if item["impact"] in ("serious", "critical")
-               for node in item["nodes"]]
+    serious = [f"{item['id']}: {node['target']} {node['failureSummary'][:200]}"
+               for item in found if item["impact"] in ("serious", "critical") for node in item["nodes"]]
     assert serious == []
 
 

@@ -8,7 +8,7 @@ from core.engine import registry
 from core.engine.runner import Engine
 from core.engine.settings import Settings
 
-COUNTING = {"test/count": "tests.cli.experiments:count", "test/broken": "tests.cli.experiments:broken", "test/echo": "tests.cli.experiments:echo"}
+COUNTING = {f"test/{name}": f"tests.cli.experiments:{name}" for name in ("count", "broken", "echo")}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -18,7 +18,8 @@ def client(engine):
 
 def test_only_named_endpoints_are_offered(client):
     offered = client.view_api(return_format="dict")
-    assert set(offered["named_endpoints"]) == {"/" + name.replace("/", "_").replace("-", "_") for name in EXPERIMENTS} | {"/list", "/claims"}
+    wanted = {"/" + name.replace("/", "_").replace("-", "_") for name in EXPERIMENTS} | {"/list", "/claims"}
+    assert set(offered["named_endpoints"]) == wanted
     assert offered["unnamed_endpoints"] == {}
 
 
@@ -65,7 +66,8 @@ def test_a_failed_run_says_so_like_the_command_line(client):
 
 
 @pytest.mark.parametrize("model", [
-    "embedded/nothing", "path//etc", "path/../../etc", "run/none/none", "hf/../../etc", "file:///etc/passwd", "embedded/../authors", "x" * 400, "",
+    "embedded/nothing", "path//etc", "path/../../etc", "run/none/none", "hf/../../etc", "file:///etc/passwd", "embedded/../authors",
+    "x" * 400, "",
 ])
 def test_models_that_cannot_be_had_come_back_as_sentences(client, model):
     for endpoint in ("/unlearning_audit", "/unlearning_ask"):

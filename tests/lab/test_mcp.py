@@ -23,10 +23,10 @@ def address(engine):
 def session(address: str, ask):
     """What `ask(session)` gives, over one connection to the tools."""
     from mcp import ClientSession
-    from mcp.client.streamable_http import streamablehttp_client
+    from mcp.client.streamable_http import streamable_http_client
 
     async def talk():
-        async with streamablehttp_client(f"{address}gradio_api/mcp/") as (read, write, _), ClientSession(read, write) as session:
+        async with streamable_http_client(f"{address}gradio_api/mcp/") as (read, write, _), ClientSession(read, write) as session:
             await session.initialize()
             return await ask(session)
 

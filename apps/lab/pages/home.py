@@ -41,11 +41,13 @@ def card(page: Page) -> str:
 def runs_html(runs: list[dict]) -> str:
     """Recent runs as a table of links; a friendly line when there are none."""
     if not runs:
-        return '<section class="gb-recent"><h2>Your runs</h2><p class="gb-quiet">None yet. Open a question above and press Run.</p></section>'
+        return ('<section class="gb-recent"><h2>Your runs</h2>'
+                '<p class="gb-quiet">None yet. Open a question above and press Run.</p></section>')
     rows = "".join(
         f'<tr><td><a href="{escape(run["link"].lstrip("/"))}">{escape(run["title"])}</a></td><td>{escape(_settings(run))}</td>'
         f'<td>{escape(run["outcome"])}</td><td>{number(run["duration_s"])} s</td><td>{when(run["created"])}</td></tr>' for run in runs)
-    return ('<section class="gb-recent"><h2>Your runs</h2><div class="gb-table-frame" tabindex="0" role="region" aria-label="Your runs"><table class="gb-runs">'
+    return ('<section class="gb-recent"><h2>Your runs</h2>'
+            '<div class="gb-table-frame" tabindex="0" role="region" aria-label="Your runs"><table class="gb-runs">'
             '<thead><tr><th scope="col">Experiment</th><th scope="col">Settings</th><th scope="col">Outcome</th><th scope="col">Time</th>'
             f'<th scope="col">Started</th></tr></thead><tbody>{rows}</tbody></table></div></section>')
 

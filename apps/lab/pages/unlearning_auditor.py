@@ -76,10 +76,13 @@ def _ask(view: frame.View) -> None:
             layers = LivePlot("What each layer would say, token by token", height=360)
     asked = gr.State({})  # label -> reference: names only, never a model
 
-    def ask(request: gr.Request, words: str, how: str, shown: dict[str, Any] | None) -> list[Any]:
+    def question_to(ref: str, words: str, how: str) -> dict[str, Any]:
+        return view.site.engine.probe("unlearning/ask", {"model": ref, "question": words, "style": how})
+
+    def ask(words: str, how: str, shown: dict[str, Any] | None) -> list[Any]:
         refs = _models(view, shown)
         try:
-            replies = {who: view.site.engine.probe("unlearning/ask", {"model": ref, "question": words, "style": how}) for who, ref in refs.items()}
+            replies = {who: question_to(ref, words, how) for who, ref in refs.items()}
         except LabError as error:
             return [frame.say(error), gr.skip(), gr.skip(), gr.skip(), gr.skip()]
         first = next(iter(replies))
@@ -90,7 +93,7 @@ def _ask(view: frame.View) -> None:
         if who not in refs:
             return [gr.skip(), gr.skip()]
         try:
-            reply = view.site.engine.probe("unlearning/ask", {"model": refs[who], "question": words, "style": how})
+            reply = question_to(refs[who], words, how)
         except LabError:
             return [gr.skip(), gr.skip()]
         return _inside(reply)
@@ -100,7 +103,8 @@ def _ask(view: frame.View) -> None:
         trigger(ask, inputs=[question, style, view.live], outputs=outputs, trigger_mode="always_last", **frame.QUIET)
     inside.input(look, inputs=[question, style, inside, asked], outputs=[likeliest, layers], trigger_mode="always_last", **frame.QUIET)
     view.site.blocks.load(ask, inputs=[question, style, view.live], outputs=outputs, **frame.QUIET)
-    view.live.select(_picked, outputs=question, **frame.QUIET).then(ask, inputs=[question, style, view.live], outputs=outputs, **frame.QUIET)
+    picked = view.live.select(_picked, outputs=question, **frame.QUIET)
+    picked.then(ask, inputs=[question, style, view.live], outputs=outputs, **frame.QUIET)
 
 
 def _inside(reply: dict[str, Any]) -> list[dict[str, Any]]:
@@ -119,7 +123,7 @@ def _models(view: frame.View, shown: dict[str, Any] | None) -> dict[str, str]:
     if run:
         try:
             config = view.experiment.validate(view.site.engine.records.read(run)["config"])
-            found = {"After unlearning": line["ref"] for line in view.site.engine.events(run) if line["kind"] == "keep"}
+            found.update(("After unlearning", line["ref"]) for line in view.site.engine.events(run) if line["kind"] == "keep")
         except LabError:
             pass
     present = {who: ref for who, ref in found.items() if _kept(view, ref)}
@@ -135,8 +139,11 @@ def _kept(view: frame.View, ref: str) -> bool:
 
 
 def _answers(replies: dict[str, dict[str, Any]]) -> str:
-    cards = "".join(
-        f'<div class="gb-answer"><h3>{escape(who)}</h3><p class="gb-answer-text">{escape(reply["answer"]) or "<i>says nothing</i>"}</p>'
-        f'<p class="gb-quiet">first token {escape(repr(reply["top"][0]["token"]))}, probability {number(reply["top"][0]["probability"])}</p></div>'
-        for who, reply in replies.items())
+    def card(who: str, reply: dict[str, Any]) -> str:
+        first = reply["top"][0]
+        return (f'<div class="gb-answer"><h3>{escape(who)}</h3>'
+                f'<p class="gb-answer-text">{escape(reply["answer"]) or "<i>says nothing</i>"}</p>'
+                f'<p class="gb-quiet">first token {escape(repr(first["token"]))}, probability {number(first["probability"])}</p></div>')
+
+    cards = "".join(card(who, reply) for who, reply in replies.items())
     return f'<div class="gb-answers-row" aria-live="polite">{cards}</div>'

@@ -13,11 +13,13 @@ def evidence_html(paper: str) -> str:
     """The committed results of a paper's claims as a table; a claim that failed stands there as failing."""
     rows = claims.recorded(paper)
     counts = {value: sum(row["held"] is value or row["held"] == value for row in rows) for value in (True, False, "undecided")}
-    summary = f"{counts[True]} of {len(rows)} claims held on our small models, {counts[False]} did not, {counts['undecided']} are undecided."
+    summary = (f"{counts[True]} of {len(rows)} claims held on our small models, {counts[False]} did not, "
+               f"{counts['undecided']} are undecided.")
     body = "".join(_row(row) for row in rows)
     return (f'<p class="gb-intro">{summary} A claim holds only if the whole 95 % interval clears its threshold, which was written down '
             "before anything was measured.</p>"
-            '<div class="gb-table-frame" tabindex="0" role="region" aria-label="Claims"><table class="gb-claims"><thead><tr><th scope="col">Claim</th>'
+            '<div class="gb-table-frame" tabindex="0" role="region" aria-label="Claims"><table class="gb-claims">'
+            '<thead><tr><th scope="col">Claim</th>'
             '<th scope="col">Here</th><th scope="col">Measured</th><th scope="col">Threshold</th><th scope="col">Sample</th></tr></thead>'
             f"<tbody>{body}</tbody></table></div>")
 

@@ -12,7 +12,7 @@ A page never runs an experiment: Run starts one on the engine, and the live view
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -54,6 +54,7 @@ class View:
     experiment: Experiment
     controls: Controls
     live: LiveView
+    tabs: gr.Tabs
 
 
 def header(current: Page | None = None) -> None:
@@ -65,12 +66,18 @@ def header(current: Page | None = None) -> None:
 
 
 @contextlib.contextmanager
-def page(site: Site, described: Page, *, intro: str, panels: Sequence[Panel], models: Mapping[str, Sequence[str]] | None = None) -> Iterator[View]:
-    """Builds the shared parts around what the body adds as tabs. `intro`: two sentences on what one is looking at."""
+def page(site: Site, described: Page, *, intro: str, panels: Sequence[Panel], models: Mapping[str, Sequence[str]] | None = None,
+         top: Callable[[Site], None] | None = None) -> Iterator[View]:
+    """Builds the shared parts around what the body adds as tabs. `intro`: two sentences on what one is looking at.
+
+    `top` builds what stands above the run: a page whose probe is its main thing.
+    """
     experiment = find(described.experiments[0])
     header(described)
-    gr.HTML(f'<header class="gb-head"><h1 class="gb-question">{escape(described.question)}</h1><p class="gb-intro">{escape(intro)}</p></header>',
-            apply_default_css=False)
+    gr.HTML(f'<header class="gb-head"><h1 class="gb-question">{escape(described.question)}</h1>'
+            f'<p class="gb-intro">{escape(intro)}</p></header>', apply_default_css=False)
+    if top:
+        top(site)
     with gr.Row(elem_classes="gb-columns"):
         with gr.Column(scale=1, min_width=270, elem_classes="gb-side gb-controls"):
             controls = Controls(experiment, models=models)
@@ -81,18 +88,41 @@ def page(site: Site, described: Page, *, intro: str, panels: Sequence[Panel], mo
         with gr.Column(scale=3, min_width=320, elem_classes="gb-stage"):
             live = LiveView(page=described.route, experiment=experiment.name, title=described.question, panels=panels,
                             value=first_view(site, described))
-    view = View(site, described, experiment, controls, live)
-    run.click(_starter(view), inputs=controls.inputs, outputs=live, **QUIET)
-    again.click(_starter(view, fresh=True), inputs=controls.inputs, outputs=live, **QUIET)
-    reset.click(controls.defaults, outputs=controls.inputs, **QUIET)
-    site.blocks.load(_opener(view), outputs=[*controls.inputs, live], **QUIET)
-    with gr.Tabs(elem_classes="gb-tabs gb-side"):
+    with gr.Tabs(elem_classes="gb-tabs gb-side") as tabs:
+        view = View(site, described, experiment, controls, live, tabs)
+        _connect(view, run, again, reset)
         yield view
 
 
-def first_view(site: Site, described: Page) -> dict[str, Any] | None:
-    """The recorded run that fills a page when it opens; None on a page that has none yet."""
-    run = f"first-{described.route}"
+def another(view: View, name: str, *, press: str, panels: Sequence[Panel], models: Mapping[str, Sequence[str]] | None = None) -> View:
+    """Another experiment of the page, for a tab: its own controls, live view and first view. `press`: what its button says."""
+    experiment, short = find(name), name.rpartition("/")[2]
+    with gr.Row(elem_classes="gb-columns"):
+        with gr.Column(scale=1, min_width=270, elem_classes="gb-controls"):
+            controls = Controls(experiment, models=models, prefix=short)
+            run = gr.Button(press, variant="primary", elem_id=f"{short}-run")
+            with gr.Row():
+                reset = gr.Button("Back to these defaults", size="sm")
+                again = gr.Button("Compute this again", size="sm")
+        with gr.Column(scale=3, min_width=320, elem_classes="gb-stage"):
+            live = LiveView(page=view.page.route, experiment=name, title=experiment.title, panels=panels,
+                            value=first_view(view.site, view.page, name))
+    made = View(view.site, view.page, experiment, controls, live, view.tabs)
+    _connect(made, run, again, reset)
+    return made
+
+
+def _connect(view: View, run: gr.Button, again: gr.Button, reset: gr.Button) -> None:
+    controls, live = view.controls, view.live
+    run.click(_starter(view), inputs=controls.inputs, outputs=live, **QUIET)
+    again.click(_starter(view, fresh=True), inputs=controls.inputs, outputs=live, **QUIET)
+    reset.click(controls.defaults, outputs=controls.inputs, **QUIET)
+    view.site.blocks.load(_opener(view), outputs=[*controls.inputs, live], **QUIET)
+
+
+def first_view(site: Site, described: Page, experiment: str = "") -> dict[str, Any] | None:
+    """The recorded run that fills a page, or its part with another experiment, when it opens; None where there is none yet."""
+    run = f"first-{described.first_view(experiment or described.experiments[0])}"
     try:
         site.engine.records.read(run)
     except LabError:
@@ -119,14 +149,11 @@ def start(view: View, config: dict[str, Any], seed: Any, request: gr.Request, *,
     return shown(run.id, recorded=run.recorded)
 
 
-def _starter(view: View, *, fresh: bool = False):
-    def press(*values: Any, request: gr.Request) -> dict[str, Any]:
-        config, seed = view.controls.given(values)
-        return start(view, config, seed, request, fresh=fresh)
-
+def _starter(view: View, *, fresh: bool = False) -> Callable[..., dict[str, Any]]:
     # Gradio finds the request by its annotation.
     def run(request: gr.Request, *values: Any) -> dict[str, Any]:
-        return press(*values, request=request)
+        config, seed = view.controls.given(values)
+        return start(view, config, seed, request, fresh=fresh)
 
     return run
 
@@ -148,7 +175,7 @@ def _opener(view: View):
             except LabError as problem:
                 run, error = "", error or problem
         settings = view.controls.values(config, seed) if config else [gr.skip() for _ in view.controls.inputs]
-        first = first_view(view.site, view.page)
+        first = first_view(view.site, view.page, view.experiment.name)
         if error:
             return [*settings, refused(error, run or (first["run"] if first else ""))]
         return [*settings, shown(run, recorded=True) if run else first]
@@ -171,7 +198,7 @@ def _step(view: View, walk: gr.Walkthrough, index: int, count: int, step: Any) -
     explanation = gr.HTML(f'<div class="gb-lesson-explain">{paragraphs(step.explain)}</div>', apply_default_css=False,
                           visible=step.predict is None and bool(step.explain))
     if step.predict is not None:
-        guess = gr.Radio(list(enumerate_choices(step.predict.choices)), label=step.predict.ask, value=None)
+        guess = gr.Radio([(choice, i) for i, choice in enumerate(step.predict.choices)], label=step.predict.ask, value=None)
         counted = gr.HTML(apply_default_css=False)
 
         def vote(request: gr.Request, choice: int | None) -> list[Any]:
@@ -188,10 +215,6 @@ def _step(view: View, walk: gr.Walkthrough, index: int, count: int, step: Any) -
             _set_up(view, step.settings)
         if index < count - 1:
             gr.Button("Next step", size="sm").click(lambda: gr.Walkthrough(selected=index + 1), outputs=walk, **QUIET)
-
-
-def enumerate_choices(choices: Sequence[str]) -> list[tuple[str, int]]:
-    return [(choice, i) for i, choice in enumerate(choices)]
 
 
 def _set_up(view: View, settings: dict[str, Any]) -> None:

@@ -69,8 +69,8 @@ def tally_html(predict: Predict, counts: Counter[int]) -> str:
     most, total = max(counts.values(), default=0), sum(counts.values())
     rows = "".join(
         f'<li><span class="gb-tally-word">{escape(choice)}</span>'
-        f'<span class="gb-tally-bar" style="--share: {counts[i] / most if most else 0:.3f}"></span><span class="gb-tally-count">{counts[i]}</span></li>'
-        for i, choice in enumerate(predict.choices))
+        f'<span class="gb-tally-bar" style="--share: {counts[i] / most if most else 0:.3f}"></span>'
+        f'<span class="gb-tally-count">{counts[i]}</span></li>' for i, choice in enumerate(predict.choices))
     return f'<p class="gb-quiet">{total} guess{"" if total == 1 else "es"} so far in this lab</p><ul class="gb-tally">{rows}</ul>'
 
 
@@ -81,18 +81,21 @@ def paragraphs(lines: list[str]) -> str:
 def worksheet_html(route: str, question: str, stylesheet: str) -> str:
     """The lesson on paper: steps, room to write, and the explanations on a page of their own for the teacher."""
     lesson = read_lesson(route)
-    tasks = "".join(
-        f"<section><h2>{i}. {escape(step.heading)}</h2>{paragraphs(step.say)}{_guess(step)}<p>What I saw:</p><div class='lines'></div></section>"
-        for i, step in enumerate(lesson.steps, 1))
-    answers = "".join(f"<h3>{i}. {escape(step.heading)}</h3>{paragraphs(step.explain)}" for i, step in enumerate(lesson.steps, 1) if step.explain)
-    return f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Worksheet: {escape(lesson.title)}</title><link rel="stylesheet" href="{escape(stylesheet)}"></head><body class="gb-worksheet">
+    steps = list(enumerate(lesson.steps, 1))
+    tasks = "".join(f"<section><h2>{i}. {escape(step.heading)}</h2>{paragraphs(step.say)}{_guess(step)}"
+                    "<p>What I saw:</p><div class='lines'></div></section>" for i, step in steps)
+    answers = "".join(f"<h3>{i}. {escape(step.heading)}</h3>{paragraphs(step.explain)}" for i, step in steps if step.explain)
+    return f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>Worksheet: {escape(lesson.title)}</title>
+<link rel="stylesheet" href="{escape(stylesheet)}"></head><body class="gb-worksheet">
 <button type="button" class="gb-button gb-print" id="print">Print this worksheet</button><script src="../static/print.js"></script>
-<h1>{escape(question)}</h1><p>{escape(lesson.aim)} (about {lesson.minutes} minutes)</p><p>Name: ____________________  Date: ______________</p>
+<h1>{escape(question)}</h1><p>{escape(lesson.aim)} (about {lesson.minutes} minutes)</p>
+<p>Name: ____________________  Date: ______________</p>
 {tasks}<section class="gb-answers"><h2>For the teacher</h2>{answers}</section></body></html>"""
 
 
 def _guess(step: Step) -> str:
     if step.predict is None:
         return ""
-    return f"<p><b>{escape(step.predict.ask)}</b></p><ul class='boxes'>" + "".join(f"<li>{escape(choice)}</li>" for choice in step.predict.choices) + "</ul>"
+    boxes = "".join(f"<li>{escape(choice)}</li>" for choice in step.predict.choices)
+    return f"<p><b>{escape(step.predict.ask)}</b></p><ul class='boxes'>{boxes}</ul>"

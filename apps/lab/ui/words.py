@@ -44,4 +44,5 @@ def held(value: Any) -> str:
 
 def term(word: str, meaning: str) -> str:
     """A word that explains itself when pointed at, touched or focused."""
-    return f'<span class="gb-term" tabindex="0" role="note" aria-label="{escape(word)}: {escape(meaning)}" data-meaning="{escape(meaning)}">{escape(word)}</span>'
+    word, meaning = escape(word), escape(meaning)
+    return f'<span class="gb-term" tabindex="0" role="note" aria-label="{word}: {meaning}" data-meaning="{meaning}">{word}</span>'
