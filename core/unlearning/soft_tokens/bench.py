@@ -163,8 +163,8 @@ def _settle(bench: Bench, who: Who, rows: Sequence[Row], attempts: Sequence[Atte
     found: dict[str, list[Outcome]] = defaultdict(list)
     for row, attempt, said in zip(rows, attempts, speak(given.model, attempts, space, extra=extra), strict=True):
         n = len(attempt.target.completion)
-        tail = next((i for i, token in enumerate(said[n:]) if token in ends), len(said) - n)
-        text = given.tokenizer.decode(said[:n + tail])
+        # targets hold no end token, so a model that says one has finished; what follows is no answer
+        text = given.tokenizer.decode(said[:next((i for i, token in enumerate(said) if token in ends), len(said))])
         hit = attempt.hit_at is not None
         generated = tuple(said[:n]) == attempt.target.completion if hit else None
         found[row.cell].append(Outcome(

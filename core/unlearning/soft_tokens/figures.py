@@ -43,7 +43,8 @@ def controls(bars: Sequence[tuple[str, str, Estimate]], asked: Mapping[str, floa
         figure.add_scatter(name="Just asked, no attack", x=list(asked), y=list(asked.values()), mode="markers",
                            marker={"symbol": "line-ew", "size": 40, "line": {"width": 3, "color": GREY}},
                            hovertemplate="just asked: %{y:.0%}<extra></extra>")
-    return _plain(figure, barmode="overlay", margin={"l": 60, "r": 16, "t": 16, "b": 76}, xaxis={"categoryorder": "array", "categoryarray": labels, "tickangle": 0},
+    return _plain(figure, barmode="overlay", margin={"l": 60, "r": 16, "t": 16, "b": 76},
+                  xaxis={"categoryorder": "array", "categoryarray": labels, "tickangle": 0},
                   yaxis={"title": {"text": "texts that came out"}, "range": [0, 1.04], "tickformat": ".0%"})
 
 
