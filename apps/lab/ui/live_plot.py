@@ -26,7 +26,7 @@ class LivePlot(gr.HTML):
 
     def __init__(self, label: str, *, height: int = 320, value: dict[str, Any] | None = None, **options: Any) -> None:
         # `options` are Gradio's own: it builds a component anew, with all of them, for every update.
-        super().__init__(value=value, html_template='<div class="gb-plot" style="min-height: ${height}px"></div>', js_on_load=_MOUNT,
+        super().__init__(value=value, html_template='<div class="gb-plot" style="--gb-height: ${height}px"></div>', js_on_load=_MOUNT,
                          apply_default_css=False, base=BASE, aria=label, height=height, **options)
 
     def get_block_name(self) -> str:

@@ -29,7 +29,8 @@ import(base + "static/live_view.js").then(({ mount }) => {
   watch("value", () => {
     view.show(props.value);
     // on a narrow screen the controls stand above: bring what was asked for into sight
-    if (element.getBoundingClientRect().top > innerHeight * 0.8) element.scrollIntoView({ behavior: "smooth", block: "start" });
+    const asked = props.value && (props.value.error || !/^first-/.test(props.value.run));
+    if (asked && element.getBoundingClientRect().top > innerHeight * 0.8) element.scrollIntoView({ behavior: "smooth", block: "start" });
   });
   view.show(props.value);
 });

@@ -91,7 +91,7 @@ class LiveView {
     if (run && run === this.#feed?.id && !this.#feed.refused) this.#player.follow();
     else {
       this.#open(run);
-      this.#bringIntoSight();
+      if (run && !run.startsWith("first-")) this.#bringIntoSight();
     }
     this.#schedule(0);
   }
