@@ -11,7 +11,7 @@ from transformers.models.vit.modeling_vit import ViTLayer
 
 from core.engine.errors import LabError
 from core.learngene.data import SYMBOLS
-from core.learngene.depth.expansion import coefficients, expand_blocks, line
+from core.learngene.depth.expansion import coefficients, expand_blocks, line, twin
 from core.learngene.depth.learngene import Learngene, freeze_slope, new_learngene
 from core.learngene.vit import block_parameters, logits, new_model, parameters, parts_of
 
@@ -104,6 +104,19 @@ def test_expanded_blocks_compute_what_functional_calls_compute():
     for values in line(intercept, slope, coefficients(4)):
         by_hand = torch.func.functional_call(template, values, (by_hand,))
     torch.testing.assert_close(x, by_hand)
+
+
+def test_a_twin_shares_nothing_that_can_change():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    other = twin(model, {name: parameter.detach().clone() for name, parameter in model.named_parameters()})
+    x = torch.randn(5, 3)
+    before = model.eval()(x)
+    assert torch.equal(other.eval()(x), before)
+    other.train()(x), other[0].register_forward_hook(lambda *a: 0 * a[2])
+    with torch.no_grad():
+        other[0].weight.zero_()
+    assert torch.equal(model.eval()(x), before) and not model[0]._forward_hooks
 
 
 @pytest.mark.parametrize("spoil", ["name", "width"])

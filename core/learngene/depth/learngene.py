@@ -62,8 +62,8 @@ class Learngene:
         `classes` puts a fresh random head for another task in place (methods/09 section 4), drawn from the global generator.
         """
         blocks = expand_blocks(self._template[0], self.intercept, self.slope, depth)
-        model = twin(self.store, {name: parameter.detach().clone() for name, parameter in self.store.named_parameters()})
-        model.base_model.layers = blocks
+        shared = {name: parameter.detach().clone() for name, parameter in self.store.named_parameters() if ".layers." not in name}
+        model = twin(self.store, shared, {f"{self.store.base_model_prefix}.layers": blocks})
         config = copy.deepcopy(self.store.config)
         config.num_hidden_layers, config.learngene = depth, None
         config._attn_implementation = self.store.config._attn_implementation

@@ -49,6 +49,7 @@ class PathAnswer:
     """
 
     path: str
+    blocks: int
     trained: bool
     parameters: int
     macs: int
@@ -83,7 +84,8 @@ def path(config: PathConfig, lab: Lab) -> PathAnswer:
         drawn["similarity"] = figures.similarity(before, after)
     small, large = pool.small.config, pool.large.config
     return PathAnswer(
-        path=way.name, trained=way.trained, parameters=parameters_of(way, small, large, classes), macs=macs_of(way, small, large, classes),
+        path=way.name, blocks=pool.blocks, trained=way.trained,
+        parameters=parameters_of(way, small, large, classes), macs=macs_of(way, small, large, classes),
         right=right, right_interval=share_interval(right, len(labels)), answers=answers,
         truth=None if config.drawing else task.classes[labels[config.picture]], likeness_before=before, likeness_after=after,
         single_ms=latency_ms(lambda: pool(pixels[:1], way)) if config.latency else None,
