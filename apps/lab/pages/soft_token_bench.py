@@ -34,7 +34,7 @@ PANELS = [
           note="The watched text, your own sentence if there is one. A gap means: the model would still say something else there."),
     panel("table", "sentence", "Your own sentence", wide=True,
           note="What each model writes on its own once the soft tokens stand in front."),
-    panel("figure", "controls", "Who can be made to say what?", wide=True,
+    panel("figure", "controls", "Who can be made to say what?", wide=True, height=460,
           note="Never look at one bar alone. If false answers and a model that never knew do as well, the attack proves nothing about "
                "memory. Thin lines: 95 % intervals."),
     chart("While it attacks", ["loss original, true answer", "loss unlearned, true answer", "loss unlearned, false answer",

@@ -34,15 +34,15 @@ class Cell:
 
 
 CELLS: dict[str, Cell] = {
-    "A": Cell("original", "original, true answer", "Knows it:<br>true<br>answer", "The easy case: the model knows the answer."),
-    "B": Cell("unlearned", "unlearned, true answer", "Made to<br>forget: true<br>answer", "What an auditor would report as a leak."),
-    "D": Cell("unlearned", "unlearned, false answer", "Made to<br>forget: false<br>answer", "Same model and question, a false answer."),
-    "C": Cell("reference", "never knew, true answer", "Never knew:<br>true<br>answer", "A model that was never taught this."),
-    "N": Cell("original", "original, stranger", "Knows it:<br>a stranger's<br>fact", "A fact about somebody no model ever met."),
-    "E": Cell("original", "original, random text", "Knows it:<br>random<br>text", "A text without meaning, and no question."),
-    "F": Cell("blank", "random weights, true answer", "Random<br>weights: true<br>answer", "A model that never learned anything at all."),
-    "G": Cell("unlearned", "unlearned, hard tokens", "Made to<br>forget: real<br>words only", "An attacker who may only type real words."),
-    "R": Cell("blank", "random weights, random text", "Random<br>weights:<br>random text", "The same text, nothing learned."),
+    "A": Cell("original", "original, true answer", "Knows it:<br>true answer", "The easy case: the model knows the answer."),
+    "B": Cell("unlearned", "unlearned, true answer", "Made to forget:<br>true answer", "What an auditor would report as a leak."),
+    "D": Cell("unlearned", "unlearned, false answer", "Made to forget:<br>false answer", "Same model and question, a false answer."),
+    "C": Cell("reference", "never knew, true answer", "Never knew:<br>true answer", "A model that was never taught this."),
+    "N": Cell("original", "original, stranger", "Knows it:<br>a stranger's fact", "A fact about somebody no model ever met."),
+    "E": Cell("original", "original, random text", "Knows it:<br>random text", "A text without meaning, and no question."),
+    "F": Cell("blank", "random weights, true answer", "Random weights:<br>true answer", "A model that never learned anything at all."),
+    "G": Cell("unlearned", "unlearned, hard tokens", "Made to forget:<br>real words only", "An attacker who may only type real words."),
+    "R": Cell("blank", "random weights, random text", "Random weights:<br>random text", "The same text, nothing learned."),
 }
 SENTENCE = "sentence"
 

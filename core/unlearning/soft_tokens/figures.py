@@ -34,18 +34,19 @@ def controls(bars: Sequence[tuple[str, str, Estimate]], asked: Mapping[str, floa
         if not mine:
             continue
         figure.add_bar(
-            name=WHO_NAMES[who], x=[label for label, _ in mine], y=[value for _, (value, _, _) in mine], marker={"color": colour},
-            error_y={"type": "data", "symmetric": False, "array": [high - value for _, (value, _, high) in mine],
+            name=WHO_NAMES[who], orientation="h", y=[label for label, _ in mine], x=[value for _, (value, _, _) in mine],
+            marker={"color": colour},
+            error_x={"type": "data", "symmetric": False, "array": [high - value for _, (value, _, high) in mine],
                      "arrayminus": [value - low for _, (value, low, _) in mine], "color": GREY, "thickness": 1.5},
             customdata=[[low, high] for _, (_, low, high) in mine],
-            hovertemplate="%{y:.0%} (95 % interval %{customdata[0]:.0%} to %{customdata[1]:.0%})<extra>" + WHO_NAMES[who] + "</extra>")
+            hovertemplate="%{x:.0%} (95 % interval %{customdata[0]:.0%} to %{customdata[1]:.0%})<extra>" + WHO_NAMES[who] + "</extra>")
     if asked:
-        figure.add_scatter(name="Just asked, no attack", x=list(asked), y=list(asked.values()), mode="markers",
-                           marker={"symbol": "line-ew", "size": 40, "line": {"width": 3, "color": GREY}},
-                           hovertemplate="just asked: %{y:.0%}<extra></extra>")
-    return _plain(figure, barmode="overlay", margin={"l": 60, "r": 16, "t": 16, "b": 76},
-                  xaxis={"categoryorder": "array", "categoryarray": labels, "tickangle": 0},
-                  yaxis={"title": {"text": "texts that came out"}, "range": [0, 1.04], "tickformat": ".0%"})
+        figure.add_scatter(name="Just asked, no attack", y=list(asked), x=list(asked.values()), mode="markers",
+                           marker={"symbol": "line-ns", "size": 20, "line": {"width": 3, "color": GREY}},
+                           hovertemplate="just asked: %{x:.0%}<extra></extra>")
+    return _plain(figure, barmode="overlay", margin={"l": 118, "r": 16, "t": 16, "b": 48},
+                  yaxis={"categoryorder": "array", "categoryarray": labels[::-1], "tickfont": {"size": 12}},
+                  xaxis={"title": {"text": "texts that came out"}, "range": [0, 1.04], "tickformat": ".0%"})
 
 
 def losses(series: Sequence[tuple[str, str, Sequence[int], Sequence[float]]]) -> dict[str, Any]:

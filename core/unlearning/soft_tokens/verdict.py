@@ -68,7 +68,7 @@ def _compared(findings: Findings) -> list[str]:
     parts = [f"Told {told}, the attack got {_count(b)} of {n} true answers out of the model that was made to forget, "
              f"{_count(d)} of {n} false ones, and {_count(c)} of {n} out of a model that never knew them."]
     (_, low_d, high_d), (_, low_c, high_c) = findings.gaps["D"], findings.gaps["C"]
-    spans = f"(95 % intervals of the differences: {low_d:+.0%} to {high_d:+.0%} and {low_c:+.0%} to {high_c:+.0%})"
+    spans = f"(95 % intervals of the differences: {low_d:.0%} to {high_d:.0%} and {low_c:.0%} to {high_c:.0%})"
     if findings.uninformative and _count(b) == 0:
         parts.append(f"It failed everywhere, so it says nothing about memory {spans}.")
     elif findings.uninformative:

@@ -38,11 +38,11 @@ def test_all_cells_stand_together(quick: tuple[dict, list[dict]]) -> None:
     names = {CELLS[key].name for key in "ABCDEFGN"}
     assert {row[0] for row in last(events, "table", "cells")["rows"]} == names
     assert {f"success {name}" for name in names} <= set(result["metrics"])
-    bars = {x for trace in last(events, "figure", "controls")["figure"]["data"] for x in trace["x"]}
+    bars = {x for trace in last(events, "figure", "controls")["figure"]["data"] for x in trace["y"]}
     assert bars == {CELLS[key].label for key in "ABCDEFGN"}
     for event in events:  # a bar for the model that forgot is never drawn without the false answers
         if event["kind"] == "figure" and event["name"] == "controls":
-            shown = {x for trace in event["figure"]["data"] for x in trace["x"]}
+            shown = {x for trace in event["figure"]["data"] for x in trace["y"]}
             assert (CELLS["B"].label in shown) == (CELLS["D"].label in shown)
 
 
