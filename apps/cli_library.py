@@ -165,7 +165,7 @@ def build_first_views(options: argparse.Namespace) -> Answer:
     from apps.lab.pages import PAGES
     from core.engine.first_views import build
 
-    pages = {page.route: page.experiments[0] for page in PAGES if page.built}
+    pages = {page.first_view(name): name for page in PAGES if page.built for name in page.experiments}
     if options.page is not None and options.page not in pages:
         raise LabError(f"There is no page called '{options.page}' to build a first view for.", f"There are: {', '.join(pages)}.")
     built = []

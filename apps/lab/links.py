@@ -1,6 +1,8 @@
 """A link is a page, the settings that differ from their defaults, and perhaps a run.
 
     /unlearning-auditor?algorithm=ga&steps=30&seed=1&run=20261124-101500-a1b2c3d4e5f6
+
+A page with several experiments names the one that is meant, unless it is the first: `of=reasoning/roc`.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from core.engine.registry import find
 from core.engine.text_values import config_from_text, to_text
 
 OWN_KEYS = ("run", "seed")
+OTHER = "of"
 FOREIGN_PREFIXES = ("__", "utm_")  # Gradio's own __theme, and what mail programs append
 
 
@@ -48,13 +51,17 @@ def to_run(run: Mapping[str, Any]) -> str:
     try:
         config = find(run["name"]).validate(run["config"])
     except LabError:
-        return f"/{page.route}?run={run['id']}"
-    return link(page.route, config, run["seed"], run["id"])
+        address = f"/{page.route}?run={run['id']}"
+    else:
+        address = link(page.route, config, run["seed"], run["id"])
+    return address if run["name"] == page.experiments[0] else f"{address}&{urlencode({OTHER: run['name']})}"
 
 
 def read(experiment: Experiment, query: Mapping[str, str]) -> Opened:
     """What the query of an address asks for. Wrong names and values give a sentence, never an exception."""
     given = {key: value for key, value in query.items() if not key.startswith(FOREIGN_PREFIXES)}
+    if not means(experiment, given.pop(OTHER, "")):
+        return Opened()
     run, seed_text = given.pop("run", ""), given.pop("seed", "0")
     try:
         if not seed_text.isascii() or not seed_text.isdigit() or int(seed_text) >= 2**31:
@@ -63,3 +70,9 @@ def read(experiment: Experiment, query: Mapping[str, str]) -> Opened:
         return Opened(config, int(seed_text), run)
     except LabError as error:
         return Opened(run=run, error=error)
+
+
+def means(experiment: Experiment, named: str) -> bool:
+    """Whether a link is about this experiment: it names it, or names none and this is the first of its page."""
+    page = page_of(experiment.name)
+    return named == experiment.name or not (page and named in page.experiments) and (page is None or page.experiments[0] == experiment.name)

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from core.engine.events import Event, Figure, Metric, Table, Verdict
 from core.engine.lab import Lab
 from core.reasoning import figures
-from core.reasoning.energy import VARIANTS, energy, path_of
+from core.reasoning.energy import VARIANT_WORDS, VARIANTS, energy, path_of
 from core.reasoning.generations import Corruption, Generations, Thought
 from core.reasoning.metrics import BASELINES, Sorting, auroc, difference, evaluate, resampling, roc_curve
 
@@ -104,7 +104,8 @@ def _figures(generations: Generations, found: Sorted, config: RocConfig) -> Iter
         values = energies[generations.labels == kind]
         kinds[kind] = values[~np.isnan(values)].tolist()
     yield Figure("distributions", figures.distributions(kinds, "energy (squared state units)"))
-    yield Figure("gamma", figures.gamma_curves(GAMMAS, found.curves, config.gamma, named))
+    named_curves = {VARIANT_WORDS[variant]: curve for variant, curve in found.curves.items()}
+    yield Figure("gamma", figures.gamma_curves(GAMMAS, named_curves, config.gamma, named))
     kinetic = generations.path.kinetic.numpy()
     mean = np.nanmean(kinetic, axis=0)
     groups = {kind: generations.labels == kind for kind in ("sound", "lucky", "wrong")}

@@ -49,11 +49,11 @@ def path(places: Sequence[Sequence[float]], kinetic: Sequence[float], turns: Seq
         x=places[:, 0], y=places[:, 1], mode="lines+markers+text", name="this reasoning", line={"color": BLUE, "width": 2},
         marker={"size": [8, *[13] * (len(places) - 1)], "symbol": ["circle", *["arrow"] * (len(places) - 1)], "angleref": "previous",
                 "color": [0.0, *map(float, kinetic)], "colorscale": [[0, "#8A6A00"], [1, "#0072B2"]],
-                "colorbar": {"title": {"text": "energy of the step"}, "thickness": 10}},
+                "colorbar": {"title": {"text": "energy of the step", "side": "right"}, "thickness": 10}},
         text=[str(layer) for layer in range(len(places))], textposition="top center",
         customdata=[list(pair) for pair in zip(arriving, turning, strict=True)],
         hovertemplate="layer %{text}<br>energy of the step: %{customdata[0]}<br>turn here: %{customdata[1]}<extra></extra>"))
-    named = [f"direction {i + 1}, {100 * share:.0f} % of all variance (units of the model's states)" for i, share in enumerate(variance)]
+    named = [f"direction {i + 1}, {100 * share:.0f} % of variance (state units)" for i, share in enumerate(variance)]
     seen = [places, *(np.asarray(g["mean"]) + side * np.asarray(g["sd"]) for g in (groups or {}).values() for side in (-1, 1))]
     if chosen is not None and len(tips):
         seen.append(np.asarray(tips)[chosen:chosen + 1])
@@ -88,7 +88,8 @@ def heat(values: Sequence[Sequence[float]], words: Sequence[str], roles: Sequenc
         kept = np.unique(np.linspace(0, len(words) - 1, LARGEST_HEAT).round().astype(int))
     scale = [[0, "#FFFFFF"], [0.5, "#0072B2"], [1, "#50565F"]]
     cells = go.Heatmap(z=np.where(np.isnan(grid[:, kept]), None, grid[:, kept]).tolist(), x=list(range(len(kept))),
-                       y=list(range(1, len(grid) + 1)), colorscale=scale, colorbar={"title": {"text": what}, "thickness": 10},
+                       y=list(range(1, len(grid) + 1)), colorscale=scale,
+                       colorbar={"title": {"text": what, "side": "right"}, "thickness": 10},
                        customdata=[[[int(i), words[i], roles[i]] for i in kept]] * len(grid),
                        hovertemplate="%{customdata[1]} (%{customdata[2]}), layer %{y}: %{z:.3g}<extra>token %{customdata[0]}</extra>")
     shapes = []
@@ -127,7 +128,7 @@ def chain(words: Sequence[str], energies: Sequence[float], max_prob: Sequence[fl
     ticks = {"tickvals": at, "ticktext": list(words)} if len(words) <= 80 else {}
     return _figure(traces, shapes=shapes, xaxis={"title": {"text": "thinking token"}, **ticks},
                    yaxis={"title": {"text": "energy (squared state units)"}},
-                   yaxis2={"title": {"text": "certainty (0 to 1), entropy (nats)"}, "overlaying": "y", "side": "right",
+                   yaxis2={"title": {"text": "certainty, entropy (nats)"}, "overlaying": "y", "side": "right",
                            "rangemode": "tozero"})
 
 
@@ -139,7 +140,7 @@ def scoreboard(percentiles: Mapping[str, float]) -> dict[str, Any]:
                   marker={"color": [BLUE if value >= 50 else ORANGE for value in values]},
                   hovertemplate="%{y}: surer than %{customdata:.0f} % of outputs<extra></extra>")
     return _figure([bars], margin={"l": 150, "r": 20, "t": 20, "b": 50}, height=max(300, 20 * len(names)),
-                   xaxis={"title": {"text": "percentile among this model's outputs (%)"}, "range": [0, 100]},
+                   xaxis={"title": {"text": "percentile (%)"}, "range": [0, 100]},
                    yaxis={"title": {"text": "score"}})
 
 
@@ -163,7 +164,7 @@ def aurocs(rows: Sequence[tuple[str, float, float, float, float]], positive: str
                        marker={"color": ORANGE, "size": 7, "symbol": "circle-open"})
     line = {"type": "line", "x0": 0.5, "x1": 0.5, "yref": "paper", "y0": 0, "y1": 1, "line": {"color": GREY, "dash": "dot"}}
     return _figure([whole, equal], shapes=[line], height=max(320, 20 * len(names)), margin={"l": 150, "r": 20, "t": 20, "b": 50},
-                   xaxis={"title": {"text": f"AUROC for {positive} (0.5 = a coin)"}}, yaxis={"title": {"text": "score"}})
+                   xaxis={"title": {"text": f"AUROC for {positive}"}}, yaxis={"title": {"text": "score"}})
 
 
 def distributions(energies: Mapping[str, Sequence[float]], what: str) -> dict[str, Any]:
@@ -201,7 +202,7 @@ def corrupted(drops: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     bars = go.Bar(x=shares, y=names, orientation="h", marker={"color": [GREEN if share > 50 else ORANGE for share in shares]})
     line = {"type": "line", "x0": 50, "x1": 50, "yref": "paper", "y0": 0, "y1": 1, "line": {"color": GREY, "dash": "dot"}}
     return _figure([bars], shapes=[line], margin={"l": 150, "r": 20, "t": 20, "b": 50},
-                   xaxis={"title": {"text": "chains scored lower once a digit was changed (%)"}, "range": [0, 100]},
+                   xaxis={"title": {"text": "chains scored lower (%)"}, "range": [0, 100]},
                    yaxis={"title": {"text": "score"}})
 
 

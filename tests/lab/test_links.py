@@ -54,3 +54,15 @@ def test_what_others_append_to_a_link_is_left_alone():
     opened = links.read(find("test/count"), {"__theme": "dark", "utm_source": "mail", "steps": "4"})
     assert opened.error is None
     assert opened.config.steps == 4
+
+
+def test_a_link_names_the_experiment_unless_it_is_the_first_of_its_page():
+    run = {"name": "reasoning/roc", "config": {"gamma": 0.4}, "seed": 2, "id": "20260101-000000-abcdef"}
+    asked = query(links.to_run(run))
+    assert asked == {"gamma": "0.4", "seed": "2", "run": run["id"], "of": "reasoning/roc"}
+    opened = links.read(find("reasoning/roc"), asked)
+    assert (opened.config.gamma, opened.seed, opened.run, opened.error) == (0.4, 2, run["id"], None)
+    assert links.read(find("reasoning/trace"), asked) == links.Opened()
+    first = query(links.to_run(run | {"name": "reasoning/trace"}))
+    assert "of" not in first and links.read(find("reasoning/trace"), first).config.gamma == 0.4
+    assert links.read(find("reasoning/roc"), first) == links.Opened()

@@ -18,15 +18,15 @@ from core.engine.errors import LabError
 from core.engine.registry import find
 
 INTRO = ("A small model works out a chain of sums and writes every step down, so we know whether a right answer was earned or lucky. "
-         "Watch its thought move through the layers like a particle and read its energy. The energy equation is a reconstruction: the paper's own "
-         "could not be read.")
+         "Watch its thought move through the layers like a particle and read its energy. The energy equation is a reconstruction: the "
+         "paper's own could not be read.")
 ENERGY = "mean over layers of K x (1 - gamma x (1 - cos turn)), K = half the squared step of the mean state"
 TOO_FEW = "One output is too few to judge any score by: the ROC lab below tests them on a thousand, with 95 % intervals."
 PANELS = [
     numbers("In numbers", [
         {"metric": "energy", "label": "Energy of the reasoning so far", "formula": ENERGY,
          "meaning": "How far the thought moves through the layers, less for sharp turns. By convention more should mean sounder. "
-                    "The equation is a reconstruction (reading R2 unless you choose another). Its unit is that of the model's states, squared."},
+                    "The equation is a reconstruction (R2 unless you choose another). Its unit is that of the model's states, squared."},
         {"metric": "percentile R2 think", "label": "More energy than", "unit": "% of its outputs",
          "formula": "share of this model's 250 calibration outputs with less energy (R2, gamma 0.8); at other settings unknown",
          "meaning": "50 is usual for this model. Energies of two models cannot be compared; percentiles can."},
@@ -48,15 +48,17 @@ PANELS = [
           note="How much momentum each layer adds and what turning costs, minus what is usual: raw profiles all look alike."),
     panel("figure", "heat", "C. Tokens and layers", note="Blue frame: the reasoning. Orange frame: the first wrong step."),
     panel("table", "steps", "Step by step", wide=True, note="The checker knows the truth of each step."),
-    panel("figure", "scoreboard", "E. Every score of this output", wide=True,
+    panel("figure", "scoreboard", "E. Every score of this output", wide=True, height=720,
           note=f"Where it stands among this model's outputs; 50 is usual. {TOO_FEW}"),
     panel("text", "output", "What the model wrote", note="Between the think tags: its reasoning. After them: the answer."),
     panel("text", "prompt", "What the model was given"),
 ]
 LAB_PANELS = [
     numbers("In numbers", [
-        {"metric": "accuracy", "label": "Right answers", "formula": "right answers / outputs", "meaning": "How often the model is right."},
-        {"metric": "lucky share", "label": "Lucky among the right", "formula": "right answers with a wrong step / right answers",
+        {"metric": "accuracy", "label": "Right answers", "unit": "share", "formula": "right answers / outputs",
+         "meaning": "How often the model is right."},
+        {"metric": "lucky share", "label": "Lucky among the right", "unit": "share",
+         "formula": "right answers with a wrong step / right answers",
          "meaning": "Answers that happen to be right although the reasoning does not lead there."},
         {"metric": "AUROC energy", "label": "Energy sorts", "unit": "AUROC",
          "formula": "chance that a good output has more energy than a bad one; ties count half",
@@ -72,10 +74,10 @@ LAB_PANELS = [
           note="Up and to the left is better; the dotted line is a coin. Press a name in the legend to hide or show its line."),
     panel("figure", "distributions", "G. Energy of sound, lucky and wrong outputs", height=430,
           note="If the shapes lie on each other, energy cannot tell them apart."),
-    panel("figure", "aurocs", "F. Every score with its 95 % interval", wide=True,
+    panel("figure", "aurocs", "F. Every score with its 95 % interval", wide=True, height=760,
           note="Hollow: among equally long problems only. Shortness and R0 prompt are controls."),
     panel("figure", "gamma", "G. What gamma does",
-          note="One line per reading of the energy. Curvature can hurt: R3 falls below a coin as its weight grows."),
+          note="One line per reading of the energy. Does curvature help or hurt? Follow R3 as its weight grows."),
     panel("figure", "layers", "B. Layers, over all outputs", note="Mean momentum energy of each kind minus the mean of all."),
     panel("figure", "corrupted", "H. Which score notices one changed digit?", wide=True,
           note="One result in a sound chain is changed and the whole is read again. Above 50 %: the score mostly drops, as it should."),
@@ -106,7 +108,7 @@ def build(site: frame.Site, page: Page) -> None:
             _closely(view)
         with gr.Tab("ROC lab", id="roc"):
             gr.HTML('<p class="gb-quiet">Can any score tell right from wrong, or sound from lucky? The model thinks about many problems '
-                    "and every score has to sort the outputs. The first run takes a while; after it, another score, gamma or label is quick.</p>",
+                    "and every score has to sort the outputs. The first run takes a while; after it, another gamma or label is quick.</p>",
                     apply_default_css=False)
             frame.another(view, "reasoning/roc", press="Test the scores", panels=LAB_PANELS, models=MODELS)
         with gr.Tab("Larger models", id="larger"):

@@ -27,15 +27,15 @@ class Controls:
     """One component per field, in order; `inputs` are the components, the last one is the seed."""
 
     def __init__(self, experiment: Experiment, *, models: Mapping[str, Sequence[str]] | None = None,
-                 leave_out: Sequence[str] = ()) -> None:
-        """`models`: for each field that names a model, the references to offer; others can be typed."""
-        self.experiment, self._models = experiment, models or {}
+                 leave_out: Sequence[str] = (), prefix: str = "field") -> None:
+        """`models`: for each field that names a model, the references to offer; others can be typed. `prefix` of element ids."""
+        self.experiment, self._models, self._prefix = experiment, models or {}, prefix
         fields = {name: info for name, info in experiment.config.model_fields.items() if name not in leave_out}
         plain = [name for name, info in fields.items() if not _extra(info).get("more")]
         self.components: dict[str, Any] = {name: self._component(name, fields[name]) for name in plain}
         with gr.Accordion("More", open=False):
             self.components |= {name: self._component(name, fields[name]) for name in fields if name not in plain}
-            self.seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31 - 1, elem_id="field-seed",
+            self.seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31 - 1, elem_id=f"{prefix}-seed",
                                   info="The same seed gives the same numbers again.")
         self.inputs = [*self.components.values(), self.seed]
 
@@ -67,7 +67,7 @@ class Controls:
     def _component(self, name: str, info: FieldInfo) -> Any:
         label = info.title or name.replace("_", " ").capitalize()
         common = {"label": label, "info": info.description, "value": self._shown(info.get_default(call_default_factory=True)),
-                  "elem_id": f"field-{name}"}
+                  "elem_id": f"{self._prefix}-{name}"}
         if name in self.experiment.model_fields():
             return gr.Dropdown(choices=list(self._models.get(name, [common["value"]])), allow_custom_value=True, filterable=True, **common)
         options = _options(info.annotation)

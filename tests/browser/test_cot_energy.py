@@ -1,0 +1,106 @@
+"""The page of paper 03: pointing at tokens, the gamma slider, a changed digit, the ROC lab and its links."""
+
+from __future__ import annotations
+
+import pytest
+
+from apps.lab.ui.lesson import read_lesson
+
+ROUTE = "cot-energy"
+
+
+@pytest.fixture
+def desk(visitor):
+    """The page with the recorded output laid out token by token."""
+    page = visitor().open(ROUTE)
+    page.wait_for_function("document.querySelectorAll('.gb-thought-token').length > 10", timeout=60_000)
+    page.wait_for_function("document.querySelectorAll('.gb-thought .main-svg').length > 3", timeout=60_000)
+    return page
+
+
+def chosen(page) -> int:
+    return page.evaluate("[...document.querySelectorAll('.gb-thought-token')].findIndex((t) => t.getAttribute('aria-current'))")
+
+
+def lit(page, token: int) -> None:
+    """Waits until path, map and layer table show this token."""
+    page.wait_for_function(
+        """(token) => {
+          const [path, , heat] = document.querySelectorAll('.gb-thought .js-plotly-plot');
+          const tips = path.data.find((trace) => trace.name.startsWith('end of the path'));
+          const column = heat.layout.shapes.at(-1);
+          return tips.marker.size.some((size) => size > 10) && Math.round((column.x0 + column.x1) / 2) === token
+            && document.querySelectorAll('.gb-thought-lens tbody tr').length === 9;
+        }""", arg=token, timeout=30_000)
+
+
+def test_a_token_that_is_pointed_at_is_lit_in_every_figure(desk, lab_engine):
+    tokens = desk.locator(".gb-thought-token").all_inner_texts()
+    token = tokens.index("<think>") + 3
+    whole = desk.evaluate("document.querySelectorAll('.gb-thought .js-plotly-plot')[1].data[0].y")
+    desk.locator(".gb-thought-token").nth(token).hover()
+    lit(desk, token)
+    answer = lab_engine.probe("reasoning/energy", {"token": token})
+    own = desk.evaluate("document.querySelectorAll('.gb-thought .js-plotly-plot')[1].data[0].y")
+    assert own == pytest.approx(answer["figures"]["profile"]["data"][0]["y"]) and own != whole
+    last_layer = desk.locator(".gb-thought-lens tbody tr").first.locator("td")
+    assert [text.split(" ")[0] for text in last_layer.all_inner_texts()] == [text for text, _ in answer["top"][-1]]
+
+
+def test_a_point_of_a_figure_lights_its_token(desk):
+    tokens = desk.locator(".gb-thought-token").all_inner_texts()
+    start = tokens.index("<think>") + 1
+    chain = desk.locator(".gb-thought .js-plotly-plot").nth(3)
+    chain.scroll_into_view_if_needed()
+    x, y = chain.evaluate(
+        """(plot) => {
+          const { left, top } = plot.getBoundingClientRect(), { xaxis, yaxis } = plot._fullLayout;
+          return [left + xaxis._offset + xaxis.l2p(5), top + yaxis._offset + yaxis.l2p(plot.data[0].y[5])];
+        }""")
+    desk.mouse.move(x - 30, y)
+    desk.mouse.move(x, y, steps=4)
+    desk.wait_for_function("(at) => document.querySelectorAll('.gb-thought-token')[at].getAttribute('aria-current')", arg=start + 5)
+    lit(desk, start + 5)
+    assert chosen(desk) == start + 5
+    desk.get_by_role("button", name="Look at the reasoning as a whole").click()
+    desk.wait_for_function("document.querySelector('.gb-thought-lens') === null")
+    assert chosen(desk) == -1
+
+
+def test_the_gamma_slider_recomputes_the_energy(desk, lab_engine):
+    expected = lab_engine.probe("reasoning/energy", {"gamma": 0.0})["energy"]
+    box = desk.locator("#closely-gamma input[type=number]")
+    box.fill("0")
+    box.blur()
+    desk.wait_for_function("(wanted) => Math.abs(Number(document.querySelector('#energy').textContent) - wanted) < 0.006", arg=expected)
+
+
+def test_a_changed_digit_is_scored_at_once(desk, lab_engine):
+    desk.locator("#changed-value").get_by_label("5", exact=True).click()
+    desk.wait_for_selector("#changed table")
+    answer = lab_engine.probe("reasoning/corrupt", {"step": 1, "value": "5"})
+    said = desk.locator("#changed").inner_text()
+    assert answer["after"] in said and answer["before"] in said and f"{answer['energy_after']:.3g}" in said
+
+
+def test_the_roc_lab_opens_with_a_thousand_outputs_and_its_runs_have_links(visitor, lab_engine):
+    page = visitor().open(f"{ROUTE}?of=reasoning%2Froc&gamma=0.4&problems=60&corrupted=0")
+    page.wait_for_selector("[role=tab][aria-selected=true]:has-text('ROC lab')")
+    page.wait_for_function("document.querySelectorAll('.gb-verdict')[1]?.textContent.includes('Of 1000 outputs')")
+    assert page.locator("#roc-gamma input[type=number]").input_value() == "0.4"
+    assert page.locator("#field-gamma input[type=number]").input_value() == "0.8"
+    page.get_by_role("button", name="Test the scores").click()
+    page.wait_for_function("document.querySelectorAll('.gb-badge')[1].textContent === 'Finished'", timeout=120_000)
+    run = page.evaluate("document.querySelectorAll('[data-run]')[1].dataset.run")
+    assert page.locator(".gb-verdict").nth(1).inner_text() == lab_engine.result(run)["verdict"]["text"]
+    link = page.evaluate(f"fetch('lab/runs/{run}').then((answer) => answer.json()).then((run) => run.link)")
+    page.goto(page.url.split("?")[0].rsplit("/", 1)[0] + link)
+    page.wait_for_function("(run) => document.querySelectorAll('[data-run]')[1]?.dataset.run === run", arg=run)
+
+
+def test_the_lesson_tells_the_truth_about_its_two_outputs(lab_engine):
+    problems = [step.settings["problem"] for step in read_lesson(ROUTE).steps if step.settings]
+    sound, lucky = (lab_engine.probe("reasoning/energy", {"problem": problem}) for problem in problems[:2])
+    assert (sound["label"], lucky["label"], len(sound["steps"])) == ("sound", "lucky", 6)
+    assert lucky["steps"][0]["right"] is False
+    assert lucky["percentiles"]["R2 think"] > sound["percentiles"]["R2 think"] + 20
