@@ -48,7 +48,7 @@ PANELS = [
     panel("tokens", "tiles", "The soft tokens", note="Each is a list of numbers, no word. Shown is the nearest real word, which is only a "
                                                      "rough likeness, and how long the list is compared with that of a real word."),
     panel("figure", "path", "Where the soft tokens go",
-          note="A flat map of the space of words: grey dots are real words. The map is fixed; how much of the way it shows is written on it."),
+          note="A flat map of the space of words: grey dots are real words. The map is fixed; how much it shows is written on it."),
     panel("figure", "layers", "What the attack does inside",
           note="How much the inside of the model still looks as if the plain question had been asked: 1 is the same. "
                "Dotted: the plain question against another question."),
