@@ -13,6 +13,8 @@ ROUTE = "cot-energy"
 def desk(visitor):
     """The page with the recorded output laid out token by token."""
     page = visitor().open(ROUTE)
+    page.wait_for_selector(".gb-thought")
+    page.locator(".gb-thought").scroll_into_view_if_needed()
     page.wait_for_function("document.querySelectorAll('.gb-thought-token').length > 10", timeout=60_000)
     page.wait_for_function("document.querySelectorAll('.gb-thought .main-svg').length > 3", timeout=60_000)
     return page

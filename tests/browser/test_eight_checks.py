@@ -62,6 +62,7 @@ def think_it_out(page) -> None:
     page.locator("#field-problem textarea, #field-problem input").first.fill("2*3+4")
     press_run(page)
     page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Finished'", timeout=60_000)
+    page.locator(".gb-thought").scroll_into_view_if_needed()
     page.wait_for_function("document.querySelector('.gb-thought-strip')?.textContent.includes('2*3+4=<think>')", timeout=60_000)
 
 

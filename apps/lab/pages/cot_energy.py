@@ -163,12 +163,16 @@ def _closely(view: frame.View) -> None:
         setting, rest = {k: about[k] for k in ("variant", "gamma")}, {k: v for k, v in about.items() if k not in ("variant", "gamma")}
         return [rest, -1, setting["variant"], setting["gamma"]]
 
+    # The desk lies below the run. Its probe loads the model, so nobody waits for it who has not scrolled there.
+    awake = gr.State(False)
     shown, found = [facts, desk], [source, token, variant, gamma]
     for event in (view.live.change(follow, inputs=view.live, outputs=found, **frame.QUIET),
-                  view.live.finish(follow, inputs=view.live, outputs=found, **frame.QUIET)):
+                  view.live.finish(follow, inputs=view.live, outputs=found, **frame.QUIET),
+                  desk.wake(lambda: True, outputs=awake, **frame.QUIET)):
         # A state's own change event does not reach an event without a queue, so what depends on it follows here.
-        event.then(look, inputs=inputs, outputs=shown, **frame.QUIET)
-        changed.offer_after(event, source)
+        event.then(lambda seen, *rest: look(*rest) if seen else [gr.skip(), gr.skip()], inputs=[awake, *inputs], outputs=shown,
+                   **frame.QUIET)
+        changed.offer_after(event, awake, source)
     for control in (variant, gamma, heat, usual):
         control.input(look, inputs=inputs, outputs=shown, trigger_mode="always_last", **frame.QUIET)
     desk.select(hovered, inputs=inputs, outputs=[token, *shown], trigger_mode="always_last", **frame.QUIET)
@@ -189,17 +193,19 @@ class _Changed:
         self.said = gr.HTML(apply_default_css=False, elem_id="changed")
         self.plot = LivePlot("Probability of every written token before and after the change", height=300)
 
-    def offer_after(self, event: Any, source: gr.State) -> None:
+    def offer_after(self, event: Any, awake: gr.State, source: gr.State) -> None:
         """Offers the steps of another output once `event` has found it."""
-        event.then(self._offer, inputs=source, outputs=[self.step, self.value, self.said, self.plot], **frame.QUIET)
+        event.then(self._offer, inputs=[awake, source], outputs=[self.step, self.value, self.said, self.plot], **frame.QUIET)
 
     def connect(self, source: gr.State, variant: gr.Dropdown, gamma: gr.Slider) -> None:
         for control in (self.step, self.value, variant, gamma):
             control.input(self._change, inputs=[source, variant, gamma, self.step, self.value], outputs=[self.said, self.plot],
                           trigger_mode="always_last", **frame.QUIET)
 
-    def _offer(self, about: dict[str, Any] | None) -> list[Any]:
+    def _offer(self, awake: bool, about: dict[str, Any] | None) -> list[Any]:
         """The steps that the model wrote and the values that may stand in them."""
+        if not awake:
+            return [gr.skip()] * 4
         empty = [gr.Radio([], value=None), gr.Radio([], value=None)]
         if not about:
             return [*empty, "", None]

@@ -13,6 +13,11 @@ _MOUNT = """
 const base = new URL(props.base, document.baseURI).href;
 import(base + "static/cot_energy.js").then(({ mountDesk }) => {
   const desk = mountDesk(element.querySelector(".gb-thought-place"), { onToken: (token) => trigger("select", { token }) });
+  new IntersectionObserver(([entry], observer) => {
+    if (!entry.isIntersecting) return;
+    observer.disconnect();
+    trigger("wake", {});
+  }).observe(element);
   watch("value", () => desk.show(props.value));
   desk.show(props.value);
 });
@@ -21,7 +26,9 @@ import(base + "static/cot_energy.js").then(({ mountDesk }) => {
 
 class ThoughtDesk(gr.HTML):
     """Its value: tokens, roles, chosen (a token or -1), wrong (first, last + 1), thinking (token numbers), parts (role -> words),
-    top (per layer [[text, probability], ...]) and figures path, profile, heat, chain. Event: `select` ({"token"})."""
+    top (per layer [[text, probability], ...]) and figures path, profile, heat, chain.
+
+    Events: `select` ({"token"}), and `wake` when it is first seen."""
 
     def __init__(self, value: dict[str, Any] | None = None, **options: Any) -> None:
         super().__init__(value=value, html_template='<div class="gb-thought-place"></div>', js_on_load=_MOUNT, apply_default_css=False,
