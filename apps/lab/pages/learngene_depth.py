@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -104,8 +105,9 @@ def _slider(site: frame.Site) -> None:
     for chosen in (gene, ancestor, task):
         chosen.change(grow, **quick)
     picture.change(lambda: [], outputs=focus, **frame.QUIET).then(grow, **quick)
-    pad.select(_drawn, outputs=[focus, said], trigger_mode="always_last", **frame.QUIET).success(grow, **quick)
-    upload.upload(_uploaded, inputs=upload, outputs=[focus, said], **frame.QUIET).success(grow, **quick)
+    own = {"outputs": [focus, *outputs], "trigger_mode": "always_last", **frame.QUIET}
+    pad.select(_drawn(grow), inputs=setting, **own)
+    upload.upload(_uploaded(grow), inputs=[upload, *setting], **own)
     every.click(_every(site), **quick)
     curve.select(_pointed, outputs=depth, **frame.QUIET)
 
@@ -173,27 +175,29 @@ def _rows(asked: dict[str, Any]) -> Any:
     return asked["drawing"] or read_task(asked["task"]).shown[0][asked["picture"], 0].tolist()
 
 
-def _drawn(event: gr.EventData) -> list[Any]:
+def _drawn(grow: Any):
     from core.learngene.pictures import from_drawing
 
-    return _own(lambda: from_drawing(ink_of(event)))
+    def drawn(event: gr.EventData, *setting: Any) -> list[Any]:
+        return _own(lambda: from_drawing(ink_of(event)), grow, setting)
+
+    return drawn
 
 
-def _uploaded(file: str) -> list[Any]:
-    from pathlib import Path
-
+def _uploaded(grow: Any):
     from core.learngene.pictures import read_picture, to_pixels
 
-    return _own(lambda: to_pixels(read_picture(Path(file))))
+    return lambda file, *setting: _own(lambda: to_pixels(read_picture(Path(file))), grow, setting)
 
 
-def _own(read: Any) -> list[Any]:
-    """The visitor's picture, or why it cannot be used."""
+def _own(read: Any, grow: Any, setting: Any) -> list[Any]:
+    """The visitor's picture and what the network makes of it, or why it cannot be used."""
     try:
-        pixels = read()
+        rows = read()[0, 0].tolist()
     except LabError as error:
-        return [gr.skip(), frame.say(error)]
-    return [pixels[0, 0].tolist(), gr.skip()]
+        return [gr.skip(), frame.say(error), *[gr.skip()] * 6]
+    depth, picture, _, *rest = setting
+    return [rows, *grow(depth, picture, rows, *rest)]
 
 
 def _pointed(event: gr.EventData) -> Any:
