@@ -75,16 +75,16 @@ async def _all(address: str, watch: Callable[[httpx.AsyncClient, str, str], Awai
 
 
 async def _watch_lab(client: httpx.AsyncClient, address: str, run: str) -> list[float]:
-    """As static/client.js does it: wait for news, at most four requests a second."""
+    """As static/client.js does it."""
     seen, since = [], 0
     while True:
-        began = time.monotonic()
-        answer = (await client.get(f"lab/runs/{run}/events", params={"since": since, "wait": 20})).json()
-        now, since = time.time(), answer["next"]
-        seen += [now - event["value"] for event in answer["events"] if event["kind"] == "metric"]
-        if any(event["kind"] == "end" for event in answer["events"]):
-            return seen
-        await asyncio.sleep(max(0.0, 0.25 - (time.monotonic() - began)) if POLITE else 0)
+        async with client.stream("GET", f"lab/runs/{run}/events", params={"since": since, "wait": 20}) as stream:
+            async for line in stream.aiter_lines():
+                now, answer = time.time(), json.loads(line)
+                since = answer["next"]
+                seen += [now - event["value"] for event in answer["events"] if event["kind"] == "metric"]
+                if any(event["kind"] == "end" for event in answer["events"]):
+                    return seen
 
 
 async def _watch_gradio(client: httpx.AsyncClient, address: str, run: str) -> list[float]:
@@ -100,10 +100,6 @@ async def _watch_gradio(client: httpx.AsyncClient, address: str, run: str) -> li
             elif line.startswith("data:") and kind in ("complete", "error"):
                 break
     return seen
-
-
-# The page draws four times a second and asks no oftener. Gradio's stream is not slowed down, so neither is ours here.
-POLITE = False
 
 
 @contextlib.contextmanager
@@ -158,13 +154,7 @@ def _echo() -> Any:
     blocks.queue(max_size=None)
     app = FastAPI()
 
-    @app.on_event("startup")
-    def room() -> None:
-        import anyio
-
-        anyio.to_thread.current_default_thread_limiter().total_tokens = 2 * WATCHERS
-
-    blocks.max_threads = 2 * WATCHERS
+    blocks.max_threads = 2 * WATCHERS  # a generator of its own for everybody
     return gr.mount_gradio_app(app, blocks, path="", ssr_mode=False)
 
 

@@ -27,9 +27,14 @@ def add_endpoints(engine: Engine) -> None:
     """Adds all endpoints to the Blocks being built."""
     for experiment in everything():
         answer = _runner(engine, experiment) if experiment.kind == "experiment" else _prober(engine, experiment)
-        _offer(answer, experiment.name.replace("/", "_").replace("-", "_"), describe(experiment))
+        _offer(answer, endpoint_name(experiment.name), describe(experiment))
     _offer(_list, "list", "All experiments and probes with the schema of their configuration.")
     _offer(_claims, "claims", "The papers' claims and what this lab measured.")
+
+
+def endpoint_name(experiment: str) -> str:
+    """unlearning/soft-tokens -> unlearning_soft_tokens"""
+    return experiment.replace("/", "_").replace("-", "_")
 
 
 def _offer(answer: Callable[..., Any], name: str, description: str) -> None:

@@ -1,6 +1,6 @@
 """What the browser asks for beside Gradio: the events of runs, what can be taken away, and static files.
 
-    GET    /lab/runs/ID/events?since=N&wait=S      what was said from number N on; waits up to S seconds for news
+    GET    /lab/runs/ID/events?since=N&wait=S      what was said from number N on, and what is said in the next S seconds
     GET    /lab/runs/ID  |  report.html  data.json  metrics.csv  files/NAME
     POST   /lab/runs/ID/cancel  pin  publish       DELETE /lab/runs/ID
     GET    /lab/runs?experiment=NAME               this visitor's runs
@@ -11,12 +11,15 @@ A run is shown to those who started it, and to everybody once it is published. E
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
@@ -26,6 +29,7 @@ from apps.lab.ui.lesson import worksheet_html
 from apps.lab.visitors import visitor_of
 from core.engine import report
 from core.engine.errors import LabError
+from core.engine.records import DONE
 from core.engine.runner import Engine
 
 STATIC = Path(__file__).parent / "ui" / "static"
@@ -70,12 +74,10 @@ def router(engine: Engine) -> APIRouter:
         return described(engine, seen(run_id, request), visitor_of(request))
 
     @routes.get("/runs/{run_id}/events")
-    async def events(run_id: str, request: Request, since: int = 0, wait: float = 0.0) -> dict[str, Any]:
+    async def events(run_id: str, request: Request, since: int = 0, wait: float = 0.0) -> Response:
         await run_in_threadpool(seen, run_id, request)
-        since = max(0, since)
-        fresh = await _news(engine, run_id, since, min(max(0.0, wait), LONGEST_WAIT_S))
-        state = await run_in_threadpool(engine.state, run_id)
-        return {"events": fresh, "next": since + len(fresh), **{key: state[key] for key in ("outcome", "place", "estimate_s")}}
+        return StreamingResponse(follow(engine, run_id, max(0, since), min(max(0.0, wait), LONGEST_WAIT_S)),
+                                 media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
     @routes.post("/runs/{run_id}/cancel")
     def cancel(run_id: str, request: Request) -> dict[str, Any]:
@@ -163,23 +165,36 @@ def described(engine: Engine, run: dict[str, Any], visitor: str) -> dict[str, An
         "link": links.to_run(run), "command": report.command(run)}
 
 
-async def _news(engine: Engine, run_id: str, since: int, wait: float) -> list[dict[str, Any]]:
-    fresh = await run_in_threadpool(engine.events, run_id, since)
-    if fresh or not wait:
-        return fresh
+async def follow(engine: Engine, run_id: str, since: int, wait: float) -> AsyncIterator[str]:
+    """Lines of JSON `{events, next, outcome, place, estimate_s}`: one at once, then one whenever there is news, for `wait` seconds.
+
+    Holds no thread while it waits. A run of another process is looked at once a second.
+    """
     loop, news = asyncio.get_running_loop(), asyncio.Event()
+    until = loop.time() + wait
     stop = engine.listen(run_id, lambda: loop.call_soon_threadsafe(news.set))
     try:
-        # looked at again, because an event may have come before the listener was there
-        if not (fresh := await run_in_threadpool(engine.events, run_id, since)):
-            try:
-                await asyncio.wait_for(news.wait(), wait)
-            except TimeoutError:
-                pass
-            fresh = await run_in_threadpool(engine.events, run_id, since)
+        said = None
+        while True:
+            news.clear()
+            here = engine.computes(run_id)
+            answer = _look(engine, run_id, since) if here else await run_in_threadpool(_look, engine, run_id, since)
+            if answer["events"] or answer != said:
+                yield json.dumps(answer, ensure_ascii=False) + "\n"
+            since, said = answer["next"], answer | {"events": []}
+            left = until - loop.time()
+            if answer["outcome"] in DONE and not here or left <= 0:
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), left if here and answer["place"] is None else min(left, 1.0))
     finally:
         stop()
-    return fresh
+
+
+def _look(engine: Engine, run_id: str, since: int) -> dict[str, Any]:
+    state = engine.state(run_id)  # before the events: what ends in between is then said by the next look
+    fresh = engine.events(run_id, since)
+    return {"events": fresh, "next": since + len(fresh), **{key: state[key] for key in ("outcome", "place", "estimate_s")}}
 
 
 def _download(name: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The Gradio site: the home page, one route per built page, and the API."""
+"""The Gradio site: the home page, one route per built page, and one for programs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import importlib
 
 import gradio as gr
 
-from apps.lab.api import add_endpoints
-from apps.lab.pages import PAGES, home
+from apps.lab.pages import PAGES, home, programs
 from apps.lab.ui.frame import Site
 from apps.lab.ui.lesson import Tally
 from core.engine.runner import Engine
@@ -18,9 +17,10 @@ def build_site(engine: Engine) -> gr.Blocks:
     with gr.Blocks(title="Glassbox Lab", analytics_enabled=False, fill_width=True) as blocks:
         site = Site(engine, blocks, Tally())
         home.build(site)
-        add_endpoints(engine)
     for page in PAGES:
         if page.built:
             with blocks.route(page.name, f"/{page.route}", show_in_navbar=False):
                 importlib.import_module(page.module).build(site, page)
+    with blocks.route("For programs", f"/{programs.ROUTE}", show_in_navbar=False):
+        programs.build(site)
     return blocks

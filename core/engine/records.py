@@ -147,9 +147,9 @@ class Records:
 
     def read(self, run_id: str) -> dict[str, Any]:
         """run.json as it stands; a run whose process is gone reads "interrupted"."""
-        file = self.folder(run_id) / "run.json"
+        folder = self.folder(run_id)
         try:
-            run = json.loads(file.read_bytes())
+            run = json.loads((folder / "run.json").read_bytes() if self._ships(run_id) else self._text(run_id))
         except FileNotFoundError:  # deleted a moment ago
             raise _no_such_run() from None
         return self._as_it_stands(run)
@@ -246,7 +246,7 @@ class Records:
         if run["outcome"] == "finished":
             marks = self.root / FINISHED
             marks.mkdir(exist_ok=True)
-            write_json(marks / run["key"], run_id)
+            (marks / run["key"]).write_text(json.dumps(run_id))  # a hint that may be torn: it is checked when it is used
 
     def finished(self, key: str) -> dict[str, Any] | None:
         """The newest finished run of an equal request."""

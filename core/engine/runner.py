@@ -212,6 +212,10 @@ class Engine:
         else:
             yield from self.records.events(run_id, since)
 
+    def computes(self, run_id: str) -> bool:
+        """Whether this process waits for, or works on, that run: then asking about it touches no more than one small file."""
+        return run_id in self._active
+
     def listen(self, run_id: str, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls `callback` from the run's thread after every event; the answer ends that. For servers with many watchers."""
         run = self._active.get(run_id)

@@ -1,7 +1,6 @@
-// Follows a run over HTTP: asks for the events after those it has, waits for the answer, asks again, until the end.
+// Follows a run over HTTP: asks for the events after those it has, reads what is said meanwhile, asks again, until the end.
 
 const WAIT = 20,
-  WAIT_IN_LINE = 2,
   PAUSE = 250,
   BACK_OFF = [500, 1000, 2000, 4000, 8000];
 const DONE = new Set(["finished", "cancelled", "failed", "interrupted"]);
@@ -16,8 +15,8 @@ export class Refused extends Error {
 
 /**
  * Calls `onAnswer({events, next, outcome, place, estimate_s})` for every answer and `onTrouble(true|false)` when the
- * connection is lost and found again. One request at a time, at most four a second. Ends after the line of kind "end",
- * when `signal` aborts, or with `Refused`.
+ * connection is lost and found again. One request at a time; each stays open while the run goes on and brings an answer
+ * whenever there is news. Ends after the line of kind "end", when `signal` aborts, or with `Refused`.
  */
 export async function follow(base, runId, since, { onAnswer, onTrouble, signal }) {
   let wait = 0,
@@ -25,9 +24,22 @@ export async function follow(base, runId, since, { onAnswer, onTrouble, signal }
     ended = false;
   while (!ended && !signal.aborted) {
     const began = performance.now();
-    let answer;
     try {
-      answer = await ask(`${base}runs/${encodeURIComponent(runId)}/events?since=${since}&wait=${wait}`, wait, signal);
+      const url = `${base}runs/${encodeURIComponent(runId)}/events?since=${since}&wait=${wait}`;
+      for await (const answer of answers(url, wait, signal)) {
+        if (failures) onTrouble(false);
+        failures = 0;
+        const events = answer.events.filter((event) => event.seq === undefined || event.seq >= since);
+        since = Math.max(since, answer.next ?? since + events.length);
+        ended = events.some((event) => event.kind === "end");
+        if (!ended && !events.length && DONE.has(answer.outcome)) {
+          ended = true;
+          events.push({ seq: since, kind: "end", outcome: answer.outcome });
+        }
+        onAnswer({ ...answer, events });
+        if (ended) return;
+      }
+      wait = WAIT;
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof Refused) throw error;
@@ -36,40 +48,41 @@ export async function follow(base, runId, since, { onAnswer, onTrouble, signal }
       wait = 0;
       continue;
     }
-    if (signal.aborted) return;
-    if (failures) onTrouble(false);
-    failures = 0;
-    const events = answer.events.filter((event) => event.seq === undefined || event.seq >= since);
-    since = Math.max(since, answer.next ?? since + events.length);
-    ended = events.some((event) => event.kind === "end");
-    if (!ended && !events.length && DONE.has(answer.outcome)) {
-      ended = true;
-      events.push({ seq: since, kind: "end", outcome: answer.outcome });
-    }
-    wait = answer.place ? WAIT_IN_LINE : WAIT;
-    onAnswer({ ...answer, events });
-    if (!ended) await pause(PAUSE - (performance.now() - began), signal);
+    await pause(PAUSE - (performance.now() - began), signal);
   }
 }
 
-async function ask(url, wait, signal) {
+/** The answers of one request, each a line of JSON, as they arrive. A line that was cut short counts as a lost connection. */
+async function* answers(url, wait, signal) {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), (wait + 10) * 1000);
   const stop = () => late.abort();
   signal.addEventListener("abort", stop, { once: true });
   try {
     const response = await fetch(url, { signal: late.signal, credentials: "same-origin", cache: "no-store" });
-    if (response.ok) return await response.json();
-    if (response.status >= 500 || response.status === 429 || response.status === 408) throw new Error(`status ${response.status}`);
-    const said = await response.json().catch(() => ({}));
-    throw new Refused(
-      said.error || "This run cannot be shown.",
-      said.hint || "It may have been deleted, or it belongs to another browser.",
-    );
+    if (!response.ok) await refuse(response);
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let rest = "", done = false; !done; ) {
+      const chunk = await reader.read();
+      done = chunk.done;
+      const lines = (rest + (chunk.value ?? "")).split("\n");
+      rest = done ? "" : lines.pop();
+      for (const line of lines) if (line.trim() && !signal.aborted) yield JSON.parse(line);
+    }
   } finally {
+    late.abort();
     clearTimeout(timer);
     signal.removeEventListener("abort", stop);
   }
+}
+
+async function refuse(response) {
+  if (response.status >= 500 || response.status === 429 || response.status === 408) throw new Error(`status ${response.status}`);
+  const said = await response.json().catch(() => ({}));
+  throw new Refused(
+    said.error || "This run cannot be shown.",
+    said.hint || "It may have been deleted, or it belongs to another browser.",
+  );
 }
 
 // Cut short when the run is no longer wanted, or when the browser says that the network is back.

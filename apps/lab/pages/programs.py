@@ -1,0 +1,35 @@
+"""For people who write programs: every endpoint with an example. The endpoints themselves hang on this page, so that no other page carries them."""
+
+from __future__ import annotations
+
+from html import escape
+
+import gradio as gr
+
+from apps.lab.api import add_endpoints, endpoint_name
+from apps.lab.ui import frame
+from core.engine.catalogue import catalogue
+
+ROUTE = "for-programs"
+INTRO = "Everything the pages do can be asked for by a program: a configuration in, the same numbers out as on the page and the command line."
+EXAMPLE = """from gradio_client import Client
+
+lab = Client("http://127.0.0.1:7860/")
+answer = lab.predict({"algorithm": "npo", "subjects": 3}, api_name="/unlearning_audit")
+print(answer["verdict"]["text"])"""
+
+
+def build(site: frame.Site) -> None:
+    frame.header()
+    gr.HTML(f'<header class="gb-head"><h1 class="gb-question">For programs</h1><p class="gb-intro">{INTRO}</p></header>', apply_default_css=False)
+    gr.Code(EXAMPLE, language="python", label="Python", interactive=False)
+    gr.HTML(f'<div class="gb-table-frame" tabindex="0" role="region" aria-label="Endpoints"><table class="gb-runs"><thead><tr>'
+            '<th scope="col">Endpoint</th><th scope="col">Kind</th><th scope="col">Question</th><th scope="col">Settings</th></tr></thead>'
+            f'<tbody>{"".join(_row(entry) for entry in catalogue())}</tbody></table></div>', apply_default_css=False)
+    add_endpoints(site.engine)
+
+
+def _row(entry: dict) -> str:
+    fields = ", ".join(entry["config_schema"]["properties"])
+    return (f'<tr><td><code>/{escape(endpoint_name(entry["name"]))}</code></td><td>{escape(entry["kind"])}</td>'
+            f'<td>{escape(entry["title"])}</td><td>{escape(fields)}</td></tr>')
