@@ -101,6 +101,16 @@ PARTS = {"prompt": "the problem", "open": "tag that opens the thinking", "think"
          "answer": "answer", "end": "end mark", "off": "left out"}
 
 
+class _Dial(gr.Slider):
+    """A slider that takes a typed number beyond its ends for its end, where Gradio's own would fail."""
+
+    def get_block_name(self) -> str:
+        return "slider"
+
+    def preprocess(self, payload: float) -> float:
+        return min(max(payload, self.minimum), self.maximum)
+
+
 def build(site: frame.Site, page: Page) -> None:
     """The page: the run on top; in tabs the desk with the changed digit, the ROC lab and larger models."""
     with frame.page(site, page, intro=INTRO, panels=PANELS, models=MODELS) as view:
@@ -130,7 +140,7 @@ def _closely(view: frame.View) -> None:
     with gr.Row():
         variant = gr.Dropdown([(said, name) for name, said in words.items()], value=start.variant, label="Reading of the energy",
                               info="Reconstructions, each with its own idea of what curvature costs.", elem_id="closely-variant")
-        gamma = gr.Slider(0, 1.5, value=start.gamma, step=0.05, label="Gamma: the price of a turn", elem_id="closely-gamma",
+        gamma = _Dial(0, 1.5, value=start.gamma, step=0.05, label="Gamma: the price of a turn", elem_id="closely-gamma",
                           info="Recomputed from what was noted; the model does not run again.")
         heat = gr.Radio([("energy", "energy"), ("turn", "turn")], value="energy", label="The map shows")
         usual = gr.Checkbox(True, label="Layers minus what is usual", info="Raw layer profiles of right and wrong outputs look alike.")
@@ -148,7 +158,7 @@ def _closely(view: frame.View) -> None:
             answer = view.site.engine.probe("reasoning/energy", {**about, "token": at, **chosen})
         except LabError as error:
             return [frame.say(error), gr.skip()]
-        return [_facts(answer, at), _shown(answer, at)]
+        return [_facts(answer), _shown(answer, at)]
 
     def hovered(event: gr.EventData, about: dict[str, Any] | None, at: int, *setting: Any) -> list[Any]:
         at = event._data.get("token", -1)
@@ -261,9 +271,9 @@ _LABELS = {"sound": ("good", "Sound: every step is right"), "lucky": ("warn", "L
            "wrong": ("bad", "Wrong answer"), "unknown": ("plain", "Nobody here knows the right answer")}
 
 
-def _facts(answer: dict[str, Any], token: int) -> str:
+def _facts(answer: dict[str, Any]) -> str:
     kind, words = _LABELS[answer["label"]]
-    own = f'<span>energy of this token <b>{number(answer["token_energy"])}</b></span>' if token >= 0 else ""
+    own = f'<span>energy of this token <b>{number(answer["token_energy"])}</b></span>' if answer["token_energy"] is not None else ""
     place = answer["percentiles"].get("MaxProb think")
     sure = f'<span>surer than <b>{number(round(place))} %</b> of this model\'s outputs</span>' if place is not None else ""
     cut = '<span class="gb-chip gb-chip--warn">Cut off while thinking</span>' if answer["truncated"] else ""
@@ -276,7 +286,7 @@ def _before_after(answer: dict[str, Any]) -> str:
     rows += [(said, answer["scores_before"][name], answer["scores_after"][name]) for name, said in SCORES_SHOWN]
     body = "".join(f'<tr><th scope="row">{escape(said)}</th><td>{number(before)}</td><td>{number(after)}</td>'
                    f"<td>{_moved(before, after)}</td></tr>" for said, before, after in rows)
-    return ('<div class="gb-thought-changed" aria-live="polite">'
+    return ('<div class="gb-thought-changed" aria-live="polite" tabindex="0" role="region" aria-label="Before and after the change">'
             f'<p>Written: <code>{escape(answer["before"])}</code><br>Changed to: <code>{escape(answer["after"])}</code></p>'
             '<table class="gb-table"><caption class="gb-unseen">Scores before and after the change</caption><thead><tr>'
             '<th scope="col">Score</th>'
@@ -292,7 +302,8 @@ def _moved(before: float | None, after: float | None) -> str:
     if before == after:
         return "no change"
     share = abs(after - before) / abs(before) if before else 0.0
-    return f"{'less trust' if after < before else 'more trust'} ({100 * share:.1f} %)"
+    by = f"{100 * share:.1f} %" if share >= 0.001 else "under 0.1 %"
+    return f"{'less trust' if after < before else 'more trust'} ({by})"
 
 
 def _larger(page: Page) -> str:

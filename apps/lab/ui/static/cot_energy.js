@@ -9,10 +9,11 @@ import { h, say } from "./dom.js";
 import { Plot } from "./plot.js";
 
 const PATIENCE = 60; // milliseconds that the pointer must rest before the page is asked
+const TIPS = "end of the path"; // how the trace is called whose points are tokens
 const PINK = "#B0558A";
 const FIGURES = [
-  ["path", "A. Its way through the layers", "Circles: where the path ends after each token of the reasoning. The large one is the token you point at."],
-  ["profile", "B. Layer by layer", "How far the state moves in each layer, and what turning costs. Of the token you point at, else of the whole reasoning."],
+  ["path", "A. Its way through the layers", "Circles: where the path ends after each token of the reasoning. Large: the one you point at."],
+  ["profile", "B. Layer by layer", "How far the state moves in each layer, and what turning costs: of the token you point at or of all."],
   ["heat", "C. Map of tokens and layers", "Blue frame: the reasoning. Orange frame: the first wrong step. Point at a column."],
   ["chain", "D. Along the chain", "Energy of the reasoning so far, beside the model's own certainty."],
 ];
@@ -44,7 +45,11 @@ class Desk {
       "section",
       { class: "gb-panel gb-panel--wide" },
       h("h3", { class: "gb-panel-title" }, "What each layer would say next"),
-      h("p", { class: "gb-panel-note" }, "If the model had to speak after that layer (“logit lens”): its five likeliest next tokens. Outlined: what was really written."),
+      h(
+        "p",
+        { class: "gb-panel-note" },
+        "If the model had to speak after that layer (“logit lens”): its five likeliest next tokens. Outlined: what was really written.",
+      ),
       this.#lens,
     );
     place.replaceChildren(
@@ -77,7 +82,7 @@ class Desk {
       this.#fill();
     }
     this.#light(value.chosen);
-    for (const [name, one] of Object.entries(this.#plots)) this.#draw(name, one, value.figures[name]);
+    for (const name of Object.keys(this.#plots)) this.#draw(name);
     this.#fillLens(value);
   }
 
@@ -85,24 +90,36 @@ class Desk {
     const place = h("div", { class: "gb-plot", role: "figure", "aria-label": title });
     place.style.setProperty("--gb-height", "320px");
     const said = h("p", { class: "gb-panel-note" }, note);
-    this.#plots[name] = { plot: new Plot(place, { onPoint: (point) => this.#pointed(name, point.x, point.custom) }), place, listening: false };
+    const plot = new Plot(place, { onPoint: (point) => this.#pointed(name, point.x, point.custom) });
+    this.#plots[name] = { plot, place, listening: false };
     return h("section", { class: "gb-panel" }, h("h3", { class: "gb-panel-title" }, title), said, place);
   }
 
-  async #draw(name, one, figure) {
-    if (!figure) return;
-    await one.plot.draw(name === "chain" ? this.#marked(figure) : figure, this.#shapeOf);
+  async #draw(name) {
+    const one = this.#plots[name];
+    await one.plot.draw(this.#lit(name, this.#value.figures[name]), this.#shapeOf);
     if (one.listening || !one.place.on) return;
     one.listening = true;
     one.place.on("plotly_hover", ({ points: [point] }) => point && this.#pointed(name, point.x, point.customdata));
   }
 
-  // The chain counts thinking tokens, so the chosen one is marked here.
-  #marked(figure) {
+  // A figure with the chosen token lit: at once, before the page has answered with that token's own numbers.
+  #lit(name, figure) {
     const at = this.#value.thinking.indexOf(this.#chosen);
-    if (at < 0) return figure;
-    const mark = { type: "line", yref: "paper", x0: at, x1: at, y0: 0, y1: 1, line: { color: PINK, width: 2 } };
-    return { ...figure, layout: { ...figure.layout, shapes: [...(figure.layout.shapes || []), mark] } };
+    const band = (x0, x1, more) => {
+      const kept = (figure.layout.shapes || []).filter((shape) => shape.line?.color !== PINK);
+      const shapes = x0 < -0.5 ? kept : [...kept, { x0, x1, line: { color: PINK, width: 2 }, ...more }];
+      return { ...figure, layout: { ...figure.layout, shapes } };
+    };
+    if (name === "chain") return band(at < 0 ? -1 : at, at, { type: "line", yref: "paper", y0: 0, y1: 1 });
+    if (name === "heat") {
+      const [cells] = figure.data;
+      const column = cells.customdata[0].findIndex(([token]) => token === this.#chosen);
+      return band(column < 0 ? -1 : column - 0.5, column + 0.5, { type: "rect", y0: 0.5, y1: cells.y.length + 0.5 });
+    }
+    if (name !== "path") return figure;
+    const grow = (trace) => ({ ...trace, marker: { ...trace.marker, size: trace.x.map((_, i) => (i === at ? 12 : 5)) } });
+    return { ...figure, data: figure.data.map((trace) => (trace.name?.startsWith(TIPS) ? grow(trace) : trace)) };
   }
 
   // Which token a point of a figure belongs to; points that belong to none change nothing.
@@ -116,6 +133,7 @@ class Desk {
   #look(token) {
     if (token === this.#chosen) return;
     this.#light(token);
+    for (const name of ["path", "heat", "chain"]) this.#draw(name);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#onToken(token), PATIENCE);
   }
@@ -128,7 +146,8 @@ class Desk {
     this.#buttons[Math.max(0, token)]?.setAttribute("tabindex", "0");
     this.#whole.hidden = token < 0;
     const { tokens, roles, parts } = this.#value;
-    say(this.#about, token < 0 ? "Point at a token to light it everywhere." : `Token ${token}: ${visible(tokens[token])} (${parts[roles[token]] || roles[token]})`);
+    const named = () => `Token ${token}: ${visible(tokens[token])} (${parts[roles[token]] || roles[token]})`;
+    say(this.#about, token < 0 ? "Point at a token to light it everywhere." : named());
   }
 
   #fill() {
@@ -170,7 +189,8 @@ class Desk {
         {},
         h("th", { scope: "row" }, layer ? `layer ${layer}` : "before any layer"),
         guesses.map(([text, chance]) => {
-          const cell = h("td", { class: text === next ? "gb-thought-next" : null }, `${visible(text)} `, h("small", {}, `${(100 * chance).toFixed(1)} %`));
+          const share = h("small", {}, `${(100 * chance).toFixed(1)} %`);
+          const cell = h("td", { class: text === next ? "gb-thought-next" : null }, `${visible(text)} `, share);
           cell.style.setProperty("--gb-share", chance);
           return cell;
         }),
@@ -180,7 +200,7 @@ class Desk {
         "table",
         { class: "gb-table gb-thought-lens" },
         h("caption", { class: "gb-unseen" }, "The five likeliest next tokens of every layer, with their probabilities"),
-        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "After"), ["likeliest", "2nd", "3rd", "4th", "5th"].map((place) => h("th", { scope: "col" }, place)))),
+        h("thead", {}, h("tr", {}, ["After", "likeliest", "2nd", "3rd", "4th", "5th"].map((place) => h("th", { scope: "col" }, place)))),
         h("tbody", {}, top.map(row).reverse()),
       ),
     );
