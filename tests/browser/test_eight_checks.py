@@ -42,15 +42,26 @@ def make_it_say(page) -> None:
 def draw_a_letter(page) -> None:
     """The depth page's way in: a letter of one's own, read by a network of any depth."""
     page.wait_for_selector("#grown .gb-probe-tiles", timeout=60_000)
+    draw(page, [(0.35, 0.2), (0.35, 0.8), (0.7, 0.8)])
+    page.wait_for_function("document.querySelector('#grown').innerText.includes('Here it says L (your own picture)')", timeout=30_000)
+
+
+def draw_a_digit(page) -> None:
+    """The pool page's way in: a digit of one's own, read along a path."""
+    page.wait_for_selector("#walked .gb-probe-tiles", timeout=60_000)
+    draw(page, [(0.5, 0.15), (0.5, 0.85)])
+    page.wait_for_function("/Here it says \\d \\(your own picture\\)/.test(document.querySelector('#walked').innerText)", timeout=30_000)
+
+
+def draw(page, points) -> None:
     paper = page.locator(".gb-pad-paper")
     paper.scroll_into_view_if_needed()
     box = paper.bounding_box()
-    for step, (x, y) in enumerate([(0.35, 0.2), (0.35, 0.8), (0.7, 0.8)]):
+    for step, (x, y) in enumerate(points):
         page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=8)
         if not step:
             page.mouse.down()
     page.mouse.up()
-    page.wait_for_function("document.querySelector('#grown').innerText.includes('Here it says L (your own picture)')", timeout=30_000)
 
 
 def think_it_out(page) -> None:
@@ -84,6 +95,7 @@ CHECKED = [
             "Never knew", make_it_say),
     Checked("cot-energy", {"pace": 0}, {"problem": "3+4*2-5*7*9-8", "pace": 1}, "certainty of the token", think_it_out),
     Checked("learngene-depth", {"epochs": 1, "scratch_epochs": 1, "depth": 2}, {"epochs": 100, "depth": 16}, "scratch", draw_a_letter),
+    Checked("learngene-pool", {"epochs": 0}, {"epochs": 100}, "unstitched", draw_a_digit),
 ]
 
 

@@ -50,7 +50,8 @@ PAGES = (
     Page("learngene-depth", "Learngene: depth", "One gene, any depth?",
          "Drag a slider and a network of that depth exists at once, and works.", "09", ("learngene/finetune", "learngene/train"), True),
     Page("learngene-pool", "Learngene: pool", "Can small parts build many models?",
-         "Stitch a network for your device out of a pool of inherited blocks.", "10"),
+         "Stitch a network for your device out of a pool of inherited blocks.", "10",
+         ("learngene/stitch", "learngene/inits", "learngene/pool"), True),
 )
 
 

@@ -99,13 +99,14 @@ def _slider(site: frame.Site) -> None:
     quick = {"inputs": setting, "outputs": outputs, "trigger_mode": "always_last", **frame.QUIET}
     grow = _grower(site)
     timed = _grower(site, latency=True)
+    words = {**quick, "outputs": said}  # a measurement that comes late must not turn the rest back
     depth.change(grow, **quick)
-    depth.release(timed, **quick)
+    depth.release(lambda *given: timed(*given)[0], **words)
     site.blocks.load(grow, **quick)
     for chosen in (gene, ancestor, task):
         chosen.change(grow, **quick)
     picture.change(lambda: [], outputs=focus, **frame.QUIET).then(grow, **quick)
-    own = {"outputs": [focus, *outputs], "trigger_mode": "always_last", **frame.QUIET}
+    own = {"outputs": [focus, *outputs], "trigger_mode": "multiple", **frame.QUIET}  # one that waits would lose its drawing
     pad.select(_drawn(grow), inputs=setting, **own)
     upload.upload(_uploaded(grow), inputs=[upload, *setting], **own)
     every.click(_every(site), **quick)

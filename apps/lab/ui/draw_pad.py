@@ -29,7 +29,10 @@ import(base + "static/draw_pad.js").then(({ mountPad }) => {
 
 
 class DrawPad(gr.HTML):
-    """Its value is what `drawn_as` gives, or None. Event: `select`, while somebody draws and when the pen is lifted."""
+    """Its value is what `drawn_as` gives, or None. Event: `select`, when the pen is lifted.
+
+    Its trigger_mode must not be "always_last": Gradio drops the data of an event that has to wait.
+    """
 
     def __init__(self, label: str, *, value: dict[str, Any] | None = None, **options: Any) -> None:
         super().__init__(value=value, html_template='<div class="gb-pad"></div>', js_on_load=_MOUNT, apply_default_css=False, base=BASE,

@@ -7,8 +7,7 @@ import { button, h } from "./dom.js";
 
 const SIDE = 64; // what is sent; ui/draw_pad.py has the same number
 const LARGE = 256,
-  PEN = 20,
-  PACE_MS = 150;
+  PEN = 20;
 
 export function mountPad(place, { label, onInk }) {
   const paper = h("canvas", { width: LARGE, height: LARGE, class: "gb-pad-paper", role: "img", "aria-label": label });
@@ -20,8 +19,7 @@ export function mountPad(place, { label, onInk }) {
     h("div", { class: "gb-pad-side" }, seen, h("span", { class: "gb-quiet" }, "what the network gets"), clear),
   );
   const pen = paper.getContext("2d", { willReadFrequently: true });
-  let from = null,
-    timer = 0;
+  let from = null;
 
   function wipe() {
     pen.fillStyle = "#000";
@@ -30,8 +28,6 @@ export function mountPad(place, { label, onInk }) {
   }
 
   function send() {
-    clearTimeout(timer);
-    timer = 0;
     const small = h("canvas", { width: SIDE, height: SIDE }).getContext("2d", { willReadFrequently: true });
     small.imageSmoothingQuality = "high";
     small.drawImage(paper, 0, 0, SIDE, SIDE);
@@ -51,7 +47,6 @@ export function mountPad(place, { label, onInk }) {
     pen.lineTo(...to);
     pen.stroke();
     from = to;
-    timer ||= setTimeout(send, PACE_MS);
   }
 
   paper.addEventListener("pointerdown", (event) => {

@@ -1,0 +1,62 @@
+"""Press blocks, try all paths, set a budget, choose a start: what only this page has."""
+
+from __future__ import annotations
+
+PAGE = "learngene-pool"
+
+
+def opened(visitor, **options):
+    page = visitor(**options).open(PAGE)
+    page.wait_for_selector("#walked .gb-probe-tiles", timeout=60_000)
+    return page
+
+
+def said(page, words: str) -> None:
+    page.wait_for_function(f"document.querySelector('#walked').innerText.includes({words!r})", timeout=30_000)
+
+
+def block(page, model: str, number: int):
+    return page.locator(f"#board .gb-block--{model}").nth(number - 1)
+
+
+def test_a_pressed_path_is_measured_and_timed(visitor, lab_engine):
+    page = opened(visitor)
+    block(page, "small", 5).click()
+    made = lab_engine.probe("learngene/path", {"last_small": 4, "first_large": 3})
+    said(page, f"{made['right']:.1%} of 256 pictures")
+    said(page, f"{made['parameters']:,}")
+    page.wait_for_function("/\\d ms for 64/.test(document.querySelector('#walked').innerText)", timeout=30_000)
+    assert [block(page, "small", i).get_attribute("aria-pressed") for i in (5, 6)] == ["true", "false"]
+
+
+def test_the_two_models_alone_and_a_pair_that_was_never_trained(visitor):
+    page = opened(visitor)
+    page.get_by_role("button", name="Large model alone", exact=True).click()
+    said(page, "The large model alone is right")
+    said(page, "there is no stitch")
+    page.get_by_role("button", name="Small model alone", exact=True).click()
+    said(page, "The small model alone is right")
+    block(page, "large", 1).click()
+    said(page, "No stitch was trained for this pair of blocks")
+
+
+def test_all_paths_and_a_budget_that_is_too_small(visitor):
+    page = opened(visitor)
+    page.get_by_role("button", name="Try all paths").click()
+    page.wait_for_function("document.querySelector('#walked-plot .js-plotly-plot').data[0].x.length === 16", timeout=60_000)
+    number = page.locator("#budget input[type=number]")
+    number.fill("0.2")
+    number.press("Tab")
+    said(page, "No network of this pool is that cheap.")
+    number.fill("2")
+    number.press("Tab")
+    said(page, "of 256 pictures")
+
+
+def test_a_random_stitch_breaks_the_path(visitor, lab_engine):
+    page = opened(visitor)
+    page.locator("#walk-start input").click()
+    page.get_by_role("option", name="random").click()
+    made = lab_engine.probe("learngene/path", {"init": "random"})
+    said(page, f"{made['right']:.1%} of 256 pictures")
+    assert made["right"] < 0.5 < lab_engine.probe("learngene/path", {})["right"]
