@@ -22,17 +22,18 @@ from core.reasoning.reading import Reader, Reading
 from core.zoo.language import Shape, new_model
 
 MODEL = "embedded/reasoner-70"
+NEW_TOKENS = 48
 PROBLEM = "3+4*2-5*7+1="
-SET = 50
-WIDE = Shape(width=512, layers=12, heads=8, feed_forward=1408, vocabulary=0, positions=256)
+SET = 20
+WIDE = Shape(width=384, layers=12, heads=6, feed_forward=1024, vocabulary=0, positions=256)
 
 
 def bare(model: PreTrainedModel, ids: torch.Tensor, new_tokens: int) -> Callable[[], torch.Tensor]:
-    """The library's greedy generation; exactly `new_tokens`, so that everybody does the same work."""
+    """The library's greedy generation."""
     def call() -> torch.Tensor:
         with torch.no_grad():
             return model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=new_tokens,
-                                  min_new_tokens=new_tokens, pad_token_id=0)
+                                  pad_token_id=0)
     return call
 
 
@@ -49,7 +50,7 @@ def scored(model: PreTrainedModel, form: Form, ids: torch.Tensor, new_tokens: in
 def generation(model: PreTrainedModel, form: Form, name: str, repeats: int) -> list[dict]:
     """Rows of scored against bare generation on one model."""
     ids, _ = form.ask(PROBLEM)
-    reading = scored(model, form, ids, 60)()
+    reading = scored(model, form, ids, NEW_TOKENS)()
     new = len(reading.ids) - ids.shape[1]
     assert bare(model, ids, new)()[0].tolist() == reading.ids, "both ways must write the same text"
     ways = {"generate": bare(model, ids, new), "scored": scored(model, form, ids, new),

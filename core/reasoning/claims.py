@@ -66,7 +66,8 @@ def _claim(number: str, statement: str, kind: str, config: dict[str, Any], measu
 CLAIMS = [
     _claim("1", "Energies noted while a text is read equal those computed from the library's own hidden states in double precision.",
            "gate", CORRECT, metric("largest disagreement"), "<= 0.0001",
-           "Largest relative difference over 20 outputs, a few parts in ten million. The other unit tests of the method are in tests/reasoning."),
+           "Largest relative difference over 20 outputs, a few parts in ten million. "
+           "The other unit tests of the method are in tests/reasoning."),
     _claim("2", "The reasoning tells more than the answer: MaxProb over the reasoning sorts right from wrong answers better than MaxProb "
            "over the answer.", "gate", CORRECT, reasoning_beats_answer, ">= 0.05"),
     _claim("3", "Momentum energy (R0) picks out sound reasoning better than a coin.", "gate", SOUND, metric("AUROC R0 think"), ">= 0.5"),
@@ -83,8 +84,8 @@ CLAIMS = [
            "Chain-of-Embedding scores."),
     _claim("8", "Momentum of the reasoning tells more than momentum of the problem, among equally long problems.", "report", CORRECT,
            lead_over_prompt, ">= 0",
-           "Read with care: momentum of the problem sorts the wrong way round (about 0.43 among equal lengths), nearly as far from a coin as "
-           "momentum of the reasoning (about 0.58). Part of what the energy reads is how hard the problem is."),
+           "Read with care: momentum of the problem sorts the wrong way round (about 0.43 among equal lengths), nearly as far from a coin "
+           "as momentum of the reasoning (about 0.58). Part of what the energy reads is how hard the problem is."),
     _claim("9", "Among right answers, sound reasoning has more energy than lucky reasoning.", "report", CORRECT,
            metric("energy sound minus lucky"), ">= 0"),
     _claim("10", "Changing one digit of a sound chain lowers the energy in more than half of the cases.", "report", CORRECT,
