@@ -68,3 +68,13 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_the_next_run_works(visitor
     assert [event["seq"] for event in events] == list(range(len(events)))
     page.get_by_role("button", name="Run", exact=True).click()
     page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Finished'", timeout=120_000)
+
+
+def test_a_seed_typed_out_of_bounds_gets_a_sentence(visitor):
+    page = visitor().open(AUDITOR)
+    page.wait_for_function("document.querySelector('.gb-status')?.dataset.tone === 'recorded'", timeout=60_000)
+    page.get_by_text("More", exact=True).click()
+    page.locator("#field-seed input[type=number]").fill("-1")
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.wait_for_selector(".gb-notice:not([hidden])")
+    assert "seed" in page.locator(".gb-notice:visible").inner_text()

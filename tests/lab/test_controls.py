@@ -6,6 +6,7 @@ import gradio as gr
 import pytest
 
 from apps.lab.ui.controls import Controls
+from core.engine.errors import LabError
 from core.engine.registry import find
 
 
@@ -42,6 +43,13 @@ def test_floats_of_the_browser_become_whole_numbers_and_empty_becomes_none(contr
     given, _ = controls.given(values)
     assert given["steps"] == 8 and isinstance(given["steps"], int)
     assert given["rate"] is None
+
+
+def test_a_number_beyond_the_slider_reaches_the_config_which_says_what_is_allowed(controls):
+    values = controls.defaults()
+    values[list(controls.components).index("steps")] = controls.components["steps"].preprocess(5000)
+    with pytest.raises(LabError, match="1000"):
+        find("test/count").validate(controls.given(values)[0])
 
 
 def test_the_controls_of_the_audit_cover_its_config():

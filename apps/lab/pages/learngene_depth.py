@@ -10,6 +10,7 @@ import gradio as gr
 
 from apps.lab.pages import Page
 from apps.lab.ui import frame
+from apps.lab.ui.controls import Dial
 from apps.lab.ui.draw_pad import DrawPad, drawn_as, ink_of
 from apps.lab.ui.live_plot import LivePlot
 from apps.lab.ui.live_view import chart, numbers, panel
@@ -68,7 +69,7 @@ def build(site: frame.Site, page: Page) -> None:
 
 def _slider(site: frame.Site) -> None:
     with gr.Column(elem_classes="gb-try"):
-        depth = gr.Slider(1, 16, value=8, step=1, label="Depth", info="Layers of the network. It was trained at 8.", elem_id="grow-depth")
+        depth = Dial(1, 16, value=8, step=1, label="Depth", info="Layers of the network. It was trained at 8.", elem_id="grow-depth")
         with gr.Row(elem_classes="gb-columns"):
             with gr.Column(scale=3, min_width=320):
                 said = gr.HTML(READY, apply_default_css=False, elem_id="grown")
@@ -83,7 +84,7 @@ def _slider(site: frame.Site) -> None:
                 pad = DrawPad("Draw a letter here", elem_id="pad")
                 _heading("What it reads in this picture")
                 answer = LivePlot("How sure the network is of its likeliest answers", height=240)
-                picture = gr.Slider(0, 255, value=0, step=1, label="Or look at a test picture", elem_id="grow-picture")
+                picture = Dial(0, 255, value=0, step=1, label="Or look at a test picture", elem_id="grow-picture")
                 upload = gr.UploadButton("Use a picture file", size="sm", file_types=[".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif"],
                                          type="filepath")
                 with gr.Accordion("Use another learngene", open=False):
@@ -240,8 +241,8 @@ def _cost(view: frame.View, tab: gr.Tab) -> None:
     with gr.Row():
         with gr.Column(scale=1, min_width=260):
             depths = gr.CheckboxGroup(list(range(1, 17)), value=[4, 6, 8, 10, 12], label="Depths that you want")
-            each = gr.Slider(0, 100, value=5, step=1, label="Passes for each inherited network")
-            scratch = gr.Slider(1, 300, value=100, step=1, label="Passes for each network from scratch")
+            each = Dial(0, 100, value=5, step=1, label="Passes for each inherited network")
+            scratch = Dial(1, 300, value=100, step=1, label="Passes for each network from scratch")
         with gr.Column(scale=3, min_width=320):
             said = gr.HTML(apply_default_css=False, elem_id="cost")
             with gr.Row():

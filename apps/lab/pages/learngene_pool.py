@@ -10,6 +10,7 @@ import gradio as gr
 
 from apps.lab.pages import Page
 from apps.lab.ui import frame
+from apps.lab.ui.controls import Dial
 from apps.lab.ui.block_board import BlockBoard, standing, way_of
 from apps.lab.ui.draw_pad import DrawPad, drawn_as, ink_of
 from apps.lab.ui.live_plot import LivePlot
@@ -79,7 +80,7 @@ def _board(site: frame.Site) -> None:
                 _heading("Every path that you have tried")
                 plot = LivePlot("Right answers against multiply-adds, for the paths tried so far", height=300, elem_id="walked-plot")
                 every = gr.Button("Try all paths", size="sm")
-                budget = gr.Slider(0.2, 6, value=3, step=0.1, label="Budget", elem_id="budget",
+                budget = Dial(0.2, 6, value=3, step=0.1, label="Budget", elem_id="budget",
                                    info="Million multiply-adds for one picture. Let go, and the best path within it is chosen.")
                 _heading("How alike are both streams, before and after the stitch?")
                 likeness = LivePlot("Likeness (CKA) to the large model's own stream, before and after the stitch", height=200)
@@ -88,7 +89,7 @@ def _board(site: frame.Site) -> None:
                 pad = DrawPad("Draw a digit here", elem_id="pad")
                 _heading("What it reads in this picture")
                 answer = LivePlot("How sure the network is of its likeliest answers", height=220)
-                picture = gr.Slider(0, 255, value=0, step=1, label="Or look at a test picture", elem_id="walk-picture")
+                picture = Dial(0, 255, value=0, step=1, label="Or look at a test picture", elem_id="walk-picture")
                 with gr.Accordion("Use another pool", open=False):
                     small = gr.Dropdown([SMALL], value=SMALL, label="Small model", allow_custom_value=True, elem_id="walk-small",
                                         info="One you made below: run/NUMBER/small")

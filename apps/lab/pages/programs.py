@@ -1,4 +1,7 @@
-"""For people who write programs: every endpoint with an example. The endpoints themselves hang on this page, so that no other page carries them."""
+"""For people who write programs: every endpoint with an example.
+
+The endpoints themselves hang on this page, so that no other page carries them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from apps.lab.ui import frame
 from core.engine.catalogue import catalogue
 
 ROUTE = "for-programs"
-INTRO = "Everything the pages do can be asked for by a program: a configuration in, the same numbers out as on the page and the command line."
+INTRO = ("Everything the pages do can be asked for by a program: a configuration in, the same numbers out as on the page "
+         "and the command line.")
 EXAMPLE = """from gradio_client import Client
 
 lab = Client("http://127.0.0.1:7860/")
@@ -21,7 +25,8 @@ print(answer["verdict"]["text"])"""
 
 def build(site: frame.Site) -> None:
     frame.header()
-    gr.HTML(f'<header class="gb-head"><h1 class="gb-question">For programs</h1><p class="gb-intro">{INTRO}</p></header>', apply_default_css=False)
+    gr.HTML(f'<header class="gb-head"><h1 class="gb-question">For programs</h1><p class="gb-intro">{INTRO}</p></header>',
+            apply_default_css=False)
     gr.Code(EXAMPLE, language="python", label="Python", interactive=False)
     gr.HTML(f'<div class="gb-table-frame" tabindex="0" role="region" aria-label="Endpoints"><table class="gb-runs"><thead><tr>'
             '<th scope="col">Endpoint</th><th scope="col">Kind</th><th scope="col">Question</th><th scope="col">Settings</th></tr></thead>'

@@ -23,6 +23,16 @@ from core.engine.experiment import Config, Experiment
 RADIO_AT_MOST = 4
 
 
+class Dial(gr.Slider):
+    """A slider that hands typed numbers on as they are, so that whoever knows the bounds can say in words what is allowed."""
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload
+
+    def get_block_name(self) -> str:
+        return "slider"
+
+
 class Controls:
     """One component per field, in order; `inputs` are the components, the last one is the seed."""
 
@@ -35,7 +45,7 @@ class Controls:
         self.components: dict[str, Any] = {name: self._component(name, fields[name]) for name in plain}
         with gr.Accordion("More", open=False):
             self.components |= {name: self._component(name, fields[name]) for name in fields if name not in plain}
-            self.seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31 - 1, elem_id=f"{prefix}-seed",
+            self.seed = gr.Number(0, label="Seed", precision=0, elem_id=f"{prefix}-seed",
                                   info="The same seed gives the same numbers again.")
         self.inputs = [*self.components.values(), self.seed]
 
@@ -89,7 +99,7 @@ class Controls:
         low, high, whole = limits.get("low"), limits.get("high"), float not in kinds
         bounded = low is not None and high is not None and type(None) not in kinds
         if bounded and (whole or high <= 20 * max(low, 1)):
-            return gr.Slider(low, high, step=1 if whole else round((high - low) / 100, 6), **common)
+            return Dial(low, high, step=1 if whole else round((high - low) / 100, 6), **common)
         # A value outside the bounds reaches the config, whose sentence says what is allowed.
         return gr.Number(precision=0 if whole else None, placeholder="chosen for you" if type(None) in kinds else None, **common)
 
