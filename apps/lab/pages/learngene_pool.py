@@ -10,8 +10,8 @@ import gradio as gr
 
 from apps.lab.pages import Page
 from apps.lab.ui import frame
-from apps.lab.ui.controls import Dial
 from apps.lab.ui.block_board import BlockBoard, standing, way_of
+from apps.lab.ui.controls import Dial
 from apps.lab.ui.draw_pad import DrawPad, drawn_as, ink_of
 from apps.lab.ui.live_plot import LivePlot
 from apps.lab.ui.live_view import chart, numbers, panel
