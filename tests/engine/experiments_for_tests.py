@@ -36,7 +36,7 @@ class Gate:
 
     def wait(self) -> None:
         self.reached.set()
-        assert self._steps.acquire(timeout=30), "a test forgot to open a gate"
+        assert self._steps.acquire(timeout=120), "a test forgot to open a gate"
 
 
 GATES: dict[str, Gate] = {}

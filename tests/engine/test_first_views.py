@@ -82,7 +82,7 @@ def test_a_first_view_is_named_like_a_page(engine, shelf, page):
 
 
 def test_only_a_finished_run_becomes_a_first_view(engine, shelf):
-    run = engine.wait(engine.start("test/ending", {"how": "sentence"}).id, timeout=20)
+    run = engine.wait(engine.start("test/ending", {"how": "sentence"}).id, timeout=120)
     with pytest.raises(LabError, match="outcome 'failed'"):
         first_views.export(engine.records, run["id"], "a-page", shelf)
     assert first_views.pages(shelf) == []

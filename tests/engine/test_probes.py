@@ -32,9 +32,9 @@ def test_equal_questions_at_once_are_computed_once(engine):
     GATES["g"] = Gate()
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(engine.probe, "test/sums", {"gate": "g"}) for _ in range(8)]
-        assert GATES["g"].reached.wait(20)
+        assert GATES["g"].reached.wait(120)
         GATES["g"].open()
-        answers = [future.result(20) for future in asked]
+        answers = [future.result(120) for future in asked]
     assert ASKED == [3] and all(answer == answers[0] for answer in answers)
     assert len({id(answer) for answer in answers}) == 8
 
@@ -43,11 +43,11 @@ def test_a_probe_that_fails_tells_everybody_who_asked_and_may_be_asked_again(eng
     GATES["g"] = Gate()
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(engine.probe, "test/sums", {"gate": "g", "fail": True}) for _ in range(4)]
-        assert GATES["g"].reached.wait(20)
+        assert GATES["g"].reached.wait(120)
         GATES["g"].open(4)
         for future in asked:
             with pytest.raises(LabError, match="There is no sum"):
-                future.result(20)
+                future.result(120)
     with pytest.raises(LabError, match="There is no sum"):
         engine.probe("test/sums", {"fail": True})
     assert engine._asked == {}
@@ -76,7 +76,7 @@ def test_probes_beside_a_run_change_nothing_in_it(engine, llama):
 
 
 def events_without_time(engine, run_id):
-    assert engine.wait(run_id, timeout=60)["outcome"] == "finished"
+    assert engine.wait(run_id, timeout=120)["outcome"] == "finished"
     return [{key: value for key, value in line.items() if key != "t"} for line in engine.events(run_id)]
 
 
@@ -93,18 +93,18 @@ def test_probe_and_run_count_their_threads_each_for_itself(engine):
     def other() -> None:
         with seeded(0, 2):
             held.set()
-            release.wait(20)
+            release.wait(120)
             inside.append(torch.get_num_threads())
 
     thread = threading.Thread(target=other)
     thread.start()
-    assert held.wait(20)
+    assert held.wait(120)
     answers = []
     asking = threading.Thread(target=lambda: answers.append(engine.probe("test/sums", {})["threads"]))
     asking.start()
-    asking.join(20)
+    asking.join(120)
     release.set()
-    thread.join(20)
+    thread.join(120)
     assert answers == [1] and inside == [2]
 
 
@@ -122,7 +122,7 @@ def test_no_probe_of_the_lab_depends_on_the_global_generators_or_moves_them(sett
     asked = 0
     for probe in (each for each in registry.everything() if each.kind == "probe"):
         answers = []
-        for seed in (1, 2):
+        for seed in (0, 1, 2):  # the first time round, libraries are imported, some of which draw once
             torch.manual_seed(seed), random.seed(seed), np.random.seed(seed)
             before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist(), np.random.get_state()[2]
             try:
@@ -130,7 +130,7 @@ def test_no_probe_of_the_lab_depends_on_the_global_generators_or_moves_them(sett
             except LabError:
                 break
             after = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist(), np.random.get_state()[2]
-            assert torch.equal(before[0], after[0]) and before[1:] == after[1:], probe.name
-        asked += len(answers) == 2
-        assert len(answers) < 2 or answers[0] == answers[1], probe.name
+            assert seed == 0 or torch.equal(before[0], after[0]) and before[1:] == after[1:], probe.name
+        asked += bool(answers)
+        assert all(answer == answers[0] for answer in answers), probe.name
     assert asked, "no probe could be asked"

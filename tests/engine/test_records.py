@@ -23,7 +23,7 @@ def finished(engine):
     """Makes a finished run of a visitor."""
     def run(visitor: str = "", **how) -> str:
         handle = engine.start("test/count", {}, visitor=visitor, **how)
-        engine.wait(handle.id, timeout=20)
+        engine.wait(handle.id, timeout=120)
         return handle.id
     return run
 
@@ -119,7 +119,7 @@ def test_a_run_that_goes_on_cannot_be_deleted(engine, records):
     with pytest.raises(LabError, match="still going on"):
         engine.delete(run.id, "ada")
     GATES["g"].open(5)
-    assert engine.wait(run.id, timeout=20)["outcome"] == "finished"
+    assert engine.wait(run.id, timeout=120)["outcome"] == "finished"
     engine.delete(run.id, "ada")
 
 
@@ -234,7 +234,7 @@ def test_a_run_that_cannot_be_recorded_does_not_begin(engine, monkeypatch):
             engine.start("test/count", {})
         assert "GLASSBOX_HOME" in caught.value.hint
     assert os.listdir(engine.records.root) == [] and engine._active == {} and engine._slot._queue == []
-    assert engine.wait(engine.start("test/count", {}).id, timeout=20)["outcome"] == "finished"
+    assert engine.wait(engine.start("test/count", {}).id, timeout=120)["outcome"] == "finished"
 
 
 def test_a_full_disk_refuses_a_change_with_a_sentence(records, finished, monkeypatch):
@@ -249,13 +249,13 @@ def test_a_full_disk_refuses_a_change_with_a_sentence(records, finished, monkeyp
 def test_an_outcome_that_the_disk_refuses_is_remembered(engine, monkeypatch):
     GATES["g"] = Gate()
     run = engine.start("test/count", {"steps": 1, "gate": "g"})
-    assert GATES["g"].reached.wait(20)
+    assert GATES["g"].reached.wait(120)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", lambda file: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
         GATES["g"].open()
-        assert engine.wait(run.id, timeout=20)["outcome"] == "finished"
+        assert engine.wait(run.id, timeout=120)["outcome"] == "finished"
     assert engine.records.list()[0]["outcome"] == "finished"
-    assert engine.wait(engine.start("test/count", {"steps": 2}).id, timeout=20)["outcome"] == "finished"
+    assert engine.wait(engine.start("test/count", {"steps": 2}).id, timeout=120)["outcome"] == "finished"
 
 
 def test_the_database_holds_runs_and_metrics(records, finished):

@@ -51,13 +51,13 @@ class Inspector(HTMLParser):
 
 @pytest.fixture
 def hostile(engine):
-    return engine.wait(engine.start("test/hostile", {}).id, timeout=20)["id"]
+    return engine.wait(engine.start("test/hostile", {}).id, timeout=120)["id"]
 
 
 def test_a_picture_lies_under_a_plain_file_name(engine, hostile):
     file = next(line["file"] for line in engine.events(hostile) if line["kind"] == "picture")
     assert re.fullmatch(r"[a-z0-9][a-z0-9-]*\.png", file) and (engine.records.folder(hostile) / file).is_file()
-    strange = engine.wait(engine.start("test/hostile", {"text": "…" * 1000}).id, timeout=20)["id"]
+    strange = engine.wait(engine.start("test/hostile", {"text": "…" * 1000}).id, timeout=120)["id"]
     assert next(line["file"] for line in engine.events(strange) if line["kind"] == "picture") == "picture-6.png"
 
 
@@ -116,7 +116,7 @@ def test_the_page_asks_no_other_host_for_anything(engine, hostile):
 
 
 def test_an_ordinary_run_reads_well(engine):
-    run = engine.wait(engine.start("test/count", {"steps": 2, "word": "a & b"}, seed=3).id, timeout=20)
+    run = engine.wait(engine.start("test/count", {"steps": 2, "word": "a & b"}, seed=3).id, timeout=120)
     inspector = Inspector()
     inspector.feed(report.html(engine.records, run["id"]))
     for part in ("Can it count?", "Counted to 2, saying a & b.", "global noise", "test/count", run["id"], "--seed 3", "torch"):
@@ -126,7 +126,7 @@ def test_an_ordinary_run_reads_well(engine):
 
 
 def test_a_failed_run_is_reported_with_its_sentence(engine):
-    run = engine.wait(engine.start("test/ending", {"how": "sentence"}).id, timeout=20)
+    run = engine.wait(engine.start("test/ending", {"how": "sentence"}).id, timeout=120)
     assert "failed: It went wrong on purpose. Choose another ending." in report.html(engine.records, run["id"])
 
 
@@ -143,7 +143,7 @@ def test_a_cell_that_a_spreadsheet_would_compute_is_quoted(cell):
 
 
 def test_the_data_say_everything_but_who_asked(engine):
-    run = engine.wait(engine.start("test/count", {}, visitor="a secret token").id, timeout=20)
+    run = engine.wait(engine.start("test/count", {}, visitor="a secret token").id, timeout=120)
     data = report.data(engine.records, run["id"])
     assert "a secret token" not in json.dumps(data) and not {"pid", "born", "owner", "visitors"} & data["run"].keys()
     assert data["events"] == engine.events(run["id"]) and data["run"]["config"] == run["config"]

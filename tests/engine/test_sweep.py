@@ -47,7 +47,7 @@ def test_whoever_breaks_off_a_sweep_stops_the_run_that_is_going_on(engine, monke
     GATES["g"] = Gate()
 
     def interrupt(run_id):
-        assert GATES["g"].reached.wait(20)
+        assert GATES["g"].reached.wait(120)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(engine, "wait", interrupt)

@@ -54,7 +54,7 @@ def address(engine: Engine) -> Iterator[str]:
 
 
 def said(engine: Engine, run_id: str) -> list[tuple]:
-    assert engine.wait(run_id, timeout=60)["outcome"] == "finished"
+    assert engine.wait(run_id, timeout=120)["outcome"] == "finished"
     return [(line["name"], line["step"], line["value"]) for line in engine.events(run_id) if line["kind"] == "metric"]
 
 
@@ -78,7 +78,7 @@ def test_no_grad_an_edit_and_a_seed_survive_five_yields_beside_twelve_calls(engi
         part = calls[step * CALLS // YIELDS:(step + 1) * CALLS // YIELDS]
         jobs = [(shift - 3, client.submit(model, shift - 3, api_name="/ask")) for shift in part]
         for shift, job in jobs:
-            answers.put((shift, job.result(timeout=60)))
+            answers.put((shift, job.result(timeout=120)))
         gate.open()
     assert said(engine, run_id) == expected
 
@@ -87,7 +87,7 @@ def test_no_grad_an_edit_and_a_seed_survive_five_yields_beside_twelve_calls(engi
         assert answer == engine.probe("test/ask_model", {"model": model, "shift": shift})["total"]
     assert len({answer for _, answer in list(answers.queue)}) == CALLS, "every visitor's edit moved the answer in its own way"
     for stream in streams:
-        assert stream.result(timeout=60)["kind"] == "end"
+        assert stream.result(timeout=120)["kind"] == "end"
         assert [line["seq"] for line in stream.outputs()] == list(range(len(engine.events(run_id))))
 
 
@@ -105,6 +105,6 @@ def test_a_browser_that_leaves_does_not_stop_its_run(engine, address, tmp_path):
     leaving = threading.Thread(target=stream.cancel)
     leaving.start()
     gate.open(3)
-    leaving.join(30)
+    leaving.join(120)
     assert [name for name, _, _ in said(engine, run_id)] == ["edited", "grad", "draw"] * YIELDS + ["plain"]
-    assert client.submit(run_id, api_name="/watch").result(timeout=60)["outcome"] == "finished"
+    assert client.submit(run_id, api_name="/watch").result(timeout=120)["outcome"] == "finished"
