@@ -108,7 +108,7 @@ class Pool(nn.Module):
 def _with_rows(model: PreTrainedModel, extra: list[nn.Linear], about: dict) -> PreTrainedModel:
     packed = copy.deepcopy(model)
     head = packed.classifier
-    joined = nn.Linear(head.in_features, head.out_features + sum(linear.out_features for linear in extra))
+    joined = nn.utils.skip_init(nn.Linear, head.in_features, head.out_features + sum(linear.out_features for linear in extra))
     with torch.no_grad():
         joined.weight.copy_(torch.cat([head.weight, *(linear.weight for linear in extra)]))
         joined.bias.copy_(torch.cat([head.bias, *(linear.bias for linear in extra)]))
@@ -125,7 +125,7 @@ def _without_rows(model: PreTrainedModel, sizes: list[int]) -> tuple[PreTrainedM
         raise LabError("The last layer of this model does not hold what its configuration says.", "Copy or build the pool again.")
     parts = []
     for weight, bias in zip(packed.weight.split([classes, *sizes]), packed.bias.split([classes, *sizes]), strict=True):
-        linear = nn.Linear(packed.in_features, len(weight))
+        linear = nn.utils.skip_init(nn.Linear, packed.in_features, len(weight))
         with torch.no_grad():
             linear.weight.copy_(weight)
             linear.bias.copy_(bias)
