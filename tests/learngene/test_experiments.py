@@ -62,6 +62,14 @@ def test_training_says_what_its_docstring_promises_and_keeps_a_learngene(engine,
     assert kept["extrapolated"] and kept["depth"] == 6
 
 
+def test_a_run_that_is_spared_a_training_has_the_same_numbers(engine, refs, train, made):
+    for name, config in (("learngene/train", train),
+                         ("learngene/pool", {"task": "symbols", "ancestor": refs["wide"], "epochs": 2, "small_width": 24, "blocks": 3})):
+        first, second = (_run(engine, name, config, fresh=True)[0] for _ in range(2))
+        assert len(first["metrics"]) > 3 and first["metrics"] == second["metrics"]
+    assert first["metrics"] == made[0]["metrics"]
+
+
 def test_a_deit_may_be_the_ancestor(engine, tmp_path):
     from transformers import DeiTConfig, DeiTForImageClassification
 

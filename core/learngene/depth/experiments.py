@@ -79,7 +79,9 @@ def stage_one(config: TrainConfig, lab: Lab, task: Task, ancestor: LoadedModel, 
     with born_from(lab.rng("learngene")):
         gene = new_learngene(config.depth, shape.hidden_size, shape.num_attention_heads, task.classes)
     if known := lab.cache.get(key):
-        gene.store.load_state_dict(known)
+        said, state = known
+        yield from said  # a run that was spared the training has the same numbers as one that was not
+        gene.store.load_state_dict(state)
         return gene
     if config.flat:
         freeze_slope(gene)
@@ -88,13 +90,16 @@ def stage_one(config: TrainConfig, lab: Lab, task: Task, ancestor: LoadedModel, 
     recipe = Recipe(config.epochs, config.rate)
     progress = Progresses(steps_of(task, recipe) + 2 * DEEPEST)
     yield from progress.step("getting ready", 0)
+    said: list[Metric] = []
     for event in told(fit(gene.store.named_parameters(), loss_of, task, recipe, lab.rng("pictures")), "auxiliary", progress,
                       lambda: accuracy(gene, *task.shown), every=max(1, config.epochs // 20)):
         yield event
+        if isinstance(event, Metric):
+            said.append(event)
         if glance and isinstance(event, Metric) and event.name == "accuracy auxiliary":
             yield Figure("by_depth", _glance(gene, task))
     gene.store.requires_grad_(False)
-    lab.cache[key] = {name: tensor.clone() for name, tensor in gene.store.state_dict().items()}
+    lab.cache[key] = said, {name: tensor.clone() for name, tensor in gene.store.state_dict().items()}
     return gene
 
 

@@ -87,8 +87,10 @@ def instances(config: PoolConfig, lab: Lab, task: Task, ancestor: LoadedModel) -
     """Both models of a pool with random stitches, or the ones an equal request of this process made; the generator's value."""
     width, key = ancestor.model.config.hidden_size, (ancestor.fingerprint, "pool", lab.seed, config.model_dump_json())
     if known := lab.cache.get(key):
-        return Pool.unpack(known["small"], known["large"])
-    models, found = {}, {"small": {}, "large": {}}
+        said, packed = known
+        yield from said  # a run that was spared the training has the same numbers as one that was not
+        return Pool.unpack(packed["small"], packed["large"])
+    models, found, said = {}, {"small": {}, "large": {}}, []
     recipe = Recipe(config.epochs, config.rate)
     progress = Progresses(2 * steps_of(task, recipe))
     yield from progress.step("getting ready", 0)
@@ -98,13 +100,16 @@ def instances(config: PoolConfig, lab: Lab, task: Task, ancestor: LoadedModel) -
             taught = Distillation(ancestor.model, model, thirds) if config.source == "distilled" else None
         loss_of = taught.loss if taught else supervised(lambda pixels, model=model: model(pixels).logits)
         steps = fit((taught or model).named_parameters(), loss_of, task, recipe, lab.rng(f"pictures {name}"))
-        yield from told(steps, name, progress, lambda model=model: accuracy(lambda pixels: model(pixels).logits, *task.shown),
-                        every=max(1, config.epochs // 10))
+        for event in told(steps, name, progress, lambda model=model: accuracy(lambda pixels: model(pixels).logits, *task.shown),
+                          every=max(1, config.epochs // 10)):
+            said += [event] if isinstance(event, Metric) else []
+            yield event
         models[name], found[name] = model.requires_grad_(False), taught.matrices_z if taught else {}
     stitches = nn.ModuleList(nn.Linear(config.small_width, width) for _ in range(config.blocks - 1))
     made = Pool(models["small"], models["large"], stitches, Matrices(**found))
     initialise(made, "random", task.shown[0], lab.rng("stitches"))
-    packed = lab.cache[key] = made.pack()
+    packed = made.pack()
+    lab.cache[key] = said, packed
     return Pool.unpack(packed["small"], packed["large"])
 
 
