@@ -41,8 +41,7 @@ def address(engine: Engine) -> Iterator[str]:
         return engine.start("test/across", {"model": model, "gate": gate}, seed=5).id
 
     def watch(run_id: str) -> dict:
-        for line in engine.watch(run_id):
-            yield line
+        yield from engine.watch(run_id)
 
     with gr.Blocks() as app:
         gr.api(ask, api_name="ask", concurrency_limit=4)
