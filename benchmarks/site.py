@@ -23,7 +23,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.timing import interleaved, summary, table, write
+from benchmarks.timing import interleaved, summary, table, versions, write
 
 WATCHERS, EVENTS, PAUSE_S = 100, 100, 0.1
 STREAM = "benchmark/stream"
@@ -35,7 +35,8 @@ def main() -> None:
     print(write("site", rows, notes=[
         "Home page: one GET each, interleaved; aim: lab <= 1.5x empty Gradio app.",
         f"Watchers: {WATCHERS} at once, {EVENTS} events {PAUSE_S} s apart; aim: no event lost, p99 no worse than Gradio's.",
-        "Gradio's echo runs one generator per watcher, the lab one run that all of them follow."]))
+        "Gradio's echo runs one generator per watcher, the lab one run that all of them follow."],
+        about=versions("gradio", "fastapi", "uvicorn", "httpx")))
 
 
 def home() -> list[dict[str, Any]]:
