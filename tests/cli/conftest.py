@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,6 +33,8 @@ def glassbox(repository: Path) -> Callable[..., subprocess.Popen]:
     def start(*words: str, **options) -> subprocess.Popen:
         kept = {name: value for name, value in os.environ.items() if name != "GLASSBOX_DEBUG"}
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        # a shell starts what runs in its background deaf to Ctrl-C, and whoever runs the tests hands that on
+        streams["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)
         return subprocess.Popen([sys.executable, "-c", START, *words], cwd=repository, text=True,
                                 env=kept | {"PYTHONPATH": str(repository)}, **streams)
 
