@@ -74,7 +74,10 @@ def test_a_seed_typed_out_of_bounds_gets_a_sentence(visitor):
     page = visitor().open(AUDITOR)
     page.wait_for_function("document.querySelector('.gb-status')?.dataset.tone === 'recorded'", timeout=60_000)
     page.get_by_text("More", exact=True).click()
-    page.locator("#field-seed input[type=number]").fill("-1")
+    seed = page.locator("#field-seed input[type=number]")
+    seed.wait_for()  # the drawer slides open
+    seed.fill("-1")
+    seed.press("Tab")
     page.get_by_role("button", name="Run", exact=True).click()
     page.wait_for_selector(".gb-notice:not([hidden])")
     assert "seed" in page.locator(".gb-notice:visible").inner_text()
