@@ -18,7 +18,6 @@ from core.engine.experiment import Config, Experiment
 from core.engine.registry import find
 from core.engine.text_values import config_from_text, to_text
 
-OWN_KEYS = ("run", "seed")
 OTHER = "of"
 FOREIGN_PREFIXES = ("__", "utm_")  # Gradio's own __theme, and what mail programs append
 

@@ -10,6 +10,7 @@ import gradio as gr
 
 from apps.lab.pages import Page
 from apps.lab.ui import frame
+from apps.lab.ui.controls import Dial
 from apps.lab.ui.live_plot import LivePlot
 from apps.lab.ui.live_view import numbers, panel
 from apps.lab.ui.thought_desk import ThoughtDesk
@@ -101,11 +102,8 @@ PARTS = {"prompt": "the problem", "open": "tag that opens the thinking", "think"
          "answer": "answer", "end": "end mark", "off": "left out"}
 
 
-class _Dial(gr.Slider):
+class _Dial(Dial):
     """A slider that takes a typed number beyond its ends for its end, where Gradio's own would fail."""
-
-    def get_block_name(self) -> str:
-        return "slider"
 
     def preprocess(self, payload: float) -> float:
         return min(max(payload, self.minimum), self.maximum)
