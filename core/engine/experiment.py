@@ -39,12 +39,20 @@ def _clean_ref(value: str) -> str:
     return value
 
 
+def _clean_data(value: str) -> str:
+    source, _, rest = value.partition("/")
+    if value and (source not in ("upload", "path") or not rest or any(_is_control(c) for c in value)):
+        raise ValueError("a file of your own is named upload/ID, or path/FILE on the command line; empty means none")
+    return value
+
+
 def clean_text(value: str) -> str:
     """Text of a visitor without control characters and surrogates; the meaning is left alone."""
     return "".join(c for c in value if not _is_control(c)).strip()
 
 
 ModelRef = Annotated[str, Field(max_length=300), AfterValidator(_clean_ref)]
+DataRef = Annotated[str, Field(max_length=1000), AfterValidator(_clean_data)]
 CleanText = Annotated[str, AfterValidator(clean_text)]
 
 
@@ -52,7 +60,8 @@ class Config(BaseModel):
     """What an experiment or probe is asked to do: the only place where a control is described.
 
     Every field has bounds, a default and a description. Unknown fields are refused.
-    `json_schema_extra={"more": True}` puts a control under "More".
+    `json_schema_extra={"more": True}` puts a control under "More"; for a DataRef, {"files": [".csv"], "sample": "questions.csv",
+    "reader": "probe that says what is in the file"} describes what may be brought.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
@@ -104,6 +113,14 @@ class Experiment:
         """The names of the fields that name a model or several, in order."""
         return [name for name, info in self.config.model_fields.items() if _names_model(info.metadata) or _holds_ref(info.annotation)]
 
+    def data_fields(self) -> list[str]:
+        """The names of the fields that name a visitor's own file, in order."""
+        return [name for name, info in self.config.model_fields.items() if _validated_by(_clean_data, info.metadata)]
+
+    def data(self, config: Config) -> list[str]:
+        """The files that a config names."""
+        return [ref for name in self.data_fields() if (ref := getattr(config, name))]
+
     def models(self, config: Config) -> list[str]:
         """The model references in a config, in the order of its fields."""
         given = [getattr(config, name) for name in self.model_fields()]
@@ -111,7 +128,11 @@ class Experiment:
 
 
 def _names_model(metadata: Iterable[Any]) -> bool:
-    return any(isinstance(item, AfterValidator) and item.func is _clean_ref for item in metadata)
+    return _validated_by(_clean_ref, metadata)
+
+
+def _validated_by(check: Callable[[str], str], metadata: Iterable[Any]) -> bool:
+    return any(isinstance(item, AfterValidator) and item.func is check for item in metadata)
 
 
 def _holds_ref(annotation: Any) -> bool:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from core.engine.models import LoadedModel, ModelStore
+    from core.engine.uploads import Uploads
 
 
 class Cache:
@@ -48,11 +49,11 @@ class Lab:
     """
 
     def __init__(self, models: ModelStore, cache: Cache, *, seed: int, threads: int, families: tuple[str, ...] = (),
-                 is_cancelled: Callable[[], bool] = lambda: False) -> None:
+                 is_cancelled: Callable[[], bool] = lambda: False, uploads: Uploads | None = None) -> None:
         self.seed, self.threads, self.cache = seed, threads, cache
         self.parameters: dict[str, int] = {}
         self.revisions: dict[str, str] = {}
-        self._models, self._families, self._is_cancelled = models, families, is_cancelled
+        self._models, self._families, self._is_cancelled, self._uploads = models, families, is_cancelled, uploads
 
     def load(self, ref: str, attention: str = "sdpa") -> LoadedModel:
         """A model that everybody shares: read-only."""
@@ -82,6 +83,12 @@ class Lab:
     def cancelled(self) -> bool:
         """Whether somebody pressed Stop: leave long inner loops when true."""
         return self._is_cancelled()
+
+    def data(self, ref: str) -> Path:
+        """A visitor's own file, see `DataRef`: read it with suspicion. Raises LabError when it is gone or may not be read."""
+        if self._uploads is None:
+            raise LabError("No files can be brought here.", "Leave the field empty.")
+        return self._uploads.path(ref)
 
     def folder(self, name: str) -> Path:
         """Read-only data shipped beside the embedded model `name`."""

@@ -34,6 +34,7 @@ from core.engine.registry import find
 from core.engine.run import Run, versions
 from core.engine.settings import FIRST_VIEWS, Settings
 from core.engine.slot import Slot
+from core.engine.uploads import Uploads
 
 log = logging.getLogger("glassbox")
 
@@ -56,6 +57,7 @@ class Engine:
         self.settings = settings or Settings()
         self.models = ModelStore(self.settings)
         self.records = Records(self.settings.runs, FIRST_VIEWS)
+        self.uploads = Uploads(self.settings)
         self._cache, self._answers = Cache(), Cache(512)
         self._lock = threading.Lock()
         self._active: dict[str, Run] = {}
@@ -102,13 +104,14 @@ class Engine:
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
             raise LabError(f"The seed cannot be {shown(seed)}.", "A seed is a whole number from 0 to 2147483647.")
         checked = experiment.validate(config)
-        return experiment, checked, {ref: self.models.fingerprint(ref) for ref in experiment.models(checked)}
+        fingerprints = {ref: self.models.fingerprint(ref) for ref in experiment.models(checked)}
+        return experiment, checked, fingerprints | {ref: self.uploads.fingerprint(ref) for ref in experiment.data(checked)}
 
     def _create(self, experiment: Experiment, config: Config, seed: int, key: str, fingerprints: dict[str, str],
                 visitor: str, pinned: bool) -> Run:
         now = datetime.now(UTC)
         run_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(6)}"
-        ref = next(iter(fingerprints), None)
+        ref = next(iter(experiment.models(config)), None)
         model = {"ref": ref, "fingerprint": fingerprints[ref], "parameters": None} if ref else None
         folder = self.records.create({
             "id": run_id, "name": experiment.name, "title": experiment.title, "paper": experiment.paper,
@@ -151,7 +154,7 @@ class Engine:
 
     def _compute(self, run: Run, experiment: Experiment, config: Config) -> str:
         lab = Lab(self.models, self._cache, seed=run.seed, threads=self.settings.threads, families=experiment.families,
-                  is_cancelled=lambda: run.cancelled)
+                  is_cancelled=lambda: run.cancelled, uploads=self.uploads)
         run.parameters, run.revisions = lab.parameters, lab.revisions
         with seeded(run.seed, self.settings.threads):
             events = experiment.function(config, lab)
@@ -275,7 +278,7 @@ class Engine:
         from core.engine.events import to_plain
 
         compute_on(self.settings.threads)
-        lab = Lab(self.models, self._cache, seed=seed, threads=self.settings.threads, families=probe.families)
+        lab = Lab(self.models, self._cache, seed=seed, threads=self.settings.threads, families=probe.families, uploads=self.uploads)
         with torch.no_grad():
             return json.dumps(to_plain(probe.function(config, lab)), allow_nan=False)
 
