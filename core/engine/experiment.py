@@ -41,7 +41,7 @@ def _clean_ref(value: str) -> str:
 
 def _clean_data(value: str) -> str:
     source, _, rest = value.partition("/")
-    if value and (source not in ("upload", "path") or not rest or any(_is_control(c) for c in value)):
+    if value and (source not in ("upload", "path") or not rest or not value.isprintable()):
         raise ValueError("a file of your own is named upload/ID, or path/FILE on the command line; empty means none")
     return value
 
