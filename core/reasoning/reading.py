@@ -6,11 +6,13 @@
     reading = reader.readings()[0]                               # mean states per span, energies per token, probabilities
 
 Everything is noted while the tokens are computed: no second pass, and memory is O(layers x width + layers x tokens) per row.
+The states of a few tokens wait until they are noted together, which costs half as much; what is asked for is noted at once.
 The state at position i is that of input token i; the prediction of token i comes from position i - 1.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,6 +27,7 @@ from core.reasoning.energy import LayerPath, kinetics, path_of
 from core.reasoning.prompts import OFF, PROMPT, ROLES, THINK_ROLE, Form, Spans
 
 CHUNK = 64  # tokens fed at once: bounds what is held of all layers together
+HELD = 16  # generated tokens that wait to be noted together
 LENS_NUMBERS = 1 << 24  # logits held at once by the logit lens
 TEMPERATURE = 0.7  # of the temperature-scaled score when none was fitted (methods/03 section 3)
 
@@ -108,6 +111,7 @@ class Reader:
         self._lens, self._chain, self._project = lens, chain, project
         self._sites = [Site(0, "resid_pre"), *sites(model, "resid_post")]
         self._head = model.get_output_embeddings()
+        self._ends_step = functools.cache(form.ends_step)
 
     @torch.no_grad()
     def generate(self, ids: Tensor, new_tokens: int, choose: Callable[[Tensor], Tensor] | None = None) -> Iterator[Tensor]:
@@ -135,8 +139,8 @@ class Reader:
             for column in chunk.T:
                 self._take(column)
             logits = self._feed(chunk)
-            before = torch.cat([last, logits[:, :-1]], dim=1)
-            self._stats += [self._token_stats(before[:, i], chunk[:, i]) for i in range(chunk.shape[1])]
+            before = torch.cat([last, logits[:, :-1]], dim=1).transpose(0, 1)
+            self._stats += map(self._token_stats, before.split(HELD), chunk.T.split(HELD))
             last = logits[:, -1:]
         return self
 
@@ -157,6 +161,16 @@ class Reader:
         self._kinetic: list[Tensor] = []
         self._cosine: list[Tensor] = []
         self._stats: list[Tensor] = []
+        self._held: list[Tensor] = []  # states that are not noted yet
+        self._choices: list[tuple[Tensor, Tensor]] = []  # logits and tokens that are not noted yet
+        self._first_row: list[int] = ids[0].tolist()
+        self._begin_chain()
+
+    def _begin_chain(self) -> None:
+        """Row 0 has thought nothing yet."""
+        self._unread: list[Tensor] = []
+        self._running: Tensor | float = 0.0
+        self._thought, self._read = 0, self._fed
         self._prefixes: list[LayerPath] = []
         self._ends: list[Tensor] = []
         self._steps: list[tuple[int, int, LayerPath]] = []
@@ -171,12 +185,23 @@ class Reader:
             normed = self._model.base_model(input_ids=ids, cache=self._cache, use_cache=True).last_hidden_state
         # (layers + 2, rows, tokens, width): embedding, blocks, and the last block again after the final norm
         states = torch.stack([*(acts[site] for site in self._sites), normed]).float()
-        logits = self._head(normed[:, -keep_logits:]).float()
-        self._note_states(states, logits if not keep_logits else None)
-        self._fed += ids.shape[1]
-        return logits
+        self._held.append(states)
+        if self._chain:
+            self._unread.append(states[:-1, 0])
+        if sum(held.shape[2] for held in self._held) >= HELD:
+            self._note_held()
+        return self._head(normed[:, -keep_logits:]).float()
 
-    def _note_states(self, states: Tensor, logits: Tensor | None) -> None:
+    def _note_held(self) -> None:
+        """Notes every state that waits."""
+        if self._held:
+            self._note_chain()
+            states = torch.cat(self._held, dim=2)
+            self._held.clear()
+            self._note_states(states)
+            self._fed += states.shape[2]
+
+    def _note_states(self, states: Tensor) -> None:
         tokens = states.shape[2]
         numbers = [[_NUMBER[role] for role in row[self._fed:self._fed + tokens]] for row in self._roles]
         roles = torch.tensor(numbers, device=states.device)
@@ -189,8 +214,6 @@ class Reader:
             self._counts[role] += mask.sum(-1)
             if role == _THINK and self._lens_sum is not None:
                 self._lens_sum += torch.einsum("rt,lrt->rl", mask, self._lens_entropy(states))
-        if self._chain and (roles[0] == _THINK).any():
-            self._note_chain(states[:-1, 0], roles[0])
 
     def _lens_entropy(self, states: Tensor) -> Tensor:
         """Entropy of every layer's guess as a share of the largest possible, (layers + 1, rows, tokens)."""
@@ -200,43 +223,60 @@ class Reader:
             found.append(_entropy(unembed(self._model, part.to(self._head.weight.dtype)).float()))
         return torch.cat(found).view(states.shape[0] - 1, *states.shape[1:3]) / math.log(vocabulary)
 
-    def _note_chain(self, states: Tensor, roles: Tensor) -> None:
-        """Running mean and steps of row 0; states (layers + 1, tokens, width) have just been added to the sums."""
-        thinking = roles == _THINK
-        added = (states * thinking[None, :, None]).cumsum(1)
-        before = self._sums[_THINK, 0, :-1] - added[:, -1]
-        counts = self._counts[_THINK, 0] - thinking.sum() + thinking.cumsum(0)
-        for i in thinking.nonzero()[:, 0].tolist():
-            mean = (before + added[:, i]) / counts[i]
-            self._prefixes.append(path_of(mean))
-            if self._project:
-                self._ends.append(self._project(mean[-1].cpu()))
-            at = self._fed + i
-            if self._step_start is None:
-                self._step_start, self._step_sum = at, torch.zeros_like(before)
-            self._step_sum = self._step_sum + states[:, i]
-            if self._form.ends_step(self._token(at)):
-                self._steps.append((self._step_start, at + 1, path_of(self._step_sum / (at + 1 - self._step_start))))
-                self._step_start = None
+    def _note_chain(self) -> None:
+        """Running mean and steps of row 0, for the tokens that were fed since this was last called."""
+        if not self._unread:
+            return
+        states, first = torch.cat(self._unread, dim=1), self._read  # (layers + 1, tokens, width)
+        self._unread.clear()
+        self._read += states.shape[1]
+        places = [i for i, role in enumerate(self._roles[0][first:self._read]) if role == THINK_ROLE]
+        if not places:
+            return
+        if len(places) < states.shape[1]:
+            states = states[:, places]
+        sums = states.cumsum(1) + self._running
+        counts = torch.arange(self._thought + 1, self._thought + len(places) + 1, device=states.device)
+        means = (sums / counts[:, None]).transpose(0, 1)
+        self._running, self._thought, self._mean = sums[:, -1:], self._thought + len(places), means[-1]
+        self._prefixes.append(path_of(means))
+        if self._project:
+            self._ends.append(self._project(means[:, -1].cpu()))
+        self._note_steps(states, [first + i for i in places])
 
-    def _token(self, at: int) -> int:
-        place = at
-        for ids in self._ids:
-            if place < ids.shape[1]:
-                return int(ids[0, place])
-            place -= ids.shape[1]
-        raise IndexError(at)
+    def _note_steps(self, states: Tensor, places: list[int]) -> None:
+        """Closes the steps that end at one of these thinking tokens; states (layers + 1, tokens, width)."""
+        start = 0
+        for i, at in enumerate(places):
+            if self._step_start is None:
+                self._step_start, self._step_sum, start = at, 0.0, i
+            if self._ends_step(self._first_row[at]):
+                mean = (self._step_sum + states[:, start:i + 1].sum(1)) / (at + 1 - self._step_start)
+                self._steps.append((self._step_start, at + 1, path_of(mean)))
+                self._step_start = None
+        if self._step_start is not None:
+            self._step_sum = self._step_sum + states[:, start:].sum(1)
 
     # ---- one chosen token ----
 
     def _note_choice(self, logits: Tensor, token: Tensor) -> None:
-        self._stats.append(self._token_stats(logits, token))
+        self._choices.append((logits, token))
+        if len(self._choices) >= HELD:
+            self._note_choices()
         self._take(token)
+
+    def _note_choices(self) -> None:
+        """Notes the certainty of every choice that waits."""
+        if self._choices:
+            self._stats.append(self._token_stats(*(torch.stack(parts) for parts in zip(*self._choices, strict=True))))
+            self._choices.clear()
 
     def _take(self, token: Tensor) -> None:
         """Knows from here on what part each row's newest token plays."""
         self._ids.append(token.unsqueeze(-1))
-        for row, (finder, number) in enumerate(zip(self._finders, token.tolist(), strict=True)):
+        numbers = token.tolist()
+        self._first_row.append(numbers[0])
+        for row, (finder, number) in enumerate(zip(self._finders, numbers, strict=True)):
             role, restart = finder.feed(number)
             self._roles[row].append(role)
             if restart:
@@ -246,27 +286,30 @@ class Reader:
 
     def _restart(self, row: int) -> None:
         """A late opening tag: what was taken for thinking before it was not."""
+        self._note_held()
         self._roles[row] = [OFF if role == "think" else role for role in self._roles[row]]
         self._sums[_THINK, row], self._counts[_THINK, row] = 0.0, 0.0
         if self._lens_sum is not None:
             self._lens_sum[row] = 0.0
         if row == 0:
-            self._prefixes, self._ends, self._steps, self._step_start = [], [], [], None
+            self._begin_chain()
 
     def _token_stats(self, logits: Tensor, token: Tensor) -> Tensor:
-        """`STATS` of one choice, (5, rows)."""
-        log_probs = logits.log_softmax(-1)
-        probs = log_probs.exp()
-        chosen = log_probs.gather(-1, token.unsqueeze(-1))[:, 0]
-        scaled = (logits / self._temperature).softmax(-1).amax(-1)
-        return torch.stack([probs.amax(-1), chosen, -(probs * log_probs).sum(-1), logits.logsumexp(-1), scaled])
+        """`STATS` of some choices: logits (tokens, rows, vocabulary), token (tokens, rows) -> (5, tokens, rows)."""
+        free = logits.logsumexp(-1)
+        log_probs = logits - free.unsqueeze(-1)
+        chosen = log_probs.gather(-1, token.unsqueeze(-1)).squeeze(-1)
+        scaled = logits / self._temperature
+        return torch.stack([log_probs.amax(-1).exp(), chosen, -(log_probs.exp() * log_probs).sum(-1), free,
+                            (scaled.amax(-1) - scaled.logsumexp(-1)).exp()])
 
     # ---- what is known ----
 
     @property
     def newest(self) -> dict[str, float]:
         """The numbers of row 0's newest token, by the names of `STATS`."""
-        return dict(zip(STATS, self._stats[-1][:, 0].tolist(), strict=True))
+        self._note_choices()
+        return dict(zip(STATS, self._stats[-1][:, -1, 0].tolist(), strict=True))
 
     def role(self) -> str:
         """The part that row 0's newest token plays."""
@@ -274,28 +317,33 @@ class Reader:
 
     def prefix(self) -> LayerPath | None:
         """The path of row 0's thinking so far (tokens that were fed); None before there is any."""
-        return self._prefixes[-1] if self._prefixes else None
+        self._note_chain()
+        return LayerPath(*(part[-1] for part in _parts(self._prefixes[-1]))) if self._prefixes else None
 
     @property
     def thought(self) -> int:
         """How many thinking tokens of row 0 have gone through the layers."""
-        return len(self._prefixes)
+        self._note_chain()
+        return self._thought
 
     def ends(self) -> list[list[float]]:
         """Where row 0's running mean ended after each thinking token, in the plane of `project`."""
-        return [place.tolist() for place in self._ends]
+        self._note_chain()
+        return [place for places in self._ends for place in places.tolist()]
 
     def mean_states(self) -> Tensor | None:
         """Mean states of row 0's thinking so far, (layers + 1, width)."""
-        count = self._counts[_THINK, 0]
-        return (self._sums[_THINK, 0, :-1] / count).cpu() if count else None
+        self._note_chain()
+        return self._mean.cpu() if self._thought else None
 
     def readings(self) -> list[Reading]:
         """One reading per row; call it when the generator is done."""
+        self._note_held()
+        self._note_choices()
         ids = torch.cat(self._ids, dim=1).tolist()
         kinetic, cosine = torch.cat(self._kinetic, dim=1).cpu(), torch.cat(self._cosine, dim=1).cpu()
-        stats = torch.stack(self._stats, dim=-1).cpu()
-        return [self._reading(row, ids[row], kinetic[row], cosine[row], stats[:, row]) for row in range(len(ids))]
+        stats = torch.cat(self._stats, dim=1).cpu()
+        return [self._reading(row, ids[row], kinetic[row], cosine[row], stats[:, :, row]) for row in range(len(ids))]
 
     def _reading(self, row: int, ids: list[int], kinetic: Tensor, cosine: Tensor, stats: Tensor) -> Reading:
         finder = self._finders[row]
@@ -314,7 +362,7 @@ class Reader:
             ids[:length], roles, self._prompt_tokens, finder.truncated, means, normed, _filled(kinetic, length), _filled(cosine, length),
             TokenStats(*stats[:, :length - self._prompt_tokens].unbind(0)),
             (self._lens_sum[row] / thinking).cpu() if self._lens_sum is not None and thinking else None,
-            _joined(self._prefixes) if chain and self._prefixes else None, torch.stack(self._ends) if chain and self._ends else None,
+            _joined(self._prefixes) if chain and self._prefixes else None, torch.cat(self._ends) if chain and self._ends else None,
             list(self._steps) if chain else [])
 
 
@@ -330,5 +378,9 @@ def _filled(numbers: Tensor, length: int) -> Tensor:
     return torch.cat([numbers, numbers.new_full((length - len(numbers), numbers.shape[1]), float("nan"))])
 
 
+def _parts(path: LayerPath) -> tuple[Tensor, Tensor, Tensor]:
+    return path.kinetic, path.cosine, path.displacement
+
+
 def _joined(paths: list[LayerPath]) -> LayerPath:
-    return LayerPath(*(torch.stack([getattr(path, name) for path in paths]).cpu() for name in ("kinetic", "cosine", "displacement")))
+    return LayerPath(*(torch.cat(parts).cpu() for parts in zip(*map(_parts, paths), strict=True)))
