@@ -12,7 +12,7 @@ from PIL import Image
 
 from core.engine.errors import LabError
 from core.learngene.data import LETTERS, SYMBOLS, distort, glyphs, read_task, shift
-from core.learngene.pictures import from_drawing, read_folder, read_picture, to_pixels
+from core.learngene.pictures import from_drawing, ink_of, read_picture, squeeze
 
 
 @pytest.mark.parametrize(("name", "classes", "per_epoch", "tested"),
@@ -132,27 +132,6 @@ def test_no_drawing_is_a_sentence(given):
         from_drawing(given)
 
 
-def _folder(root, classes: dict[str, int]):
-    for shade, (name, count) in enumerate(classes.items()):
-        (root / name).mkdir()
-        for i in range(count):
-            Image.new("L", (24, 20), 60 + 120 * shade + i).save(root / name / f"{i}.png")
-    return root
-
-
-def test_a_folder_of_classes_becomes_a_task(tmp_path):
-    task = read_folder(_folder(tmp_path, {"cats": 6, "dogs": 9}))
-    assert task.classes == ("cats", "dogs") and task.per_epoch == 10 and len(task.test_labels) == 5
-    pixels, labels = task.epoch(torch.Generator().manual_seed(0))
-    assert pixels.shape == (10, 1, 16, 16) and sorted(labels.tolist()) == [0] * 4 + [1] * 6
-
-
-@pytest.mark.parametrize(("classes", "said"), [({"cats": 5}, "one class"), ({}, "no class"), ({"cats": 5, "dogs": 2}, "only 2")])
-def test_a_folder_with_too_little_says_what_is_missing(tmp_path, classes, said):
-    with pytest.raises(LabError, match=said):
-        read_folder(_folder(tmp_path, classes))
-
-
 def test_squeezing_keeps_the_whole_picture():
-    pixels = to_pixels(Image.fromarray(_bar()), centre=False)
+    pixels = squeeze(ink_of(Image.fromarray(_bar())))
     assert pixels[0, 0, :8, 8:12].max() > 0 and pixels[0, 0, 8:].max() == -1

@@ -1,0 +1,42 @@
+"""Folders and ZIP files of pictures as visitors might bring them."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+SHAPES = ("bar", "box", "dot")
+
+
+def shape(kind: str, place: int = 0, side: int = 24) -> bytes:
+    """A PNG of a light shape on black; `place` moves it a little and makes it a little darker."""
+    picture = Image.new("L", (side, side))
+    pen, x, y, light = ImageDraw.Draw(picture), side // 4 + place % 5, side // 5 + place // 5 % 5, 255 - 2 * place
+    if kind == "bar":
+        pen.rectangle([x, y, x + 2, y + 12], fill=light)
+    elif kind == "box":
+        pen.rectangle([x, y, x + 10, y + 10], outline=light, width=2)
+    else:
+        pen.ellipse([x + 2, y + 2, x + 7, y + 7], fill=light)
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def shapes(each: int = 9, kinds: tuple[str, ...] = SHAPES, side: int = 24) -> dict[str, bytes]:
+    """Name -> content of `each` pictures per class."""
+    return {f"{kind}/{place}.png": shape(kind, place, side) for kind in kinds for place in range(each)}
+
+
+def zipped(file: Path, members: Mapping[str, bytes], folders: tuple[str, ...] = ()) -> Path:
+    """Writes a ZIP; `folders` are entries of their own."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in folders:
+            archive.writestr(name, b"")
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file
