@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from core.unlearning.decoding import decode_greedily
 
 NEW_TOKENS = 30
 BATCH = 60
@@ -42,6 +45,40 @@ class Losses:
     def mean(self) -> Tensor:
         """Per token, so that long and short answers compare."""
         return self.total / self.tokens
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """What a model gives for every labelled token, row after row.
+
+    rows: how many rows there are.  row: the row of each token, (tokens,).  wanted: the labelled token, (tokens,).
+    logits: what the model gave in its place, (tokens, vocabulary), with gradients if they were on.
+    """
+
+    rows: int
+    row: Tensor
+    wanted: Tensor
+    logits: Tensor
+
+    @cached_property
+    def log_p(self) -> Tensor:
+        """Log-probability of each labelled token, in nats, (tokens,)."""
+        return -torch.nn.functional.cross_entropy(self.logits, self.wanted, reduction="none")
+
+    @property
+    def losses(self) -> Losses:
+        """NLL of each row."""
+        return self.summed(-self.log_p)
+
+    @property
+    def place(self) -> Tensor:
+        """Which token of its row each one is, from 0, (tokens,)."""
+        return torch.arange(len(self.row), device=self.row.device) - torch.searchsorted(self.row, self.row)
+
+    def summed(self, values: Tensor) -> Losses:
+        """Sums one value per token, (tokens,), into rows."""
+        total = torch.zeros(self.rows, dtype=values.dtype, device=values.device).index_add(0, self.row, values)
+        return Losses(total, torch.bincount(self.row, minlength=self.rows))
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
@@ -73,30 +110,6 @@ def answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: 
     return found
 
 
-def decode_greedily(model: PreTrainedModel, ids: Tensor, mask: Tensor, ends: set[int], new_tokens: int) -> list[list[int]]:
-    """The likeliest token again and again, with a KV cache; ids and mask (n, tokens), left-padded.
-
-    Returns the new tokens of each row, at most `new_tokens`, without the end token.
-    """
-    cache, said = DynamicCache(), []
-    stops = torch.tensor(sorted(ends), dtype=torch.long, device=ids.device)
-    done = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    step = ids
-    for _ in range(new_tokens):
-        logits = model(input_ids=step, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True,
-                       logits_to_keep=1).logits[:, -1]
-        step = logits.argmax(-1, keepdim=True)
-        said.append(step)
-        done |= torch.isin(step[:, 0], stops)
-        if done.all():
-            break
-        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=-1)
-        positions = positions[:, -1:] + 1
-    rows = torch.cat(said, dim=-1).tolist()
-    return [row[:next((i for i, token in enumerate(row) if token in ends), len(row))] for row in rows]
-
-
 def cut(text: str) -> str:
     """The first line of an output, which is the answer."""
     return text.strip().split("\n", 1)[0].strip()
@@ -124,17 +137,19 @@ def _padding(tokenizer: PreTrainedTokenizerBase) -> int:
     return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
 
 
-def sequence_losses(model: PreTrainedModel, encoded: Encoded) -> Losses:
-    """The NLL of the labelled tokens of each row, with gradients if they are on."""
+def token_scores(model: PreTrainedModel, encoded: Encoded) -> TokenScores:
+    """One forward pass; the vocabulary is only computed where a label stands. Works for a model under adapters too."""
     ids, mask, labels = (part.to(model.device) for part in (encoded.ids, encoded.mask, encoded.labels))
-    hidden = model.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[:, :-1]
+    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
+    hidden = plain.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[:, :-1]
     wanted = labels[:, 1:]
     asked = wanted != IGNORED
-    # the vocabulary is only needed where an answer stands
-    nll = torch.nn.functional.cross_entropy(model.get_output_embeddings()(hidden[asked]), wanted[asked], reduction="none")
-    rows = asked.nonzero()[:, 0]
-    total = torch.zeros(len(ids), dtype=nll.dtype, device=nll.device).index_add(0, rows, nll)
-    return Losses(total, asked.sum(-1))
+    return TokenScores(len(ids), asked.nonzero()[:, 0], wanted[asked], plain.get_output_embeddings()(hidden[asked]))
+
+
+def sequence_losses(model: PreTrainedModel, encoded: Encoded) -> Losses:
+    """The NLL of the labelled tokens of each row, with gradients if they are on."""
+    return token_scores(model, encoded).losses
 
 
 @torch.no_grad()

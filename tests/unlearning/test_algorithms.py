@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 
 import pytest
 import torch
+from torch import Tensor, nn
 
-from core.unlearning.answers import encode_answers, sequence_losses
-from core.unlearning.audit.algorithms import ALGORITHMS, Forgetting
+from core.unlearning.answers import Encoded, encode_answers, sequence_losses
+from core.unlearning.audit.algorithms import ALGORITHMS, Case, Forgetting, idk, kl, rmu
 from core.unlearning.audit.algorithms.npo import BETA, npo
+from core.unlearning.audit.algorithms.refusals import REFUSALS, draw
 from tests.engine.tiny_models import tiny, tiny_tokenizer
 
 BETAS = (0.01, 0.1, 0.5, 2.0)
@@ -51,62 +53,196 @@ def test_npo_gradient_vanishes_when_forgotten() -> None:
 
 
 def test_dpo_with_an_indifferent_winner_is_npo(rng: torch.Generator) -> None:
-    """DPO of methods/01 section 3, written out here, with the refusal's log-ratio at zero."""
     log_p, frozen = draws(rng)
-    winner = torch.zeros_like(log_p)
-    dpo = -2 / BETA * torch.log(1 / (1 + torch.exp(-BETA * (winner - (log_p - frozen))))).mean()
-    torch.testing.assert_close(npo(log_p, frozen), dpo, rtol=1e-12, atol=0)
+    torch.testing.assert_close(idk.dpo(torch.zeros_like(log_p), log_p - frozen), npo(log_p, frozen), rtol=1e-12, atol=0)
+
+
+def test_dpo_is_the_closed_form_and_pulls_both_ways(rng: torch.Generator) -> None:
+    winner, loser = (ratio.requires_grad_() for ratio in draws(rng))
+    expected = -2 / BETA * torch.log(1 / (1 + torch.exp(-BETA * (winner - loser)))).mean()
+    loss = idk.dpo(winner, loser)
+    torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
+    loss.backward()
+    assert (winner.grad < 0).all() and torch.equal(winner.grad, -loser.grad)
+
+
+PROMPTS = ["Question: Where was Ida born?\nAnswer:", "Question: Who?\nAnswer:", "Where?"]
+ANSWERS = [" In the old town by the sea.", " Ida.", " Porto, in the old town."]
+KEPT = [" The sea.", " By the town, by the sea, by the author.", " Old."]
+IDK = [" I do not know.", " No idea at all.", " Sorry."]
 
 
 @pytest.fixture(scope="module")
-def batch() -> Forgetting:
-    """Two different models, three answers of different length, in float64."""
-    prompts = ["Question: Where was Ida born?\nAnswer:", "Question: Who?\nAnswer:", "Where?"]
-    encoded = encode_answers(tiny_tokenizer(), prompts, [" In the old town by the sea.", " Ida.", " Porto, in the old town."])
-    given = Forgetting(tiny("llama", seed=0).double(), tiny("llama", seed=1).double(), encoded)
-    given.measure()
-    return given
-
-
-def by_hand(model: torch.nn.Module, given: Forgetting, row: int) -> list[float]:
-    """Log-probability of each labelled token, one row at a time, without padding, from the plain forward."""
-    length = int(given.batch.mask[row].sum())
-    ids = given.batch.ids[row, :length]
-    logits = model(input_ids=ids[None]).logits[0].log_softmax(-1)
-    return [logits[t - 1, ids[t]].item() for t in range(1, length) if given.batch.labels[row, t] != -100]
-
-
-def test_losses_of_a_padded_batch_equal_single_rows(batch: Forgetting) -> None:
-    for row in range(3):
-        logs = by_hand(batch.model, batch, row)
-        assert batch.losses.total[row].item() == pytest.approx(-sum(logs), rel=1e-10)
-        assert batch.losses.tokens[row].item() == len(logs)
-
-
-def test_the_end_token_counts_as_part_of_the_answer(batch: Forgetting) -> None:
+def given() -> Forgetting:
+    """Two different models, answers of different length, in float64."""
     tokenizer = tiny_tokenizer()
-    last = [int(row[row != -100][-1]) for row in batch.batch.labels]
-    assert last == [tokenizer.eos_token_id] * 3
+    forget, kept, refusals = (encode_answers(tokenizer, PROMPTS, answers) for answers in (ANSWERS, KEPT, IDK))
+    model = tiny("llama", seed=0).double().requires_grad_(True)
+    case = Case(model, tiny("llama", seed=1).double(), forget, lambda: refusals, torch.Generator().manual_seed(3))
+    return Forgetting(case, kept)
 
 
-def test_ga_is_minus_the_mean_of_length_normalised_losses(batch: Forgetting) -> None:
-    logs = [by_hand(batch.model, batch, row) for row in range(3)]
-    expected = sum(sum(row) / len(row) for row in logs) / 3
-    assert ALGORITHMS["ga"].forget_loss(batch).item() == pytest.approx(expected, rel=1e-10)
+def rows(model: nn.Module, encoded: Encoded) -> list[tuple[Tensor, Tensor]]:
+    """Per row: log-probabilities over the vocabulary at each labelled token, and those tokens; one row at a time, without padding."""
+    found = []
+    for ids, mask, labels in zip(encoded.ids, encoded.mask, encoded.labels, strict=True):
+        length = int(mask.sum())
+        logits = model(input_ids=ids[None, :length]).logits[0]
+        at = [t for t in range(1, length) if labels[t] != -100]
+        found.append((logits[[t - 1 for t in at]], ids[at]))
+    return found
 
 
-def test_npo_sums_log_probabilities_over_the_answer(batch: Forgetting) -> None:
-    ratios = [sum(by_hand(batch.model, batch, row)) - sum(by_hand(batch.frozen, batch, row)) for row in range(3)]
-    expected = sum(-2 / BETA * math.log(1 / (1 + math.exp(BETA * ratio))) for ratio in ratios) / 3
-    assert ALGORITHMS["npo"].forget_loss(batch).item() == pytest.approx(expected, rel=1e-9)
+def log_probs(model: nn.Module, encoded: Encoded) -> list[Tensor]:
+    return [logits.log_softmax(-1)[range(len(ids)), ids] for logits, ids in rows(model, encoded)]
 
 
-def test_only_npo_rehearses_what_should_stay() -> None:
-    assert {name: row.retain for name, row in ALGORITHMS.items()} == {"ga": None, "npo": "nll"}
+def averaged(values: list[Tensor]) -> Tensor:
+    """Over the tokens of an answer, then over answers."""
+    return torch.stack([row.mean() for row in values]).mean()
 
 
-def test_losses_carry_gradients_only_when_asked(batch: Forgetting) -> None:
-    model = tiny("llama").requires_grad_(True)
-    assert sequence_losses(model, batch.batch).total.requires_grad
+def by_hand(name: str, given: Forgetting) -> Tensor:
+    """Each forget term from the formulas of methods/01 section 3, row by row."""
+    model, frozen = given.case.model, given.case.frozen
+    now, before = log_probs(model, given.case.forget), log_probs(frozen, given.case.forget)
+    truth = torch.stack([(a - b).sum() for a, b in zip(now, before, strict=True)])
+    refused = [log_probs(m, given.refused) for m in (model, frozen)]
+    refusal = torch.stack([(a - b).sum() for a, b in zip(*refused, strict=True)])
+    mean = torch.stack([row.mean() for row in now])
+    if name in ("ga", "graddiff", "kl"):
+        return mean.mean()
+    if name == "npo":
+        return (-2 / 0.1 * torch.log(1 / (1 + torch.exp(0.1 * truth)))).mean()
+    if name == "idk_dpo":
+        return (-2 / 0.1 * torch.log(1 / (1 + torch.exp(-0.1 * (refusal - truth))))).mean()
+    if name == "idk_nll":
+        return -averaged(refused[0])
+    if name == "simnpo":
+        return 0.125 * (-2 / 4.5 * torch.log(1 / (1 + torch.exp(4.5 * mean)))).mean()
+    if name == "wga":
+        return averaged([row.exp().detach() * row for row in now])
+    if name == "task_vector":
+        return -mean.mean()
+    if name == "undial":
+        return averaged([_softened(z, z0, ids) for (z, ids), (z0, _) in zip(rows(model, given.case.forget),
+                                                                            rows(frozen, given.case.forget), strict=True)])
+    assert name == "ceu"
+    return averaged([_without_truth(z, ids)[1:] for z, ids in rows(model, given.case.forget)])
+
+
+def _softened(logits: Tensor, before: Tensor, ids: Tensor) -> Tensor:
+    target = before.clone()
+    target[range(len(ids)), ids] -= 10
+    return -(target.softmax(-1) * logits.log_softmax(-1)).sum(-1)
+
+
+def _without_truth(logits: Tensor, ids: Tensor) -> Tensor:
+    """The expectation under the renormalised rest of the distribution."""
+    p = logits.detach().softmax(-1).clone()
+    p[range(len(ids)), ids] = 0
+    return -(p / p.sum(-1, keepdim=True) * logits.log_softmax(-1)).sum(-1)
+
+
+def gradients(loss: Tensor, model: nn.Module) -> Tensor:
+    return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))])
+
+
+@pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - {"rmu"}))
+def test_forget_terms_and_their_gradients_equal_the_formulas(name: str, given: Forgetting) -> None:
+    fresh = Forgetting(given.case, given.retained)
+    row = ALGORITHMS[name]
+    loss, expected = row.forget_weight * row.forget(fresh), by_hand(name, fresh)
+    torch.testing.assert_close(loss, expected, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(gradients(loss, given.case.model), gradients(expected, given.case.model), rtol=1e-7, atol=1e-10)
+
+
+def test_kl_is_torchs_own_at_answer_tokens_only(given: Forgetting) -> None:
+    pairs = zip(rows(given.case.model, given.retained), rows(given.case.frozen, given.retained), strict=True)
+    expected = torch.stack([torch.nn.functional.kl_div(now.log_softmax(-1), before.log_softmax(-1), log_target=True, reduction="batchmean")
+                            for (now, _), (before, _) in pairs]).mean()
+    torch.testing.assert_close(kl.retain(Forgetting(given.case, given.retained)), expected, rtol=1e-10, atol=0)
+
+
+def test_kl_is_zero_and_flat_before_anything_changed(given: Forgetting) -> None:
+    case = dataclasses.replace(given.case, frozen=given.case.model)
+    loss = kl.retain(Forgetting(case, given.retained))
+    assert abs(loss.item()) < 1e-12 and gradients(loss, case.model).abs().max() < 1e-10
+
+
+def test_rehearsal_is_the_nll_of_what_is_kept(given: Forgetting) -> None:
+    loss = ALGORITHMS["npo"].retain(Forgetting(given.case, given.retained))
+    torch.testing.assert_close(loss, -averaged(log_probs(given.case.model, given.retained)), rtol=1e-10, atol=0)
+
+
+def hidden(model: nn.Module, encoded: Encoded) -> list[Tensor]:
+    """What leaves layer 2 of 4 at the answer tokens, row by row, by the library's own hidden states."""
+    found = []
+    for ids, mask, labels in zip(encoded.ids, encoded.mask, encoded.labels, strict=True):
+        length = int(mask.sum())
+        states = model(input_ids=ids[None, :length], output_hidden_states=True).hidden_states[3][0]
+        found.append(states[labels[:length] != -100])
+    return found
+
+
+def test_rmu_pulls_to_one_random_direction_and_pins_the_rest(given: Forgetting) -> None:
+    fresh = Forgetting(given.case, given.retained)
+    loss, aim = rmu.forget(fresh), rmu.target(dataclasses.replace(given.case, rng=torch.Generator().manual_seed(3)))
+    assert (aim >= 0).all()
+    usual = torch.cat(hidden(given.case.frozen, given.case.forget)).norm(dim=-1).mean()
+    torch.testing.assert_close(aim.norm(), usual, rtol=1e-10, atol=0)
+    expected = torch.stack([((row - aim) ** 2).sum() / row.numel() for row in hidden(given.case.model, given.case.forget)]).mean()
+    torch.testing.assert_close(loss, expected, rtol=1e-10, atol=0)
+    torch.testing.assert_close(rmu.forget(fresh), loss, rtol=0, atol=0, msg="the direction is drawn once")
+    pairs = zip(hidden(given.case.model, given.retained), hidden(given.case.frozen, given.retained), strict=True)
+    expected = torch.stack([((now - before) ** 2).sum() / now.numel() for now, before in pairs]).mean()
+    torch.testing.assert_close(rmu.retain(fresh), expected, rtol=1e-10, atol=0)
+
+
+def test_npo_starts_as_gradient_ascent_on_the_summed_nll(given: Forgetting) -> None:
+    """The identity of section 3 on a whole model, all parameters."""
+    fresh = Forgetting(dataclasses.replace(given.case, frozen=given.case.model, _made={}), given.retained)
+    ascent = gradients(-fresh.losses.total.mean(), given.case.model)
+    fresh = Forgetting(fresh.case, given.retained)
+    torch.testing.assert_close(gradients(ALGORITHMS["npo"].forget(fresh), given.case.model), ascent, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["ga", "npo", "idk_dpo", "simnpo", "undial", "ceu", "wga"])
+def test_the_first_step_makes_the_answers_less_likely(name: str, given: Forgetting) -> None:
+    """While the model is still the one from before."""
+    start = Forgetting(dataclasses.replace(given.case, frozen=given.case.model, _made={}), given.retained)
+    up = gradients(start.losses.mean.mean(), given.case.model)
+    step = -gradients(ALGORITHMS[name].forget(Forgetting(start.case, given.retained)), given.case.model)
+    assert step @ up > 0
+
+
+def test_rmu_leaves_the_layers_above_alone(given: Forgetting) -> None:
+    grads = dict(zip((name for name, _ in given.case.model.named_parameters()), torch.autograd.grad(
+        rmu.forget(Forgetting(given.case, given.retained)), list(given.case.model.parameters()), allow_unused=True), strict=True))
+    moved = {int(name.split(".")[2]) for name, grad in grads.items() if ".layers." in name and grad is not None}
+    assert moved == {0, 1, 2}
+
+
+def test_refusals_are_many_varied_and_drawn_from_the_generator() -> None:
+    assert len(set(REFUSALS)) == 100 and all(text[0].isupper() and text.endswith(".") for text in REFUSALS)
+    first, same, other = (draw(30, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
+    assert first == same != other and len(set(first)) > 15 and all(text.startswith(" ") for text in first)
+
+
+def test_losses_carry_gradients_only_when_asked(given: Forgetting) -> None:
+    assert sequence_losses(given.case.model, given.case.forget).total.requires_grad
     with torch.no_grad():
-        assert not sequence_losses(model, batch.batch).total.requires_grad
+        assert not sequence_losses(given.case.model, given.case.forget).total.requires_grad
+    assert not given.case.frozen_scores.logits.requires_grad
+
+
+def test_losses_of_a_padded_batch_equal_single_rows(given: Forgetting) -> None:
+    for row, logs in enumerate(log_probs(given.case.model, given.case.forget)):
+        torch.testing.assert_close(given.losses.total[row], -logs.sum(), rtol=1e-10, atol=0)
+        assert given.losses.tokens[row].item() == len(logs)
+    assert given.scores.place.tolist() == [i for logs in log_probs(given.case.model, given.case.forget) for i in range(len(logs))]
+
+
+def test_the_end_token_counts_as_part_of_the_answer(given: Forgetting) -> None:
+    last = [int(row[row != -100][-1]) for row in given.case.forget.labels]
+    assert last == [tiny_tokenizer().eos_token_id] * 3

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 
 import pytest
 import torch
 
+from core.unlearning.answers import encode_answers, sequence_losses
 from core.unlearning.audit.algorithms import ALGORITHMS, Algorithm
 from core.unlearning.audit.unlearn import Step, unlearn
 from core.unlearning.audits import Prompt
@@ -17,8 +19,21 @@ FORGET = [Prompt(f"Where was author {i} born?", f" In town {i}.", f"town {i}") f
 RETAIN = [Prompt(f"What does author {i} drink?", f" Water {i}.", f"Water {i}") for i in range(8)]
 
 
-def run(algorithm: Algorithm, steps: int, seed: int = 0, **options) -> tuple[torch.nn.Module, list[Step]]:
-    frozen = tiny("llama")
+@functools.cache
+def knowing() -> torch.nn.Module:
+    """A tiny model that has learned all of the answers by heart."""
+    model, tokenizer = tiny("llama").requires_grad_(True), tiny_tokenizer()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    lessons = encode_answers(tokenizer, [p.text for p in FORGET + RETAIN], [p.answer for p in FORGET + RETAIN])
+    for _ in range(80):
+        optimizer.zero_grad()
+        sequence_losses(model, lessons).mean.mean().backward()
+        optimizer.step()
+    return model.requires_grad_(False)
+
+
+def run(algorithm: Algorithm, steps: int, seed: int = 0, start=tiny, **options) -> tuple[torch.nn.Module, list[Step]]:
+    frozen = knowing() if start is knowing else tiny("llama")
     model = copy.deepcopy(frozen).requires_grad_(True)
     rng = torch.Generator().manual_seed(seed)
     return model, list(unlearn(model, frozen, tiny_tokenizer(), FORGET, RETAIN, algorithm, steps=steps, rng=rng, **options))
@@ -29,10 +44,11 @@ def weights(model: torch.nn.Module) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_the_forgotten_answers_become_less_likely(name: str) -> None:
-    _, steps = run(ALGORITHMS[name], 6, learning_rate=1e-2)
-    assert [step.number for step in steps] == list(range(7))
-    assert steps[-1].forget > steps[0].forget + 0.5
+def test_what_was_known_becomes_less_likely(name: str) -> None:
+    _, steps = run(ALGORITHMS[name], 12, start=knowing, learning_rate=3e-3)
+    assert [step.number for step in steps] == list(range(13))
+    assert steps[0].forget < 0.2, "it knew"
+    assert steps[-1].forget > 1
 
 
 def test_npo_keeps_more_than_gradient_ascent() -> None:
@@ -83,7 +99,7 @@ def test_a_loss_that_is_not_a_number_brings_back_the_last_good_step() -> None:
 
     def fails_at_third(given):
         calls.append(1)
-        loss = ALGORITHMS["ga"].forget_loss(given)
+        loss = ALGORITHMS["ga"].forget(given)
         return loss * math.nan if len(calls) == 3 else loss
 
     model, steps = run(Algorithm("fails", fails_at_third, None, 1e-3), 10)

@@ -1,6 +1,7 @@
 """The training loop that all algorithms share.
 
-    for step in unlearn(model, frozen, tokenizer, forget, retain, ALGORITHMS["npo"], steps=30, rng=lab.rng("retain batch")):
+    subject = open_for_training(lab, "embedded/authors")
+    for step in unlearn(subject.model, frozen, tokenizer, forget, retain, ALGORITHMS["npo"], steps=30, rng=lab.rng("retain batch")):
         print(step.number, step.forget, step.retain)
 
 One step is the whole forget set and an equally large random batch of retained questions, AdamW, gradients clipped at 1
@@ -9,26 +10,34 @@ One step is the whole forget set and an equally large random batch of retained q
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from core.unlearning.answers import Encoded, encode_answers, sequence_losses
-from core.unlearning.audit.algorithms import Algorithm, Forgetting
+from core.engine.errors import LabError
+from core.engine.lab import Lab
+from core.engine.models import LoadedModel
+from core.unlearning.answers import Encoded, encode_answers
+from core.unlearning.audit.algorithms import Algorithm, Case, Forgetting
+from core.unlearning.audit.algorithms.refusals import draw
 from core.unlearning.audits import Prompt, render, shuffled
 
 CLIP = 1.0
 WEIGHT_DECAY = 0.01
+WHOLE = 60_000_000  # parameters: weights, gradients, two moments and the last good copy are 20 bytes each, so 1.2 GB
+LORA_RANK = 16
 
 
 @dataclass(frozen=True)
 class Step:
     """How things stand after `number` changes of the weights.
 
-    forget, retain: NLL per token of the forget answers and of a random batch of retained ones, in nats.
-    broken: the numbers stopped being numbers; the weights are back at the last good step.
+    forget, retain: NLL per token of the forget answers and of a random batch of retained ones, in nats; retain is NaN if
+    there is nothing to keep.  broken: the numbers stopped being numbers; the weights are back at the last good step.
     """
 
     number: int
@@ -37,47 +46,108 @@ class Step:
     broken: bool = False
 
 
+def open_for_training(lab: Lab, ref: str) -> LoadedModel:
+    """A copy of a model to unlearn on: all of its weights if it is small, else low-rank adapters on shared, frozen weights."""
+    if lab.load(ref).parameters <= WHOLE:
+        return lab.fork(ref)
+    from peft import LoraConfig, get_peft_model
+
+    shared = lab.fork(ref, share_weights=True)
+    config = LoraConfig(r=LORA_RANK, lora_alpha=2 * LORA_RANK, target_modules="all-linear")
+    return replace(shared, model=get_peft_model(shared.model, config).eval())
+
+
 def unlearn(model: PreTrainedModel, frozen: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, forget: Sequence[Prompt],
             retain: Sequence[Prompt], algorithm: Algorithm, *, steps: int, rng: torch.Generator,
-            learning_rate: float | None = None) -> Iterator[Step]:
+            learning_rate: float | None = None, retain_weight: float = 1.0) -> Iterator[Step]:
     """Changes `model` in place. Yields step 0 as it is, then one per change; whoever reads may stop at any of them.
 
-    `frozen` is the model from before. A step that is not made of finite numbers is undone and ends the loop, marked broken.
+    `frozen` is the model from before; parameters that ask for no gradient stay as they are. A step that is not made of finite
+    numbers is undone and ends the loop, marked broken. Raises LabError when there is nothing to rehearse and the algorithm must.
     """
-    given = Forgetting(model, frozen, _encode(tokenizer, forget))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate or algorithm.learning_rate, weight_decay=WEIGHT_DECAY)
-    good = _weights(model)
+    if algorithm.retain and not retain:
+        raise LabError("This way of forgetting rehearses what should stay, and there is nothing to rehearse.",
+                       "Add questions about people to keep, or choose gradient ascent.")
+    learner = _learner(model, algorithm)
+    case = Case(learner, frozen, _encode(tokenizer, forget), lambda: _refusals(tokenizer, forget, rng), rng)
+    walk = _Walk(model, learner, algorithm, learning_rate or algorithm.learning_rate)
     for number in range(steps + 1):
-        retained = _encode(tokenizer, shuffled(retain, rng)[:len(forget)])
+        given = Forgetting(case, _encode(tokenizer, shuffled(retain, rng)[:len(forget)]) if retain else None)
         with torch.set_grad_enabled(number < steps):
-            loss, forgotten, kept = _losses(given, retained, algorithm)
-        if not torch.isfinite(torch.stack([loss, forgotten, kept])).all():
-            model.load_state_dict(good)
-            yield Step(number, forgotten.item(), kept.item(), broken=True)
+            loss = _loss(given, algorithm, retain_weight)
+        forgotten, kept = _state(model, given, algorithm)
+        if not all(map(math.isfinite, (loss.item(), forgotten, *([kept] if retain else [])))):
+            walk.back()
+            yield Step(number, forgotten, kept, broken=True)
             return
-        good = _weights(model)
-        yield Step(number, forgotten.item(), kept.item())
+        walk.remember()
+        yield Step(number, forgotten, kept)
         if number < steps:
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-            optimizer.step()
+            walk.on(loss)
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> Encoded:
     return encode_answers(tokenizer, [render(prompt, tokenizer) for prompt in prompts], [prompt.answer for prompt in prompts])
 
 
-def _losses(given: Forgetting, retained: Encoded, algorithm: Algorithm) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What is minimised, and the NLL per token of both batches."""
-    given.measure()
-    loss = algorithm.forget_loss(given)
-    with torch.set_grad_enabled(torch.is_grad_enabled() and algorithm.retain is not None):
-        kept = sequence_losses(given.model, retained).mean.mean()
-    if algorithm.retain == "nll":
-        loss = loss + kept
-    return loss, given.losses.mean.mean().detach(), kept.detach()
+def _refusals(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], rng: torch.Generator) -> Encoded:
+    return encode_answers(tokenizer, [render(prompt, tokenizer) for prompt in prompts], draw(len(prompts), rng))
 
 
-def _weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+def _learner(model: PreTrainedModel, algorithm: Algorithm) -> PreTrainedModel:
+    """What the optimizer trains: the model itself, or a copy to walk away from."""
+    if algorithm.backwards is None:
+        return model
+    if not all(p.requires_grad for p in model.parameters()):
+        raise LabError("This way of forgetting needs all the weights of a model, and this one is too large to train them all.",
+                       f"Choose a model below {WHOLE / 1e6:.0f} million parameters, or another way of forgetting.")
+    return copy.deepcopy(model)
+
+
+def _loss(given: Forgetting, algorithm: Algorithm, retain_weight: float) -> torch.Tensor:
+    """What is minimised."""
+    loss = algorithm.forget_weight * algorithm.forget(given)
+    return loss + retain_weight * algorithm.retain(given) if algorithm.retain else loss
+
+
+def _state(model: PreTrainedModel, given: Forgetting, algorithm: Algorithm) -> tuple[float, float]:
+    """NLL per token of what is to be forgotten and of what is to be kept, of the model as it stands."""
+    with torch.no_grad():
+        if algorithm.backwards is not None:  # what the terms looked at is the copy
+            given = Forgetting(replace(given.case, model=model), given.retained)
+        kept = given.kept_scores.losses.mean.mean().item() if given.retained else math.nan
+        return given.losses.mean.mean().item(), kept
+
+
+class _Walk:
+    """Moves the weights, and remembers where they last were in order."""
+
+    def __init__(self, model: PreTrainedModel, learner: PreTrainedModel, algorithm: Algorithm, learning_rate: float) -> None:
+        self.model, self.learner, self.backwards = model, learner, algorithm.backwards
+        self.trained = [p for p in learner.parameters() if p.requires_grad]
+        self.moved = [p for p in model.parameters() if p.requires_grad]
+        self.start = [p.detach().clone() for p in self.moved] if self.backwards is not None else []
+        self.optimizer = torch.optim.AdamW(self.trained, lr=learning_rate, weight_decay=WEIGHT_DECAY)
+        self.remember()
+
+    @torch.no_grad()
+    def remember(self) -> None:
+        """The weights as they are now are good."""
+        self.good = [p.detach().clone() for p in self.moved]
+
+    @torch.no_grad()
+    def back(self) -> None:
+        """To the last weights that were good."""
+        for p, good in zip(self.moved, self.good, strict=True):
+            p.copy_(good)
+
+    def on(self, loss: torch.Tensor) -> None:
+        """One step of the optimizer, and, if the copy is to be walked away from, the mirrored one of the model."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.trained, CLIP)
+        self.optimizer.step()
+        if self.backwards is not None:
+            with torch.no_grad():
+                for p, start, learned in zip(self.moved, self.start, self.trained, strict=True):
+                    p.copy_(start - self.backwards * (learned - start))

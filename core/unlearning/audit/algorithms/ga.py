@@ -1,4 +1,4 @@
-"""Gradient ascent: make the true answers less likely, whatever else happens. Methods/01 section 3."""
+"""Gradient ascent: make the true answers less likely, whatever else happens. GA and GradDiff, methods/01 section 3."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from torch import Tensor
 from core.unlearning.audit.algorithms.base import Forgetting
 
 
-def forget_loss(given: Forgetting) -> Tensor:
-    """Minus the per-token NLL, averaged over questions; there is no retain term and no floor."""
+def forget(given: Forgetting) -> Tensor:
+    """Minus the per-token NLL, averaged over questions; it has no floor."""
     return -given.losses.mean.mean()

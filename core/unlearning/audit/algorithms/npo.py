@@ -10,7 +10,7 @@ from core.unlearning.audit.algorithms.base import Forgetting
 BETA = 0.1
 
 
-def forget_loss(given: Forgetting) -> Tensor:
+def forget(given: Forgetting) -> Tensor:
     """NPO on the forget set; log-probabilities are summed over each answer, not averaged."""
     return npo(-given.losses.total, -given.frozen_losses.total)
 
