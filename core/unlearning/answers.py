@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from core.unlearning.decoding import decode_greedily
+from core.unlearning.decoding import decode_greedily, left_padded
 
 NEW_TOKENS = 30
 BATCH = 60
@@ -101,10 +101,7 @@ def answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: 
     found: list[str] = []
     for start in range(0, len(prompts), batch):
         rows = [encode_prompt(tokenizer, prompt) for prompt in prompts[start:start + batch]]
-        longest = max(map(len, rows))
-        pad = _padding(tokenizer)
-        ids = torch.tensor([[pad] * (longest - len(row)) + row for row in rows], device=model.device)
-        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=model.device)
+        ids, mask = left_padded(rows, padding(tokenizer), model.device)
         said = decode_greedily(model, ids, mask, ends, new_tokens)
         found += [cut(tokenizer.decode(row, skip_special_tokens=True)) for row in said]
     return found
@@ -122,7 +119,7 @@ def encode_answers(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], a
     rows = [(encode_prompt(tokenizer, p), tokenizer(a, add_special_tokens=False).input_ids + tail)
             for p, a in zip(prompts, answers, strict=True)]
     longest = max(len(p) + len(a) for p, a in rows)
-    pad = _padding(tokenizer)
+    pad = padding(tokenizer)
     ids, mask, labels = [], [], []
     for prompt, completion in rows:
         gap = longest - len(prompt) - len(completion)
@@ -132,7 +129,7 @@ def encode_answers(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], a
     return Encoded(torch.tensor(ids), torch.tensor(mask), torch.tensor(labels))
 
 
-def _padding(tokenizer: PreTrainedTokenizerBase) -> int:
+def padding(tokenizer: PreTrainedTokenizerBase) -> int:
     """Any token will do where the mask is zero."""
     return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
 

@@ -1,0 +1,79 @@
+"""Greedy decoding of many prompts at once, with a KV cache; rows that are done leave the batch.
+
+    said = decode_greedily(model, ids, mask, ends={1}, new_tokens=30)      # one list of token ids per row
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+CROWDED = 0.75  # rows that are done leave when fewer than this share go on: leaving copies the cache
+
+
+def cache_argument(model: PreTrainedModel) -> str:
+    """What this model's forward calls the KV cache: transformers renames it, and a wrong name is ignored without a word."""
+    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return "cache" if "cache" in inspect.signature(plain.base_model.forward).parameters else "past_key_values"
+
+
+def left_padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    """Prompts of different length as ids and mask, (n, tokens), all ending at the same place."""
+    longest = max(map(len, rows))
+    ids = torch.tensor([[pad] * (longest - len(row)) + list(row) for row in rows], device=device)
+    return ids, torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=device)
+
+
+def positions_of(mask: Tensor) -> Tensor:
+    """Positions of left-padded tokens, (n, tokens): the first real one is 0."""
+    return (mask.cumsum(-1) - 1).clamp(min=0)
+
+
+@torch.no_grad()
+def read_ahead(model: PreTrainedModel, ids: Tensor, mask: Tensor, tokens: int, rows: Tensor) -> DynamicCache:
+    """The cache after the first `tokens` tokens, read once; then one row for each number in `rows`, which may repeat."""
+    cache = DynamicCache()
+    if tokens:
+        model.base_model(input_ids=ids[:, :tokens], attention_mask=mask[:, :tokens], position_ids=positions_of(mask)[:, :tokens],
+                         use_cache=True, **{cache_argument(model): cache})
+        cache.batch_select_indices(rows)
+    return cache
+
+
+@torch.no_grad()
+def decode_greedily(model: PreTrainedModel, ids: Tensor, mask: Tensor, ends: set[int], new_tokens: int, *,
+                    cache: DynamicCache | None = None, watch: Callable[[Tensor], None] | None = None) -> list[list[int]]:
+    """The likeliest token again and again; ids and mask (n, tokens), left-padded.
+
+    cache: what `read_ahead` has read of these rows; it is used up.  watch: told which rows (numbers from 0) the following
+    forward passes are about, each time that some have left.
+
+    Returns the new tokens of each row, at most `new_tokens`, without the end token.
+    """
+    cache = DynamicCache() if cache is None else cache
+    given = {cache_argument(model): cache}
+    stops = torch.tensor(sorted(ends), dtype=torch.long, device=ids.device)
+    said = torch.full((len(ids), new_tokens), -1, dtype=torch.long, device=ids.device)
+    rows, going = torch.arange(len(ids), device=ids.device), torch.ones(len(ids), dtype=torch.bool, device=ids.device)
+    read = cache.get_seq_length()
+    step, positions = ids[:, read:], positions_of(mask)[:, read:]
+    for number in range(new_tokens):
+        step = model(input_ids=step, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1,
+                     **given).logits[:, -1].argmax(-1, keepdim=True)
+        going &= ~torch.isin(step[:, 0], stops)
+        said[rows[going], number] = step[going, 0]
+        left = int(going.sum())
+        if not left:
+            break
+        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=-1)
+        positions = positions[:, -1:] + 1
+        if left <= CROWDED * len(rows):
+            cache.batch_select_indices(going.nonzero()[:, 0])
+            step, mask, positions, rows, going = (part[going] for part in (step, mask, positions, rows, going))
+            if watch is not None:
+                watch(rows)
+    return [[token for token in row if token >= 0] for row in said.tolist()]
