@@ -4,6 +4,8 @@
     GET    /lab/runs/ID  |  report.html  data.json  metrics.csv  files/NAME
     POST   /lab/runs/ID/cancel  pin  publish       DELETE /lab/runs/ID
     GET    /lab/runs?experiment=NAME               this visitor's runs
+    POST   /lab/uploads (a form with `file`)       {"ref": "upload/ID"} for the configs that take a file;  DELETE /lab/uploads/ID
+    GET    /lab/samples/NAME                       how such a file may look
 
 A run is shown to those who started it, and to everybody once it is published. Errors are `{"error", "hint"}`.
 """
@@ -14,11 +16,13 @@ import asyncio
 import contextlib
 import json
 import re
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request, Response, UploadFile
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
@@ -31,6 +35,7 @@ from core.engine import report
 from core.engine.errors import LabError
 from core.engine.records import DONE
 from core.engine.runner import Engine
+from core.engine.settings import ASSETS
 
 STATIC = Path(__file__).parent / "ui" / "static"
 LONGEST_WAIT_S = 25.0
@@ -39,6 +44,7 @@ PRIVATE = ("owner", "visitors", "pid", "born", "key")
 # Said here, because machines disagree about them and the browser is told not to guess.
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png", ".csv": "text/csv"}
 _PLAIN_FILE = re.compile(r"[a-z0-9][a-z0-9.-]*\.png")
+_SAMPLE = re.compile(r"[a-z0-9][a-z0-9-]*\.(csv|zip)")
 
 
 class Pinned(BaseModel):
@@ -125,6 +131,24 @@ def router(engine: Engine) -> APIRouter:
         if not _PLAIN_FILE.fullmatch(name) or not path.is_file():
             raise LabError("This run has no such picture.")
         return FileResponse(path, media_type="image/png")
+
+    @routes.post("/uploads")
+    def bring(request: Request, file: UploadFile) -> dict[str, str]:
+        with tempfile.NamedTemporaryFile() as copy:
+            shutil.copyfileobj(file.file, copy)
+            copy.flush()
+            return {"ref": engine.uploads.add(Path(copy.name), file.filename or "", visitor_of(request))}
+
+    @routes.delete("/uploads/{content}")
+    def take_away(content: str, request: Request) -> dict[str, str]:
+        engine.uploads.delete(f"upload/{content}", visitor_of(request))
+        return {"deleted": f"upload/{content}"}
+
+    @routes.get("/samples/{name}")
+    def sample(name: str) -> Response:
+        if not _SAMPLE.fullmatch(name) or not (path := ASSETS / "samples" / name).is_file():
+            raise LabError("There is no sample of that name.")
+        return FileResponse(path, media_type="application/octet-stream", headers=_download(name))
 
     @routes.get("/worksheets/{route}")
     def worksheet(route: str) -> Response:

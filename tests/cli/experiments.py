@@ -12,7 +12,7 @@ from pydantic import Field
 
 from core.engine.errors import LabError
 from core.engine.events import Event, Metric, Progress, Verdict
-from core.engine.experiment import CleanText, Config, experiment, probe
+from core.engine.experiment import CleanText, Config, DataRef, experiment, probe
 from core.engine.lab import Lab
 
 
@@ -56,3 +56,29 @@ class Echo:
 @probe("test/echo", title="What did I say?", paper="00", families=())
 def echo(config: CountConfig, lab: Lab) -> Echo:
     return Echo([config.word] * config.steps)
+
+
+class FileConfig(Config):
+    mine: DataRef = Field("", title="Your file", description="A text to measure.", json_schema_extra={
+        "files": [".txt"], "reader": "test/length", "labels": {"": "Our text"}})
+
+
+@dataclass(frozen=True)
+class Length:
+    says: str
+
+
+@experiment("test/file", title="Measure a text", paper="00", families=())
+def file(config: FileConfig, lab: Lab) -> Iterator[Event]:
+    """As many characters as the file has."""
+    yield Metric("length", len(lab.data(config.mine).read_text()) if config.mine else 0)
+    yield Verdict("Measured.")
+
+
+@probe("test/length", title="How long", paper="00", families=())
+def length(config: FileConfig, lab: Lab) -> Length:
+    """Refuses what is no text."""
+    text = lab.data(config.mine).read_bytes()
+    if b"\0" in text:
+        raise LabError("That is no text.", "Bring a text.")
+    return Length(f"{len(text)} characters.")

@@ -8,7 +8,7 @@ from core.engine import registry
 from core.engine.runner import Engine
 from core.engine.settings import Settings
 
-COUNTING = {f"test/{name}": f"tests.cli.experiments:{name}" for name in ("count", "broken", "echo")}
+COUNTING = {f"test/{name}": f"tests.cli.experiments:{name}" for name in ("count", "broken", "echo", "file", "length")}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -6,6 +6,8 @@ import gradio as gr
 import pytest
 
 from apps.lab.ui.controls import Controls
+from apps.lab.ui.own_file import OwnFile
+from apps.lab.visitors import COOKIE
 from core.engine.errors import LabError
 from core.engine.registry import find
 
@@ -60,3 +62,46 @@ def test_the_controls_of_the_audit_cover_its_config():
     given, seed = controls.given(controls.defaults())
     assert experiment.validate(given) == experiment.config() and seed == 0
     assert controls.components["model"].allow_custom_value
+
+
+class Asking:
+    """What a handler sees of the browser: a cookie."""
+
+    def __init__(self, visitor: str) -> None:
+        self.cookies = {COOKIE: visitor * 32}
+
+
+@pytest.fixture
+def own_file(engine):
+    with gr.Blocks():
+        yield OwnFile(engine, find("test/file"), "mine", prefix="field")
+
+
+def test_a_brought_file_is_read_at_once_and_its_reference_chosen(own_file, engine, tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_text("twelve chars")
+    choice, said, remove = own_file._bring(Asking("a"), str(path))
+    ref = choice.value
+    assert engine.uploads.path(ref).read_text() == "twelve chars" and ("words.txt", ref) in choice.choices
+    assert "12 characters." in said and remove.visible and not path.exists()
+    run = engine.start("test/file", {"mine": ref})
+    engine.wait(run.id)
+    assert engine.result(run.id)["metrics"] == {"length": 12}
+    assert own_file._forget(Asking("a"), ref)[0].value == ""
+    with pytest.raises(LabError, match="no longer here"):
+        engine.start("test/file", {"mine": ref})
+
+
+def test_a_file_that_cannot_be_read_says_why_and_changes_nothing(own_file, tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_bytes(b"\0\0")
+    choice, said, _ = own_file._bring(Asking("a"), str(path))
+    assert "That is no text." in said and "value" not in choice
+
+
+def test_without_an_engine_there_is_no_field_for_files(engine):
+    with gr.Blocks():
+        assert list(Controls(find("test/file")).components) == []
+        with_files = Controls(find("test/file"), engine=engine)
+    assert list(with_files.components) == ["mine"]
+    assert with_files.given(with_files.defaults()[:0] + ["", 0]) == ({"mine": ""}, 0)

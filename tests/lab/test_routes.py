@@ -171,3 +171,23 @@ def test_data_and_report_hold_the_numbers_of_the_run(app, engine):
     assert "total,,42.0," in client.get(f"/lab/runs/{run}/metrics.csv").text
     report = client.get(f"/lab/runs/{run}/report.html")
     assert "Counted to 3" in report.text and "attachment" in report.headers["content-disposition"]
+
+
+def test_a_file_is_brought_and_taken_away_by_its_visitor(app, engine):
+    ann, eve = browser(app), browser(app)
+    ref = ann.post("/lab/uploads", files={"file": ("mine.csv", b"question,answer\nWho?,Ida\n")}).json()["ref"]
+    assert engine.uploads.path(ref).read_text() == "question,answer\nWho?,Ida\n"
+    assert eve.delete(f"/lab/uploads/{ref.removeprefix('upload/')}").status_code == 409
+    assert ann.delete(f"/lab/uploads/{ref.removeprefix('upload/')}").json() == {"deleted": ref}
+    with pytest.raises(LabError):
+        engine.uploads.path(ref)
+
+
+def test_an_empty_file_is_refused_with_a_sentence(app):
+    answer = browser(app).post("/lab/uploads", files={"file": ("mine.csv", b"")})
+    assert answer.status_code == 409 and "empty" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("name", ["nothing.csv", "..%2fcatalogue.json", "x.py"])
+def test_samples_are_only_samples(app, name):
+    assert browser(app).get(f"/lab/samples/{name}").status_code == 404

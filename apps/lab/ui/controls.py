@@ -18,7 +18,9 @@ import gradio as gr
 from annotated_types import Ge, Gt, Le, Lt, MaxLen
 from pydantic.fields import FieldInfo
 
+from apps.lab.ui.own_file import OwnFile
 from core.engine.experiment import Config, Experiment
+from core.engine.runner import Engine
 
 RADIO_AT_MOST = 4
 
@@ -37,9 +39,14 @@ class Controls:
     """One component per field, in order; `inputs` are the components, the last one is the seed."""
 
     def __init__(self, experiment: Experiment, *, models: Mapping[str, Sequence[str]] | None = None,
-                 leave_out: Sequence[str] = (), prefix: str = "field") -> None:
-        """`models`: for each field that names a model, the references to offer; others can be typed. `prefix` of element ids."""
-        self.experiment, self._models, self._prefix = experiment, models or {}, prefix
+                 leave_out: Sequence[str] = (), prefix: str = "field", engine: Engine | None = None) -> None:
+        """`models`: for each field that names a model, the references to offer; others can be typed. `prefix` of element ids.
+
+        engine: keeps the files that visitors bring; without one, fields for files are left out.
+        """
+        self.experiment, self._models, self._prefix, self._engine = experiment, models or {}, prefix, engine
+        self._files: dict[str, OwnFile] = {}
+        leave_out = leave_out if engine else [*leave_out, *experiment.data_fields()]
         fields = {name: info for name, info in experiment.config.model_fields.items() if name not in leave_out}
         plain = [name for name, info in fields.items() if not _extra(info).get("more")]
         self.components: dict[str, Any] = {name: self._component(name, fields[name]) for name in plain}
@@ -56,7 +63,8 @@ class Controls:
 
     def values(self, config: Config, seed: int = 0) -> list[Any]:
         """What the controls should say, in the order of `inputs`."""
-        return [*(self._shown(getattr(config, name)) for name in self.components), seed]
+        return [*(self._files[name].shown(getattr(config, name)) if name in self._files else self._shown(getattr(config, name))
+                  for name in self.components), seed]
 
     def defaults(self) -> list[Any]:
         return self.values(self.experiment.config())
@@ -75,6 +83,9 @@ class Controls:
         return value
 
     def _component(self, name: str, info: FieldInfo) -> Any:
+        if name in self.experiment.data_fields():
+            self._files[name] = OwnFile(self._engine, self.experiment, name, prefix=self._prefix)
+            return self._files[name].choice
         label = info.title or name.replace("_", " ").capitalize()
         common = {"label": label, "info": info.description, "value": self._shown(info.get_default(call_default_factory=True)),
                   "elem_id": f"{self._prefix}-{name}"}

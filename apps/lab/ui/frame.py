@@ -80,7 +80,7 @@ def page(site: Site, described: Page, *, intro: str, panels: Sequence[Panel], mo
         top(site)
     with gr.Row(elem_classes="gb-columns"):
         with gr.Column(scale=1, min_width=270, elem_classes="gb-side gb-controls"):
-            controls = Controls(experiment, models=models)
+            controls = Controls(experiment, models=models, engine=site.engine)
             run = gr.Button("Run", variant="primary", elem_id="run")
             with gr.Row():
                 reset = gr.Button("Back to defaults", size="sm")
@@ -99,7 +99,7 @@ def another(view: View, name: str, *, press: str, panels: Sequence[Panel], model
     experiment, short = find(name), name.rpartition("/")[2]
     with gr.Row(elem_classes="gb-columns"):
         with gr.Column(scale=1, min_width=270, elem_classes="gb-controls"):
-            controls = Controls(experiment, models=models, prefix=short)
+            controls = Controls(experiment, models=models, prefix=short, engine=view.site.engine)
             run = gr.Button(press, variant="primary", elem_id=f"{short}-run")
             with gr.Row():
                 reset = gr.Button("Back to these defaults", size="sm")

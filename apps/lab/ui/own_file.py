@@ -1,0 +1,82 @@
+"""The control of a field that takes a visitor's own file: which one is used, bring one, remove it.
+
+    chooser = OwnFile(engine, experiment, "questions", prefix="field")
+    chooser.choice                    # the component whose value is the field's: "" or "upload/ID"
+
+A brought file is read at once, by the probe that the field names as its reader, so that what is wrong with it is said
+before anybody presses Run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from apps.lab.ui.words import notice
+from apps.lab.visitors import visitor_of
+from core.engine.errors import LabError
+from core.engine.experiment import Experiment
+from core.engine.runner import Engine
+
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "queue": False}
+BUILT_IN = "What comes with the lab"
+PRIVACY = "It stays on this computer and is removed after a day. What your runs show of it goes when you delete them."
+
+
+class OwnFile:
+    """Dropdown, two buttons and a line that says what was found in the file."""
+
+    def __init__(self, engine: Engine, experiment: Experiment, field: str, *, prefix: str) -> None:
+        info = experiment.config.model_fields[field]
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        self._engine, self._field, self._reader = engine, field, extra.get("reader")
+        self._none = extra.get("labels", {}).get("", BUILT_IN)
+        label = info.title or field.replace("_", " ").capitalize()
+        self.choice = gr.Dropdown([(self._none, "")], value="", label=label, info=info.description, allow_custom_value=True,
+                                  elem_id=f"{prefix}-{field}")
+        with gr.Row():
+            bring = gr.UploadButton("Bring a file", size="sm", file_types=extra.get("files"), type="filepath",
+                                     elem_id=f"{prefix}-{field}-bring")
+            self._remove = gr.Button("Remove my file", size="sm", visible=False)
+        self._said = gr.HTML(self._invitation(extra), apply_default_css=False)
+        outputs = [self.choice, self._said, self._remove]
+        bring.upload(self._bring, inputs=bring, outputs=outputs, **QUIET)
+        self._remove.click(self._forget, inputs=self.choice, outputs=outputs, **QUIET)
+
+    @staticmethod
+    def _invitation(extra: dict[str, Any]) -> str:
+        kinds = " or ".join(extra.get("files", ()))
+        sample = extra.get("sample")
+        link = f' Not sure how it should look? <a href="lab/samples/{escape(sample)}" download>Download a sample</a>.' if sample else ""
+        return f'<p class="gb-quiet">Your own: {escape(kinds)}, at most 20 MB.{link}</p>'
+
+    def shown(self, ref: str) -> Any:
+        """The dropdown with `ref` chosen, under the name that its visitor knows."""
+        choices = [(self._none, "")]
+        if ref:
+            try:
+                choices.append((self._engine.uploads.about(ref)["name"], ref))
+            except LabError:
+                choices.append((ref, ref))  # the run will say that it is gone
+        return gr.Dropdown(choices=choices, value=ref)
+
+    def _bring(self, request: gr.Request, path: str) -> list[Any]:
+        given = Path(path)
+        try:
+            ref = self._engine.uploads.add(given, given.name, visitor_of(request))
+            found = self._engine.probe(self._reader, {self._field: ref})["says"] if self._reader else f"{given.name} is here."
+        except LabError as error:
+            return [gr.skip(), notice(error.message, error.hint), gr.skip()]
+        finally:
+            with contextlib.suppress(OSError):
+                given.unlink()  # the copy that Gradio made
+        return [self.shown(ref), notice(found, PRIVACY, kind="good"), gr.Button(visible=True)]
+
+    def _forget(self, request: gr.Request, ref: str) -> list[Any]:
+        with contextlib.suppress(LabError):
+            self._engine.uploads.delete(ref, visitor_of(request))
+        return [self.shown(""), notice("Your file is gone from this computer.", kind="info"), gr.Button(visible=False)]
