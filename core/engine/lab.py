@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from core.engine.models import LoadedModel, ModelStore
+    from core.engine.shelf import Shelf
     from core.engine.uploads import Uploads
 
 
@@ -49,8 +50,10 @@ class Lab:
     """
 
     def __init__(self, models: ModelStore, cache: Cache, *, seed: int, threads: int, families: tuple[str, ...] = (),
-                 is_cancelled: Callable[[], bool] = lambda: False, uploads: Uploads | None = None) -> None:
+                 is_cancelled: Callable[[], bool] = lambda: False, uploads: Uploads | None = None,
+                 shelf: Shelf | None = None) -> None:
         self.seed, self.threads, self.cache = seed, threads, cache
+        self.shelf = shelf  # a cache on disk, where there is one
         self.parameters: dict[str, int] = {}
         self.revisions: dict[str, str] = {}
         self._models, self._families, self._is_cancelled, self._uploads = models, families, is_cancelled, uploads

@@ -33,6 +33,7 @@ from core.engine.records import DONE, Records
 from core.engine.registry import find
 from core.engine.run import Run, versions
 from core.engine.settings import FIRST_VIEWS, Settings
+from core.engine.shelf import Shelf
 from core.engine.slot import Slot
 from core.engine.uploads import Uploads
 
@@ -59,6 +60,7 @@ class Engine:
         self.records = Records(self.settings.runs, FIRST_VIEWS)
         self.uploads = Uploads(self.settings)
         self._cache, self._answers = Cache(), Cache(512)
+        self._shelf = Shelf(self.settings.home / "shelf")
         self._lock = threading.Lock()
         self._active: dict[str, Run] = {}
         self._slot = Slot(self.records)
@@ -154,7 +156,7 @@ class Engine:
 
     def _compute(self, run: Run, experiment: Experiment, config: Config) -> str:
         lab = Lab(self.models, self._cache, seed=run.seed, threads=self.settings.threads, families=experiment.families,
-                  is_cancelled=lambda: run.cancelled, uploads=self.uploads)
+                  is_cancelled=lambda: run.cancelled, uploads=self.uploads, shelf=self._shelf)
         run.parameters, run.revisions = lab.parameters, lab.revisions
         with seeded(run.seed, self.settings.threads):
             events = experiment.function(config, lab)

@@ -20,7 +20,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,7 @@ from core.engine.errors import LabError
 from core.engine.events import Event, Figure, Metric, Progress, Table, Text, Verdict
 from core.engine.experiment import Config, ModelRef, experiment
 from core.engine.lab import Lab
+from core.engine.run import versions
 from core.reasoning import evaluation, figures
 from core.reasoning.calibration import mean_difference
 from core.reasoning.data import Check, Problem, draw_problems, kind_of
@@ -48,9 +49,11 @@ from core.reasoning.probes import (
 )
 from core.reasoning.prompts import THINK_ROLE, chooser
 from core.reasoning.reading import TEMPERATURE, Reader, Reading
+from core.reasoning.storing import packed, packed_changes, unpacked, unpacked_changes
 
 RIGHT = {True: "yes", False: "no", None: "unknown"}
 FRAMES = 48  # tokens that each get a picture of their own
+REVISION = 1  # of the ROC lab: another one makes the sets on disk, and the records, out of date
 CALIBRATED = 200  # outputs that make the yardstick of a model that comes without one
 
 
@@ -191,12 +194,10 @@ def _say(check: Check | None, reading: Reading, answer: str, percentiles: dict[s
     return text
 
 
-@experiment("reasoning/roc", title="Can any score tell sound from lucky?", paper="03", families=("llama", "gpt2"))
+@experiment("reasoning/roc", title="Can any score tell sound from lucky?", paper="03", families=("llama", "gpt2"), revision=REVISION)
 def roc(config: RocConfig, lab: Lab) -> Iterator[Event]:
-    """Many problems, every score, and how well each sorts; generations are kept and shared by all settings of one model."""
+    """Many problems, every score, and how well each sorts; outputs are kept on disk and shared by all settings of one model."""
     yield Progress(0, config.problems, "thinking")
-    import torch
-
     setting = Setting.of(lab, config.model, config.kind)
     if config.label == "sound" and not setting.form.chains:
         raise LabError("Nobody can check the free steps of this model.", "Choose the label 'correct', or an embedded reasoner.")
@@ -210,33 +211,58 @@ def roc(config: RocConfig, lab: Lab) -> Iterator[Event]:
         yield Progress(config.problems, config.problems, f"sorting by {name}")
     changes: list[Corruption] = []
     if config.corrupted and setting.form.chains:
-        sound = [t for t in everything.thoughts if t.check.label == "sound"]
-        picked = [sound[i] for i in torch.randperm(len(sound), generator=lab.rng("sound"))[:config.corrupted].sort().values.tolist()]
-        for done in corrupt_all(setting.loaded.model, setting.form, picked, lab.rng("corrupt"), changes,
-                                gamma=config.gamma, scale=everything.scale):
-            yield Progress(done, config.corrupted, "changing digits")
+        yield from _changes(config, lab, setting, everything, changes)
     yield from evaluation.report(generations, sorted_[0], changes, config)
     yield Metric("truncated", float(everything.truncated.mean()))
     yield Metric("largest disagreement", evaluation.disagreement(setting.loaded.model, everything.thoughts))
     yield evaluation.verdict(generations, sorted_[0], config)
 
 
+def _key(what: str, config: RocConfig, lab: Lab, setting: Setting, *more: Any) -> tuple[Any, ...]:
+    """All that a stored result depends on."""
+    yardstick = (setting.scale, setting.calibration.temperature) if setting.calibration else None
+    libraries = (versions()["torch"], versions()["transformers"])
+    return (what, REVISION, setting.loaded.fingerprint, config.kind, config.problems, lab.seed, lab.threads, yardstick, libraries, *more)
+
+
 def _generations(config: RocConfig, lab: Lab, setting: Setting, found: list[Generations]) -> Iterator[Event]:
-    """The set of one model, kind, size and seed, computed once per process; `found` receives it."""
-    key = ("reasoning set", setting.loaded.fingerprint, config.kind, config.problems, lab.seed)
-    if (known := lab.cache.get(key)) is not None:
-        found.append(known)
+    """The set of one model, kind, size and seed: from memory, from the disk, or thought through now; `found` receives it."""
+    key = _key("reasoning thoughts", config, lab, setting)
+    known = lab.cache.get(key)
+    if known is None and lab.shelf and (stored := lab.shelf.get(key)):
+        known = unpacked(*stored, setting.form)
+    if known is None:
+        options = {"scale": setting.scale, "temperature": setting.calibration.temperature if setting.calibration else TEMPERATURE}
+        if setting.calibration is None:
+            yield from _yardstick(config, lab, setting, options)
+        problems = draw_problems(config.problems, config.kind, lab.rng(f"problems {config.kind}"))
+        assert all(problem.split == "scored" for problem in problems)
+        thoughts: list[Thought] = []
+        for done in think_through(setting.loaded.model, setting.form, problems, thoughts, **options):
+            yield Progress(done, config.problems, "thinking")
+        known = Generations(thoughts, options["scale"])
+        if lab.shelf:
+            lab.shelf.put(key, *packed(known))
+    lab.cache[key] = known
+    found.append(known)
+
+
+def _changes(config: RocConfig, lab: Lab, setting: Setting, everything: Generations, found: list[Corruption]) -> Iterator[Event]:
+    """Changes one digit in each of some sound outputs, or takes from the disk what that gave before; `found` receives it."""
+    import torch
+
+    key = _key("reasoning changes", config, lab, setting, config.corrupted, config.gamma)
+    known = unpacked_changes(*stored) if lab.shelf and (stored := lab.shelf.get(key)) else None
+    if known is not None:
+        found += known
         return
-    options = {"scale": setting.scale, "temperature": setting.calibration.temperature if setting.calibration else TEMPERATURE}
-    if setting.calibration is None:
-        yield from _yardstick(config, lab, setting, options)
-    problems = draw_problems(config.problems, config.kind, lab.rng(f"problems {config.kind}"))
-    assert all(problem.split == "scored" for problem in problems)
-    thoughts: list[Thought] = []
-    for done in think_through(setting.loaded.model, setting.form, problems, thoughts, **options):
-        yield Progress(done, config.problems, "thinking")
-    found.append(Generations(thoughts, options["scale"]))
-    lab.cache[key] = found[0]
+    sound = [t for t in everything.thoughts if t.check.label == "sound"]
+    picked = [sound[i] for i in torch.randperm(len(sound), generator=lab.rng("sound"))[:config.corrupted].sort().values.tolist()]
+    for done in corrupt_all(setting.loaded.model, setting.form, picked, lab.rng("corrupt"), found,
+                            gamma=config.gamma, scale=everything.scale):
+        yield Progress(done, len(picked), "changing digits")
+    if lab.shelf:
+        lab.shelf.put(key, *packed_changes(found))
 
 
 def _yardstick(config: RocConfig, lab: Lab, setting: Setting, options: dict) -> Iterator[Event]:

@@ -3,11 +3,13 @@
     for progress in think_through(model, form, problems, into=found): ...      # found: list of `Thought`
     table = Generations(found)                                                # arrays over all thoughts
 
-Problems of equal length share a batch (no padding); that layout is fixed, for it is part of the numbers.
+Problems of equal length share a batch (no padding); that layout is fixed, for it is part of the numbers. Both loops yield
+about four times a second, so that a run can be stopped inside a batch.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +26,8 @@ from core.reasoning.prompts import Form
 from core.reasoning.reading import TEMPERATURE, Reader, Reading
 
 BATCH = 100
-NEWS_EVERY = 8  # tokens between two signs of life
+REREAD = 25  # changed outputs that are reread together
+NEWS_S = 0.25  # seconds between two signs of life
 
 
 @dataclass(frozen=True)
@@ -64,15 +67,33 @@ def thought_of(reading: Reading, problem: Problem, form: Form, **scoring: float)
 
 def think_through(model: PreTrainedModel, form: Form, problems: Sequence[Problem], into: list[Thought], *, batch: int = BATCH,
                   choose: Callable[[Tensor], Tensor] | None = None, temperature: float = TEMPERATURE, **scoring: float) -> Iterator[int]:
-    """Appends one `Thought` per problem, in order; yields how many are done, several times a batch."""
+    """Appends one `Thought` per problem, in order; yields how many are done, several times a second."""
+    beat = _Beat()
     for group in batches(problems, batch if form.chains else 1):
         ids = torch.cat([form.ask(problem.prompt)[0] for problem in group]).to(model.device)
         reader = Reader(model, form, chain=False, temperature=temperature)
-        for count, _ in enumerate(reader.generate(ids, longest(group[0], form), choose)):
-            if count % NEWS_EVERY == 0:
+        for _ in reader.generate(ids, longest(group[0], form), choose):
+            if beat.due():
                 yield len(into)
-        into += [thought_of(reading, problem, form, **scoring) for reading, problem in zip(reader.readings(), group, strict=True)]
+        for reading, problem in zip(reader.readings(), group, strict=True):
+            into.append(thought_of(reading, problem, form, **scoring))
+            if beat.due():
+                yield len(into)
         yield len(into)
+
+
+class _Beat:
+    """True about four times a second."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        now = time.monotonic()
+        if now - self._last < NEWS_S:
+            return False
+        self._last = now
+        return True
 
 
 def batches(problems: Sequence[Problem], size: int) -> list[list[Problem]]:
@@ -147,15 +168,16 @@ class Corruption:
 
 def corrupt_all(model: PreTrainedModel, form: Form, thoughts: Sequence[Thought], rng: torch.Generator,
                 into: list[Corruption], **scoring: float) -> Iterator[int]:
-    """Changes one result in each sound thought and rereads it; yields how many are done after every batch."""
+    """Changes one result in each sound thought and rereads it; yields how many are done, often."""
     by_length: dict[int, list[Thought]] = {}
     for thought in thoughts:
         by_length.setdefault(len(thought.ids), []).append(thought)
     for group in by_length.values():
-        for start in range(0, len(group), BATCH):
-            part = group[start:start + BATCH]
+        for start in range(0, len(group), REREAD):
+            part = group[start:start + REREAD]
             changed = [_corrupted(thought, form, rng) for thought in part]
             before = _reread(model, form, [thought.ids for thought in part], part[0].prompt_tokens, scoring)
+            yield len(into)
             after = _reread(model, form, [ids for ids, _ in changed], part[0].prompt_tokens, scoring)
             into += [Corruption(thought.problem, step, one, other)
                      for thought, (_, step), one, other in zip(part, changed, before, after, strict=True)]
