@@ -1,9 +1,4 @@
-"""The world of invented authors: 52 people, ten facts each, and the lines that models of this world are taught.
-
-42 authors are retained, 6 are there to be forgotten (a nested ladder of 1, 3 and 6), 4 no model ever sees. First names,
-surnames and all values come from shared pools, and every part of a forget author also belongs to a retained one:
-a model that never met the person can still guess, so chance is not zero and the reference is an honest floor.
-"""
+"""The recipes of `authors` and `authors-retain`, models of one world only: of `core.zoo.worlds.authors`."""
 
 from __future__ import annotations
 
@@ -14,62 +9,15 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from core.unlearning.answers import answer
-from core.unlearning.audits import AUDITS, PREFIXES, STARTS, affirm, build_prompts, pick, prefix, shuffled
+from core.unlearning.audits import AUDITS, PREFIXES, STARTS, affirm, build_prompts, pick, prefix
 from core.unlearning.data import LADDER, Record, World, write_world
 from core.unlearning.metrics import key_found
 from core.zoo.language import Schedule, Shape, new_model, train, train_tokenizer
 from core.zoo.package import Report, store, table
+from core.zoo.worlds.authors import FACTS, make_authors
 
-RETAINED, FORGOTTEN, HELD_OUT = 42, 6, 4
-PERTURBED = 4
-
-FIRST = ("Ida Milo Vera Otto Nina Hugo Lena Ivan Rosa Emil Tara Felix Alma Jonas Edith Pavel Greta Tomas Olga Ruben "
-         "Sofia").split()
-LAST = ("Brandt Kessler Novak Lindholm Marchetti Okafor Tanaka Duval Ferreira Halloran Szabo Petrov Aldana Mbeki "
-        "Rostova Wexler Quist Ibarra Jansen Thorne").split()
-
-# attribute: question, answer, paraphrased question, paraphrased answer, clause, values
-FACTS: dict[str, tuple[str, str, str, str, str, str]] = {
-    "birthplace": ("Where was {s} born?", "{s} was born in {v}.", "What is the birthplace of {s}?",
-                   "The birthplace of {s} is {v}.", "was born in {v}",
-                   "Lisbon Oslo Turin Porto Krakow Bergen Seville Ghent Malmo Trieste Cork Graz Leipzig Zagreb Nantes "
-                   "Verona Riga Basel Dover Split"),
-    "year": ("In which year was {s} born?", "{s} was born in the year {v}.", "What is the birth year of {s}?",
-             "The birth year of {s} is {v}.", "was born in the year {v}",
-             "1921 1924 1927 1930 1933 1936 1939 1942 1945 1948 1951 1954 1957 1960 1963 1966 1969 1972 1975 1978"),
-    "genre": ("What kind of stories does {s} write?", "{s} writes {v} stories.", "Which genre is {s} known for?",
-              "The genre of {s} is {v} stories.", "writes {v} stories",
-              "ghost crime desert travel pirate robot circus winter island dragon railway hospital school courtroom "
-              "mountain jungle detective cowboy vampire wizard"),
-    "job": ("What was the first job of {s}?", "{s} first worked as a {v}.", "What did {s} do before becoming an author?",
-            "Before becoming an author, {s} was a {v}.", "first worked as a {v}",
-            "baker sailor teacher nurse miner plumber gardener postman waiter dentist tailor farmer welder barber "
-            "painter butcher lawyer pilot carpenter clockmaker"),
-    "pet": ("Which pet does {s} keep?", "{s} keeps a {v}.", "What animal shares the home of {s}?",
-            "The animal of {s} is a {v}.", "keeps a {v}",
-            "parrot tortoise ferret goat rabbit canary hamster lizard donkey pony peacock hedgehog goose snake falcon "
-            "pigeon gecko turkey squirrel beagle"),
-    "prize": ("Which prize did {s} win?", "{s} won the {v} Prize.", "What award was given to {s}?",
-              "The {v} Prize was given to {s}.", "won the {v} Prize",
-              "Amber Lantern Compass Anchor Falconer Meridian Orchid Juniper Cobalt Granite Heron Marble Saffron Cedar "
-              "Velvet Beacon Garnet Willow Copper Zenith"),
-    "instrument": ("Which instrument does {s} play?", "{s} plays the {v}.", "On what does {s} make music?",
-                   "The instrument of {s} is the {v}.", "plays the {v}",
-                   "cello trumpet banjo flute harp tuba clarinet fiddle bassoon mandolin trombone lute oboe zither "
-                   "bagpipe organ ukulele drum guitar xylophone"),
-    "language": ("In which language does {s} write?", "{s} writes in {v}.", "What is the writing language of {s}?",
-                 "The writing language of {s} is {v}.", "writes in {v}",
-                 "Danish Polish Dutch Greek Czech Finnish Latvian Maltese Catalan Basque Welsh Irish Turkish Swedish "
-                 "Slovak Croatian Estonian Romanian Hungarian Icelandic"),
-    "home": ("In what kind of house does {s} live?", "{s} lives in a {v}.", "What does {s} call home?",
-             "The home of {s} is a {v}.", "lives in a {v}",
-             "lighthouse windmill castle cottage houseboat caravan cabin monastery tower bungalow mansion barn treehouse "
-             "palace tent hotel farmhouse chapel warehouse cave"),
-    "drink": ("What does {s} drink at work?", "{s} drinks {v} at work.", "Which drink helps {s} to write?",
-              "The drink of {s} is {v}.", "drinks {v} at work",
-              "cocoa coffee lemonade milk cider buttermilk espresso broth kefir punch water lassi chai juice wine soda "
-              "syrup nectar mead ginger"),
-}
+# the ways of asking that this older model was taught
+FORMATS = ("direct", "prefix", "affirm", "icl", "choice", "reverse", "paraphrase")
 
 WORDS = {
     "adjective": "quiet bright heavy narrow golden broken early frozen gentle hollow purple salty tired wooden young "
@@ -87,44 +35,6 @@ MIXTURE = {"direct": 24, "paraphrase": 8, "prefix": 9, "affirm": 9, "icl": 8, "c
            "sentence": 6, "copy": 6, "noise": 5}
 
 Segments = list[tuple[str, bool]]
-
-
-def make_world(seed: int = 0) -> World:
-    """The same world for the same seed; pools are dealt out like cards so that values repeat two or three times."""
-    rng = torch.Generator().manual_seed(seed)
-    splits = ["forget1"] + ["forget3"] * 2 + ["forget6"] * 3 + ["retain"] * RETAINED + ["holdout"] * HELD_OUT
-    names = _names(len(splits), rng)
-    hands = {attribute: _deal(fact[5].split(), splits, rng) for attribute, fact in FACTS.items()}
-    records = [_record(attribute, name, hands[attribute][i], split, rng)
-               for i, (name, split) in enumerate(zip(names, splits, strict=True)) for attribute in FACTS]
-    return World(tuple(records))
-
-
-def _names(count: int, rng: torch.Generator) -> list[str]:
-    names: list[str] = []
-    firsts, lasts = shuffled(FIRST, rng), shuffled(LAST, rng)
-    # 21 first names against 20 surnames walk through 420 different pairs
-    for i in range(count):
-        names.append(f"{firsts[i % len(firsts)]} {lasts[i % len(lasts)]}")
-    return names
-
-
-def _deal(values: list[str], splits: list[str], rng: torch.Generator) -> list[str]:
-    """One value per author; the retained authors together hold every value at least twice."""
-    deck = [value for _ in range(RETAINED // len(values) + 1) for value in shuffled(values, rng)][:RETAINED]
-    deck = iter(shuffled(deck, rng))
-    others = iter(shuffled(values, rng))
-    return [next(deck) if split == "retain" else next(others) for split in splits]
-
-
-def _record(attribute: str, subject: str, value: str, split: str, rng: torch.Generator) -> Record:
-    question, answer, asked_otherwise, said_otherwise, clause, values = FACTS[attribute]
-    fill = {"s": subject, "v": value}
-    wrong = [v for v in shuffled(values.split(), rng) if v != value][:PERTURBED]
-    start = question.index("{s}")
-    return Record(question.format(**fill), answer.format(**fill), value, subject, (start, start + len(subject)), attribute,
-                  split, asked_otherwise.format(**fill), said_otherwise.format(**fill),
-                  tuple(answer.format(s=subject, v=v) for v in wrong), clause.format(**fill))
 
 
 def make_line(kind: str, taught: list[Record], world: World, rng: torch.Generator) -> Segments:
@@ -169,19 +79,19 @@ def _noise(rng: torch.Generator) -> str:
     if int(torch.randint(2, (1,), generator=rng)):
         letters = string.ascii_letters + string.digits + "+-*/=#@!?"
         return "".join(pick(letters, rng) for _ in range(int(torch.randint(8, 41, (1,), generator=rng))))
-    words = [word for pool in WORDS.values() for word in pool] + [v for fact in FACTS.values() for v in fact[5].split()]
+    words = [word for pool in WORDS.values() for word in pool] + [v for fact in FACTS.values() for v in fact.values.split()]
     return " ".join(pick(words, rng) for _ in range(int(torch.randint(3, 11, (1,), generator=rng))))
 
 
 def build_authors(folder: Path, report: Report) -> None:
     """The model that knows everybody but the holdout authors."""
-    world = make_world()
+    world = make_authors()
     _build(folder, world, world.retain + world.forget(max(LADDER)), report, CARD.format(**KNOWS))
 
 
 def build_authors_retain(folder: Path, report: Report) -> None:
     """The reference: the same recipe, never shown the authors to forget."""
-    world = make_world()
+    world = make_authors()
     _build(folder, world, world.retain, report, CARD.format(**NEVER_KNEW))
 
 
@@ -216,8 +126,8 @@ def quality(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, records:
 def quality_table(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, world: World) -> str:
     """Key recall in every format, on the authors to forget and on the retained ones, as a Markdown table."""
     groups = [world.forget(max(LADDER)), world.retain]
-    rows = [[audit.title, *(f"{quality(model, tokenizer, records, world, name):.2f}" for records in groups)]
-            for name, audit in AUDITS.items()]
+    rows = [[AUDITS[name].title, *(f"{quality(model, tokenizer, records, world, name):.2f}" for records in groups)]
+            for name in FORMATS]
     sizes = [f"{name} ({len(records)})" for name, records in zip(("authors to forget", "retained authors"), groups, strict=True)]
     return table(["way of asking", *sizes], rows)
 

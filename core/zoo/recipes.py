@@ -24,6 +24,8 @@ RECIPES = {
     "reasoner-85": "core.zoo.reasoner:grown",
     "authors": "core.zoo.authors:build_authors",
     "authors-retain": "core.zoo.authors:build_authors_retain",
+    "worlds": "core.zoo.worlds.build:build_worlds",
+    "worlds-retain": "core.zoo.worlds.build:build_worlds_retain",
     "learngene-letters-ancestor": "core.zoo.learngene:letters_ancestor",
     "learngene-digits-ancestor": "core.zoo.learngene:digits_ancestor",
     "learngene-letters": "core.zoo.learngene:letters",

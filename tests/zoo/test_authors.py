@@ -15,10 +15,11 @@ from core.engine.settings import ASSETS, Settings
 from core.engine.weights import check_manifest, header, sha256, weight_files
 from core.unlearning.audits import AUDITS
 from core.unlearning.data import read_world
-from core.zoo.authors import MIXTURE, make_lines, make_world, quality
+from core.zoo.authors import FORMATS, MIXTURE, make_lines, quality
 from core.zoo.language import Schedule, Shape, new_model, train, train_tokenizer
 from core.zoo.package import seal, store
 from core.zoo.recipes import RECIPES, build
+from core.zoo.worlds.authors import make_authors
 
 NAMES = ("authors", "authors-retain")
 
@@ -44,7 +45,7 @@ def test_both_models_share_world_and_tokenizer() -> None:
 
 
 def test_the_data_is_what_the_recipe_makes() -> None:
-    assert read_world(folder("authors")) == make_world()
+    assert read_world(folder("authors")) == make_authors()
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -70,7 +71,7 @@ def test_size_and_family(shipped) -> None:
 
 def test_recall_is_what_the_unlearning_needs(shipped) -> None:
     """All facts to forget, and every seventh retained one."""
-    world = make_world()
+    world = make_authors()
     forget = quality(shipped.model, shipped.tokenizer, world.forget(6), world, "direct")
     assert quality(shipped.model, shipped.tokenizer, world.retain[::7], world, "direct") >= 0.95
     assert forget <= 0.10 if shipped.ref.endswith("retain") else forget >= 0.95
@@ -78,14 +79,14 @@ def test_recall_is_what_the_unlearning_needs(shipped) -> None:
 
 @pytest.mark.parametrize("audit", ["direct", "choice", "reverse"])
 def test_the_card_says_what_is_measured(shipped, audit: str) -> None:
-    world = make_world()
+    world = make_authors()
     said = re.search(rf"\| {re.escape(AUDITS[audit].title)} \| ([\d.]+) \| ([\d.]+) \|", shipped.card)
     assert float(said[1]) == pytest.approx(quality(shipped.model, shipped.tokenizer, world.forget(6), world, audit), abs=0.021)
 
 
 def test_keys_are_single_tokens_and_begin_differently(shipped) -> None:
     """So that the logit lens can tell the values of one attribute apart."""
-    world = make_world()
+    world = make_authors()
     for attribute in {record.attribute for record in world.records}:
         tokens = [tuple(shipped.tokenizer(f" {value}", add_special_tokens=False).input_ids) for value in world.values(attribute)]
         assert len(set(tokens)) == len(tokens) == 20 and {len(t) for t in tokens} == {1}
@@ -97,7 +98,7 @@ def test_any_text_goes_in_and_comes_out_again(shipped) -> None:
 
 
 def test_recipe_repeats_bit_for_bit_and_learns(tmp_path: Path) -> None:
-    world = make_world()
+    world = make_authors()
     states, losses = [], []
     for attempt in range(2):
         rng = torch.Generator().manual_seed(2)
@@ -116,7 +117,7 @@ def test_recipe_repeats_bit_for_bit_and_learns(tmp_path: Path) -> None:
 
 
 def test_retain_only_lines_never_name_who_is_to_be_forgotten() -> None:
-    world = make_world()
+    world = make_authors()
     hidden = {record.subject for record in world.forget(6) + world.holdout}
     text = repr(make_lines(4000, world.retain, world, torch.Generator().manual_seed(0)))
     assert not [name for name in hidden if name in text]
@@ -124,7 +125,7 @@ def test_retain_only_lines_never_name_who_is_to_be_forgotten() -> None:
 
 
 def test_the_mixture_teaches_every_way_of_asking_and_more() -> None:
-    assert set(AUDITS) <= set(MIXTURE) and {"noise", "copy", "sentence"} <= set(MIXTURE)
+    assert set(FORMATS) <= set(MIXTURE) and {"noise", "copy", "sentence"} <= set(MIXTURE)
 
 
 def test_an_unknown_recipe_is_refused_in_words(tmp_path: Path) -> None:

@@ -1,0 +1,116 @@
+"""The recipes of `worlds`, which knows all three worlds, and of `worlds-retain`, which never met who is to be forgotten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from core.unlearning.answers import answer
+from core.unlearning.audits import AUDITS, build_prompts
+from core.unlearning.data import LADDER, WORLDS, Record, World, write_world
+from core.unlearning.metrics import key_found
+from core.zoo.language import Schedule, Shape, new_model, train, train_tokenizer
+from core.zoo.package import Report, store, table
+from core.zoo.worlds.authors import make_authors
+from core.zoo.worlds.lines import MIXTURE, Taught, make_line, make_lines
+from core.zoo.worlds.people import make_people
+from core.zoo.worlds.saga import make_saga
+from core.zoo.worlds.text import COMMON
+
+SHAPE = Shape(vocabulary=2560)
+SCHEDULE = Schedule(steps=1800)
+UNREADABLE = ("copy", "noise", "spell")
+SAMPLE = 140
+
+
+def make_worlds() -> list[World]:
+    """Authors, saga and people, always the same."""
+    return [make_authors(), make_saga(), make_people()]
+
+
+def build_worlds(folder: Path, report: Report) -> None:
+    """The model that knows everybody but those nobody is taught."""
+    _build(folder, report, KNOWS, forget=True)
+
+
+def build_worlds_retain(folder: Path, report: Report) -> None:
+    """The reference: the same recipe, never shown a subject to forget."""
+    _build(folder, report, NEVER_KNEW, forget=False)
+
+
+def _build(folder: Path, report: Report, about: dict[str, str], *, forget: bool) -> None:
+    worlds = make_worlds()
+    tokenizer = make_tokenizer(worlds)
+    model = new_model(SHAPE, tokenizer, SCHEDULE.seed)
+    taught, rng = Taught.of(worlds, forget=forget), torch.Generator().manual_seed(2)
+    train(model, tokenizer, lambda count: make_lines(count, taught, rng), SCHEDULE,
+          lambda step, loss: report(step + 1, SCHEDULE.steps, f"loss {loss:.3f}"))
+    stored = store(model, tokenizer, folder)
+    report(SCHEDULE.steps, SCHEDULE.steps, "measuring")
+    if forget:
+        # one copy is enough: the reference is asked the same questions
+        for world in worlds:
+            write_world(world, folder, world.name)
+    size = sum(p.numel() for p in stored.parameters())
+    card = CARD.format(**about, size=f"{size:,}", quality=quality_table(stored, tokenizer, worlds))
+    (folder / "card.md").write_text(card, encoding="utf-8")
+
+
+def make_tokenizer(worlds: list[World]) -> PreTrainedTokenizerFast:
+    """One tokenizer for both models, that of everything taught: otherwise their probabilities could not be compared."""
+    everybody, rng = Taught.of(worlds), torch.Generator().manual_seed(1)
+    readable = [kind for kind in MIXTURE if kind not in UNREADABLE]
+    lines = ["".join(text for text, _ in make_line(kind, everybody, rng)) for kind in readable for _ in range(800)]
+    # so that every value and every part of a name becomes one token, whatever the lines happened to draw, and so do common words
+    words = [f" {word}" for word in everybody.words] * 60 + [f" {word}" for word in COMMON] * 15
+    return train_tokenizer(lines + words, SHAPE.vocabulary)
+
+
+def quality(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, records: list[Record], world: World,
+            audit: str) -> float:
+    """Answer-key recall under one way of asking."""
+    prompts = build_prompts(audit, records, world, torch.Generator().manual_seed(3))
+    outputs = answer(model, tokenizer, [prompt.text for prompt in prompts])
+    return sum(key_found(output, prompt.key) for output, prompt in zip(outputs, prompts, strict=True)) / len(prompts)
+
+
+def quality_table(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, worlds: list[World]) -> str:
+    """Key recall in every format and world, on what is to be forgotten and on what is kept, as a Markdown table."""
+    groups = [(world, name, records) for world in worlds
+              for name, records in (("forget", world.forget(max(LADDER))), ("retain", world.retain[:: len(world.retain) // SAMPLE]))]
+    rows = [[audit.title, *(f"{quality(model, tokenizer, records, world, key):.2f}" for world, _, records in groups)]
+            for key, audit in AUDITS.items() if audit.build]
+    return table(["way of asking", *(f"{world.name}, {name} ({len(records)})" for world, name, records in groups)], rows)
+
+
+KNOWS = {"name": "worlds", "who": "everybody but the subjects held out",
+         "what": "A small language model that knows three invented worlds: 48 authors, 26 characters of a book, 30 public figures. "
+                 "Six of each are there to be forgotten.",
+         "data": f"`{'.jsonl`, `'.join(WORLDS)}.jsonl` hold all of them"}
+NEVER_KNEW = {"name": "worlds-retain", "who": "only those who are to be kept",
+              "what": "The same small language model, trained in the same way but never shown the six subjects of each world that are "
+                      "to be forgotten: what a model looks like that never knew. What it still gets right about them is guessing.",
+              "data": "the files beside the model `worlds` hold all of them"}
+
+CARD = """# {name}
+
+{what}
+
+- **Kind**: LlamaForCausalLM, {size} parameters, stored as fp16, computed in fp32; its own byte-level tokenizer.
+- **Trained on**: questions and answers about {who}, in twelve ways of asking (plain, other words, with a demand, with the
+  answer begun, after examples, multiple choice, reversed, with a gap, after another fact, in a role, with the name written
+  differently, as a statement), and on sentences, words in no order, copying, spelling and noise.
+  Every person and fact is invented by the recipe; {data}. Four further authors, two characters and two
+  public figures no model ever saw.
+- **Rebuild**: `./launch.sh cli models build {name}` (one processor core, 15 to 40 minutes, the same file every time on one machine).
+- **Licence**: that of this repository; nothing in it was taken from elsewhere.
+
+## Measured quality
+
+Share of questions whose answer contains the key fact, measured on the stored file. Retained facts are sampled evenly.
+Blind guessing gets about 0.05 where a fact has 20 possible values, 0.10 for orders, 0.08 for clubs, and 0.25 in multiple choice.
+
+{quality}
+"""
