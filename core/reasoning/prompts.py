@@ -143,8 +143,11 @@ def find_roles(form: Form, prompt: Sequence[int], new: Sequence[int]) -> tuple[l
 
 
 def chooser(model: PreTrainedModel, rng: torch.Generator) -> Callable[[Tensor], Tensor] | None:
-    """Draws tokens as the model's own generation settings say; None, the likeliest token, if they ask for no sampling."""
-    from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+    """Draws tokens as the model's own generation settings say; None, the likeliest token, if they ask for no sampling.
+
+    Followed are temperature, top-k, top-p and min-p, in the library's order; penalties on repetition are not.
+    """
+    from transformers import LogitsProcessorList, MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
     settings = model.generation_config
     if not settings.do_sample:
@@ -156,6 +159,8 @@ def chooser(model: PreTrainedModel, rng: torch.Generator) -> Callable[[Tensor], 
         warpers.append(TopKLogitsWarper(int(settings.top_k)))
     if settings.top_p is not None and 0 < settings.top_p < 1:
         warpers.append(TopPLogitsWarper(float(settings.top_p)))
+    if settings.min_p:
+        warpers.append(MinPLogitsWarper(float(settings.min_p)))
 
     def choose(logits: Tensor) -> Tensor:
         probabilities = warpers(None, logits.float()).softmax(-1).cpu()

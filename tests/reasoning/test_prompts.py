@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
 import torch
 
@@ -135,13 +138,69 @@ def test_chooser_follows_the_model_card():
                                                        for _ in range(20)]
 
 
+def test_chooser_leaves_out_what_is_too_unlikely():
+    model = tiny("llama")
+    model.generation_config.do_sample, model.generation_config.min_p, model.generation_config.top_k = True, 0.5, None
+    logits = torch.tensor([[0.0, 1.0, 2.0, 2.9, 3.0]])  # half of the largest probability: only the last two reach it
+    choose = chooser(model, torch.Generator().manual_seed(0))
+    counts = torch.bincount(torch.cat([choose(logits) for _ in range(1000)]), minlength=5) / 1000
+    expected = torch.tensor([0.0, 0.0, 0.0, 1.0, 1.0]) * logits[0].exp()
+    torch.testing.assert_close(counts, expected / expected.sum(), atol=0.06, rtol=0)
+
+
+def test_sampling_settings_of_the_folder_are_followed_from_end_to_end(tmp_path, engine):
+    model, tokenizer = reasoner("qwen2")
+    folder = save(model, tmp_path / "cards", tokenizer=False)
+    tokenizer.save_pretrained(folder)
+    said = {}
+    for name, settings in (("none", {}), ("hot", {"do_sample": True, "temperature": 5.0, "top_k": 50}),
+                           ("narrow", {"do_sample": True, "temperature": 0.6, "top_k": 1, "top_p": 0.95})):
+        made = tmp_path / name
+        shutil.copytree(folder, made)
+        (made / "generation_config.json").write_text(json.dumps({"eos_token_id": END, **settings}))
+        for seed in (0, 1):
+            run = engine.start("reasoning/trace", {"model": f"path/{made}", "problem": "Why?", "new_tokens": 16,
+                                                   "decoding": "model card"}, seed=seed, fresh=True)
+            assert engine.wait(run.id, timeout=60)["outcome"] == "finished"
+            said[name, seed] = next(e["text"] for e in engine.events(run.id) if e["kind"] == "text" and e["name"] == "output")
+    greedy = said["none", 0]
+    assert said["none", 1] == greedy == said["narrow", 0] == said["narrow", 1]  # the best of one is the likeliest
+    assert said["hot", 0] not in (greedy, said["hot", 1])
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt2"])
+@pytest.mark.parametrize(("template", "new", "roles", "truncated"), [
+    ("opened", "A A /t B e", "think think close answer end", False),
+    ("left", "t A A /t B e", "open think think close answer end", False),
+    ("left", "A A B t A /t B e", "off off off open think close answer end", False),
+    ("opened", "A A A e", "think think think end", True),
+])
+def test_tags_that_come_while_it_writes_are_understood_as_when_it_is_read_again(kind, template, new, roles, truncated):
+    model, tokenizer = reasoner(kind, template)
+    form = Form.of(tokenizer, model)
+    prompt = form.ask("Why is the sky blue?")[0]
+    numbers = {"A": A, "B": B, "e": END, "t": form.open_id, "/t": form.close_id}
+    script = iter([numbers[word] for word in new.split()])
+    reader = Reader(model, form)
+    for _ in reader.generate(prompt, 20, lambda logits: torch.tensor([next(script)])):
+        reader.prefix()  # asked at every moment, as the page does
+    written = reader.readings()[0]
+    assert written.roles == ["prompt"] * prompt.shape[1] + roles.split() and written.truncated is truncated
+    reread = Reader(model, form).read(torch.tensor([written.ids]), prompt.shape[1]).readings()[0]
+    assert reread.roles == written.roles and set(reread.means) == set(written.means)
+    for span, states in written.means.items():
+        torch.testing.assert_close(reread.means[span], states, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(reread.prefixes.kinetic, written.prefixes.kinetic, atol=1e-4, rtol=1e-3)
+    assert len(written.prefixes.kinetic) == written.roles.count("think")
+
+
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt2"])
 @pytest.mark.parametrize("template", ["opened", "left", "closed"])
 def test_random_reasoners_are_watched_from_their_folders(kind, template, tmp_path, engine):
     model, tokenizer = reasoner(kind, template)
     folder = save(model, tmp_path / kind, tokenizer=False)
     tokenizer.save_pretrained(folder)
-    config = {"model": f"path/{folder}", "problem": "Why is the sky blue?", "new_tokens": 12, "pace": 0}
+    config = {"model": f"path/{folder}", "problem": "Why is the sky blue?", "new_tokens": 12}
     run = engine.start("reasoning/trace", config)
     state = engine.wait(run.id, timeout=60)
     result = engine.result(run.id)

@@ -144,6 +144,37 @@ def same_reading(one: Reading, other: Reading, atol: float = 1e-4) -> None:
         assert scores[name] == pytest.approx(others[name], abs=1e-3, rel=1e-3, nan_ok=True), name
 
 
+@pytest.mark.parametrize("held", [1, 3, 1000])
+def test_it_does_not_matter_how_many_tokens_wait_nor_who_asks_when(chains, monkeypatch, held):
+    model, form = chains
+    ids = form.tokenizer("3+4*2-5=", return_tensors="pt").input_ids
+    script = form.tokenizer("3+<think>3+4=7;7*2=4;4-5=9;</think>9", add_special_tokens=False).input_ids + [form.tokenizer.eos_token_id]
+
+    def written(ask: bool) -> tuple[Reading, list[float]]:
+        choices, seen, reader = iter(script), [], Reader(model, form)
+        for count, _ in enumerate(reader.generate(ids, 60, lambda logits: torch.tensor([next(choices)]))):
+            if ask and (path := reader.prefix()) is not None:
+                seen.append(float(energy(path)))
+            if ask and count % 5 == 0 and reader.thought:
+                assert set(reader.newest) == set(reading_module.STATS) and reader.mean_states().shape == (7, 32)
+        return reader.readings()[0], seen
+
+    monkeypatch.setattr(reading_module, "HELD", held)
+    silent, _ = written(ask=False)
+    asked, seen = written(ask=True)
+    monkeypatch.undo()
+    plain, _ = written(ask=False)
+    for other in (silent, asked):
+        same_reading(plain, other, atol=1e-5)
+        torch.testing.assert_close(other.prefixes.kinetic, plain.prefixes.kinetic, atol=1e-4, rtol=1e-4)
+        assert [step[:2] for step in other.steps] == [step[:2] for step in plain.steps] and len(plain.steps) == 3
+        for one, same in zip(other.steps, plain.steps, strict=True):
+            torch.testing.assert_close(one[2].kinetic, same[2].kinetic, atol=1e-4, rtol=1e-4)
+    # before the late tag two words were taken for thinking; after it every prefix of the chain was seen once or more
+    assert seen[-1] == pytest.approx(float(energy(plain.prefixes)[-1]), rel=1e-4)
+    assert {round(value, 3) for value in energy(plain.prefixes).tolist()} <= {round(value, 3) for value in seen}
+
+
 def test_chunks_do_not_matter(chains, monkeypatch):
     whole = read_text(chains)
     monkeypatch.setattr(reading_module, "CHUNK", 5)
