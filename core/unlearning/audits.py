@@ -249,6 +249,12 @@ def possible(audit: str, record: Record, world: World) -> str | None:
     return entry.reason if entry.build is None else entry.lacks(record, world)
 
 
+def offered(records: Sequence[Record], world: World) -> dict[str, str | None]:
+    """For each audit None when it can be tried on at least one of these records, else the reason why on none."""
+    reasons = {audit: [possible(audit, record, world) for record in records] for audit in AUDITS}
+    return {audit: None if None in found else found[0] if found else "There is no question." for audit, found in reasons.items()}
+
+
 def build_prompts(audit: str, records: Sequence[Record], world: World, rng: torch.Generator) -> list[Prompt]:
     """One prompt per record, in order. Raises LabError for a record it cannot be built from: ask `possible` first."""
     prompts = []

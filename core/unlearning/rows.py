@@ -1,0 +1,147 @@
+"""Rows of a table that somebody brought: CSV, JSON or one JSON object a line, read with suspicion.
+
+    for row in read_rows(path):
+        row.number, row.cells["question"]      # the row as a spreadsheet counts it, the header being row 1
+
+Nothing in a cell is ever run: a formula or a piece of HTML is text like any other.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.engine.errors import LabError
+
+LARGEST = 20_000_000
+MOST_ROWS = 2000
+DELIMITERS = ",;\t"
+MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+SAVE_AGAIN = "Save it again as 'CSV UTF-8', which every spreadsheet offers."
+
+
+@dataclass(frozen=True)
+class Row:
+    """number: as a spreadsheet counts, for JSON the place in the list.  cells: by column name, lower case, spaces for underscores."""
+
+    number: int
+    cells: dict[str, Any]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """All rows that are not blank, at most MOST_ROWS. Raises LabError in words, naming the row, for whatever is not a table."""
+    text = _decode(_bytes(Path(path)))
+    start = text.lstrip()[:1]
+    rows: list[Row] = []
+    for row in (_json_rows(text) if start in ("[", "{") else _csv_rows(text)):
+        if len(rows) == MOST_ROWS:
+            raise LabError(f"The file has more than {MOST_ROWS:,} rows.", f"Keep the {MOST_ROWS:,} that matter most.")
+        rows.append(row)
+    return rows
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise LabError(f"The file has {size / 1e6:.0f} MB.",
+                           f"At most {LARGEST // 10**6} MB are read; {MOST_ROWS:,} questions need less than 1.")
+        data = path.read_bytes()
+    except OSError:
+        raise LabError(f"The file '{path.name}' cannot be read.", "Choose it again.") from None
+    if not data.strip():
+        raise LabError("The file is empty.", "It needs a first row with the names of the columns, and a question in every further row.")
+    return data
+
+
+def _decode(data: bytes) -> str:
+    encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        if b"\0" in data:
+            raise _not_text() from None
+        row = data[:error.start].count(b"\n") + 1
+        raise LabError(f"Row {row} holds a letter that is not written in UTF-8.", SAVE_AGAIN) from None
+    if "\0" in text:
+        raise _not_text()
+    return text
+
+
+def _not_text() -> LabError:
+    return LabError("This is not a text file.", "Bring a CSV or JSON file. A spreadsheet (.xlsx, .ods) is saved as 'CSV UTF-8' first.")
+
+
+def _csv_rows(text: str) -> Iterator[Row]:
+    header_line = text.lstrip().split("\n", 1)[0]
+    delimiter = max(DELIMITERS, key=header_line.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    header: list[str] = []
+    number = 0
+    try:
+        for cells in reader:
+            number += 1
+            if not any(cell.strip() for cell in cells):
+                continue
+            if not header:
+                header = _header(cells)
+                continue
+            extra = [cell for cell in cells[len(header):] if cell.strip()]
+            if extra:
+                raise LabError(f"Row {number} has {len(cells)} cells, but the first row names {len(header)} columns.",
+                               f"A text that holds '{delimiter}' has to stand in \"double quotes\"." if delimiter != "\t"
+                               else "Take the extra cells away.")
+            yield Row(number, dict(zip(header, [*cells, *[""] * len(header)], strict=False)))
+    except csv.Error as error:
+        raise LabError(f"Row {number + 1} cannot be read as CSV: {error}.",
+                       "Look for a double quote that is opened and not closed.") from None
+
+
+def _header(cells: list[str]) -> list[str]:
+    names = [_plain(cell) for cell in cells]
+    twice = next((name for i, name in enumerate(names) if name and name in names[:i]), None)
+    if twice:
+        raise LabError(f"The first row names the column '{twice}' twice.", "Give every column its own name.")
+    return names
+
+
+def _plain(name: str) -> str:
+    """Column names are compared without case, underscores and spaces around them."""
+    return " ".join(str(name).replace("_", " ").lower().split())
+
+
+def _json_rows(text: str) -> Iterator[Row]:
+    for number, item in enumerate(_json_items(text), start=1):
+        if not isinstance(item, dict):
+            raise LabError(f"Entry {number} of the file is not an object with names.",
+                           'Each has to look like {"question": "...", "answer": "..."}.')
+        yield Row(number, {_plain(name): value for name, value in item.items()})
+
+
+def _json_items(text: str) -> Iterator[Any]:
+    """The items of one JSON list, or of one JSON value a line."""
+    if text.lstrip().startswith("["):
+        yield from _parse(text, 1)
+        return
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield _parse(line, number)
+
+
+def _parse(text: str, line: int) -> Any:
+    """`line` is where the text begins."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        wrong = f"Line {line + error.lineno - 1} is not JSON: {error.msg.lower()}."
+    except RecursionError:
+        wrong = "The JSON in this file is nested too deeply."
+    except ValueError:
+        wrong = "The JSON in this file holds a number with thousands of digits."
+    raise LabError(wrong, "A JSON file is one list of objects, or one object a line.")
