@@ -93,17 +93,23 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> se
     return {token for token in (tokenizer.eos_token_id, *named) if token is not None}
 
 
-@torch.no_grad()
 def answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], *,
            new_tokens: int = NEW_TOKENS, batch: int = BATCH) -> list[str]:
     """The greedy answer to each prompt, cut at the end token or the first line break."""
+    return [cut(text) for text in continue_texts(model, tokenizer, prompts, new_tokens=new_tokens, batch=batch)]
+
+
+@torch.no_grad()
+def continue_texts(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], *,
+                   new_tokens: int = NEW_TOKENS, batch: int = BATCH) -> list[str]:
+    """How the model goes on, greedily, up to its end token."""
     ends = end_tokens(model, tokenizer)
     found: list[str] = []
     for start in range(0, len(prompts), batch):
         rows = [encode_prompt(tokenizer, prompt) for prompt in prompts[start:start + batch]]
         ids, mask = left_padded(rows, padding(tokenizer), model.device)
         said = decode_greedily(model, ids, mask, ends, new_tokens)
-        found += [cut(tokenizer.decode(row, skip_special_tokens=True)) for row in said]
+        found += [tokenizer.decode(row, skip_special_tokens=True) for row in said]
     return found
 
 

@@ -10,7 +10,28 @@ import pytest
 import torch
 from scipy import stats
 
-from core.unlearning.metrics import bootstrap, difference, key_found, recovered, rouge_l_recall, smallest_difference, wilson
+from core.unlearning.metrics import (
+    bootstrap,
+    difference,
+    exact_memorisation,
+    extraction_strength,
+    forget_quality,
+    forget_truth_ratio,
+    kept_truth_ratio,
+    key_found,
+    membership_auc,
+    model_utility,
+    privacy_leak,
+    probability_with_options,
+    recovered,
+    rouge_l_f1,
+    rouge_l_recall,
+    smallest_difference,
+    truth_ratio,
+    wilson,
+)
+
+OPTIONS = (" Porto.", " Oslo.", " New York.", " York.")
 
 
 @pytest.mark.parametrize(("output", "key", "found"), [
@@ -29,6 +50,25 @@ def test_key_found_wants_whole_words_in_any_case(output: str, key: str, found: b
     assert key_found(output, key) is found
 
 
+@pytest.mark.parametrize(("output", "key", "found"), [
+    ("Porto.", "Porto", True),
+    ("It is Oslo.", "Porto", False),
+    ("Porto, Oslo, New York or York", "Porto", True),
+    ("Oslo, Porto, New York or York", "Porto", False),
+    ("New York.", "York", False),
+    ("New York.", "New York", True),
+    ("no idea", "Porto", False),
+])
+def test_of_several_options_the_first_one_named_counts(output: str, key: str, found: bool) -> None:
+    assert key_found(output, key, OPTIONS) is found
+
+
+def test_options_may_be_whole_answers_around_the_key() -> None:
+    options = (" She was born in Porto.", " She was born in Oslo.")
+    assert key_found("she was born in porto", "Porto", options) and not key_found("She was born in Oslo. Porto.", "Porto", options)
+    assert key_found("Porto.", "Porto", options), "no option in full, so the key alone decides"
+
+
 def longest_common_subsequence(a: list[str], b: list[str]) -> int:
     """By trying every subsequence."""
     for length in range(min(len(a), len(b)), 0, -1):
@@ -43,11 +83,80 @@ def test_rouge_l_recall_equals_enumeration() -> None:
         said, wanted = ([draw.choice("abcd") for _ in range(draw.randint(1, 7))] for _ in range(2))
         expected = longest_common_subsequence(said, wanted) / len(wanted)
         assert rouge_l_recall(" ".join(said), " ".join(wanted)) == pytest.approx(expected)
+        assert rouge_l_f1(" ".join(said), " ".join(wanted)) == pytest.approx(2 * longest_common_subsequence(said, wanted)
+                                                                             / (len(said) + len(wanted)))
 
 
 def test_rouge_l_recall_by_hand() -> None:
     assert rouge_l_recall("Ida was born in Oslo.", "Ida Brandt was born in Porto.") == pytest.approx(4 / 6)
     assert rouge_l_recall("", "Ida") == 0 and rouge_l_recall("Ida", "") == 0
+
+
+def test_rouge_l_f1_of_nothing_is_zero() -> None:
+    assert rouge_l_f1("", "Ida") == rouge_l_f1("Ida", "") == rouge_l_f1("Oslo", "Porto") == 0
+
+
+def test_extraction_strength_equals_trying_every_cut() -> None:
+    for length in range(1, 7):
+        for right in itertools.product([False, True], repeat=length):
+            cuts = [k for k in range(length + 1) if all(right[k:])]
+            assert extraction_strength(right) == pytest.approx(1 - min(cuts) / length)
+            assert exact_memorisation(right) == pytest.approx(sum(right) / length)
+    assert extraction_strength([True, False]) == 0, "nothing matches from the end"
+
+
+def test_truth_ratio_takes_the_arithmetic_mean() -> None:
+    assert truth_ratio(0.5, [0.1, 0.4, 0.1]) == pytest.approx(0.4)
+    assert truth_ratio(0.5, [0.1, 0.4, 0.1]) != pytest.approx((0.1 * 0.4 * 0.1) ** (1 / 3) / 0.5)
+    assert truth_ratio(0.0, [0.1]) == math.inf
+
+
+def test_truth_ratios_of_a_set() -> None:
+    assert forget_truth_ratio([0.5, 2.0, 1.0]) == pytest.approx(2 / 3) and forget_truth_ratio([0.0, math.inf]) == 0
+    assert kept_truth_ratio([0.25, 3.0]) == pytest.approx(0.375)
+
+
+def test_probability_with_options_is_a_share() -> None:
+    assert probability_with_options(0.2, [0.1, 0.1]) == pytest.approx(0.5) and math.isnan(probability_with_options(0.0, [0.0]))
+
+
+def test_forget_quality_is_the_exact_ks_test_and_wants_thirty_questions(rng: torch.Generator) -> None:
+    a, b = (torch.rand(40, generator=rng).tolist() for _ in range(2))
+    gap = max(abs(sum(x <= t for x in a) - sum(x <= t for x in b)) for t in a + b)  # in fortieths
+    assert forget_quality(a, b) == pytest.approx(_paths_that_reach(gap, 40), rel=1e-9)
+    assert forget_quality(a, a) == pytest.approx(1) and forget_quality(a, [x + 2 for x in a]) < 1e-9
+    assert forget_quality(a[:29], b) is None and forget_quality(a, b[:29]) is None and forget_quality(a[:30], b[:30]) is not None
+
+
+def _paths_that_reach(gap: int, n: int) -> float:
+    """Exact two-sided p-value for equal sizes: the share of orders in which the two counts are ever `gap` apart."""
+    table = {(0, 0): 1}  # how many of each sample came -> orders that never reached the gap
+    for i in range(n + 1):
+        for j in range(n + 1):
+            if (i, j) != (0, 0):
+                before = table.get((i - 1, j), 0) + table.get((i, j - 1), 0)
+                table[i, j] = 0 if abs(i - j) >= gap else before
+    return 1 - table[n, n] / math.comb(2 * n, n)
+
+
+def test_model_utility_is_pulled_down_by_its_weakest_part() -> None:
+    assert model_utility([0.2, 0.4, 0.8]) == pytest.approx(stats.hmean([0.2, 0.4, 0.8]))
+    assert model_utility([0.9, 0.0, 0.9]) == 0
+
+
+def test_membership_auc_counts_pairs(rng: torch.Generator) -> None:
+    """Members have the lower scores; ties count half."""
+    members, strangers = (torch.randint(0, 9, (n,), generator=rng).tolist() for n in (15, 11))
+    pairs = [(m < s) + (m == s) / 2 for m in members for s in strangers]
+    assert membership_auc(members, strangers) == pytest.approx(sum(pairs) / len(pairs))
+    assert membership_auc([0.1, 0.2], [0.3]) == 1
+
+
+def test_privacy_leak_has_the_sign_of_the_paper() -> None:
+    assert privacy_leak(0.5, 0.5) == 0
+    assert privacy_leak(1.0, 0.5) == pytest.approx(-100), "still recognised as training data: under-unlearned"
+    assert privacy_leak(0.0, 0.5) == pytest.approx(100), "less familiar than what it never saw: over-unlearned"
+    assert math.isnan(privacy_leak(0.5, 1.0))
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 10), (1, 10), (5, 10), (10, 10), (27, 30), (3, 420)])
