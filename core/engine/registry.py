@@ -26,6 +26,7 @@ EXPERIMENTS = {
     "learngene/stitch": "core.learngene.pool.experiments:stitch",
     "learngene/inits": "core.learngene.pool.experiments:inits",
     "learngene/path": "core.learngene.pool.probes:path",
+    "learngene/pictures": "core.learngene.own:brought",
 }
 
 

@@ -193,9 +193,9 @@ def _task(classes: tuple[str, ...], pixels: list[Tensor], seed: int) -> Task:
         halves[1].append((given[order[:away]], label))
         halves[0].append((given[order[away:]], label))
     (train, labels), (test, test_labels) = (_mixed(half, generator) for half in halves)
-    times = math.ceil(PER_EPOCH / len(labels)) if len(labels) < PER_EPOCH else 1
+    distinct, times = len(labels), max(1, math.ceil(PER_EPOCH / len(labels)))
     train, labels = train.repeat(times, 1, 1, 1), labels.repeat(times)
-    return Task(OWN, classes, test, test_labels, len(labels), lambda g: (shift(train, g), labels))
+    return Task(OWN, classes, test, test_labels, len(labels), lambda g: (shift(train, g), labels), distinct)
 
 
 def _mixed(half: list[tuple[Tensor, int]], generator: torch.Generator) -> tuple[Tensor, Tensor]:

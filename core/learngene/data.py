@@ -38,7 +38,10 @@ TEST_SEED = 20240202  # the test pictures are the same for every run
 
 @dataclass(frozen=True)
 class Task:
-    """Pictures (n, 1, 16, 16) with labels (n,). `draw` makes the pictures of one epoch from a generator."""
+    """Pictures (n, 1, 16, 16) with labels (n,). `draw` makes the pictures of one epoch from a generator.
+
+    distinct: different pictures to learn from, where they are counted.  mark: tells a visitor's pictures from others; empty for ours.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -46,6 +49,8 @@ class Task:
     test_labels: Tensor
     per_epoch: int
     draw: Callable[[torch.Generator], tuple[Tensor, Tensor]]
+    distinct: int = 0
+    mark: str = ""
 
     def epoch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The training pictures of one epoch, shuffled."""

@@ -80,12 +80,33 @@ def logits(model: PreTrainedModel, pixels: Tensor) -> Tensor:
     return parts.head(hidden[:, parts.special:].mean(1))
 
 
-def check_task(model: PreTrainedModel, classes: Sequence[str], what: str) -> None:
-    """Raises LabError unless `model` takes the pictures of this lab and names exactly these classes."""
+def new_head(model: PreTrainedModel, classes: Sequence[str]) -> None:
+    """Puts a fresh random head for `classes` on a model, in place; draws from the global generator."""
+    head = nn.Linear(model.config.hidden_size, len(classes))
+    nn.init.trunc_normal_(head.weight, std=model.config.initializer_range)
+    nn.init.zeros_(head.bias)
+    put_head(model, head, classes)
+
+
+def put_head(model: PreTrainedModel, head: nn.Linear, names: Sequence[str]) -> None:
+    """Makes `head` the last layer, in place; its rows are called `names`."""
+    model.classifier, model.num_labels = head, len(names)
+    model.config.id2label = dict(enumerate(names))
+    model.config.label2id = {name: i for i, name in enumerate(names)}
+
+
+def check_pictures(model: PreTrainedModel, what: str) -> None:
+    """Raises LabError unless `model` is a ViT or DeiT classifier that takes the pictures of this lab."""
+    parts_of(model)
     config = model.config
     if config.num_channels != 1 or config.image_size != SIZE:
         raise LabError(f"The {what} takes pictures of {config.image_size} x {config.image_size} pixels in {config.num_channels} colours.",
                        f"The pictures here are {SIZE} x {SIZE} in one.")
+
+
+def check_task(model: PreTrainedModel, classes: Sequence[str], what: str) -> None:
+    """Raises LabError unless `model` takes the pictures of this lab and names exactly these classes."""
+    check_pictures(model, what)
     if classes_of(model) != tuple(classes):
         raise LabError(f"The {what} was not taught these {len(classes)} classes.", "Choose a task and a model that belong together.")
 
@@ -120,15 +141,15 @@ def block_parameters(config: ViTConfig) -> int:
     return 4 * width**2 + 4 * width + 2 * width * inner + inner + width + 4 * width
 
 
-def look_closely(model: PreTrainedModel, pixels: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Logits (batch, classes), and per block how much each picture token is looked at: (batch, side, side), averaged over
-    heads and over the picture tokens that look. The model must have been loaded or expanded with eager attention."""
+def look_closely(model: PreTrainedModel, pixels: Tensor, picture: int = 0) -> tuple[Tensor, list[Tensor]]:
+    """Logits (batch, classes), and per block how much each patch of one picture of the batch is looked at: (side, side),
+    averaged over heads and over the patches that look. The model must have been loaded or expanded with eager attention."""
     from core.engine.trace import sites, trace
 
     places = sites(model, "attn_weights")
     with torch.no_grad(), trace(model, capture=places) as acts:
         scores = logits(model, pixels)
     special = parts_of(model).special
-    maps = [acts[place][:, :, special:, special:].mean((1, 2)) for place in places]
+    maps = [acts[place][picture, :, special:, special:].mean((0, 1)) for place in places]
     side = round(maps[0].shape[-1] ** 0.5)
-    return scores, [given.reshape(len(pixels), side, side) for given in maps]
+    return scores, [given.reshape(side, side) for given in maps]

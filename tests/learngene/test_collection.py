@@ -14,7 +14,7 @@ from PIL import Image
 from core.engine.errors import LabError
 from core.learngene import collection
 from core.learngene.collection import PER_EPOCH, read_collection, reading
-from core.learngene.pictures import ink_of, read_picture, squeeze
+from core.learngene.pictures import MB, ink_of, read_picture, squeeze
 from tests.learngene.brought import SHAPES, shape, shapes, zipped
 
 
@@ -124,13 +124,15 @@ def test_a_locked_zip_is_refused(tmp_path):
 
 
 def test_a_zip_bomb_is_refused_before_anything_is_unpacked(tmp_path, monkeypatch):
-    file = zipped(tmp_path / "bomb.zip", shapes(3) | {f"bar/bomb{i}.png": b"\0" * 19 * 1024**2 for i in range(11)})
-    assert file.stat().st_size < 1024**2
+    file = zipped(tmp_path / "bomb.zip", shapes(3) | {f"bar/bomb{i}.png": b"\0" * 12 * MB for i in range(2)})
+    assert file.stat().st_size < MB // 10
+    monkeypatch.setattr(collection, "MOST_UNPACKED", 20 * MB)
     monkeypatch.setattr(collection, "_unpacked", lambda *_: pytest.fail("something was unpacked"))
-    with pytest.raises(LabError, match="more than 200 MB"):
+    with pytest.raises(LabError, match="more than 20 MB"):
         read_collection(file)
+    monkeypatch.setattr(collection, "MOST_UNPACKED", 200 * MB)
     with pytest.raises(LabError, match="larger than 20 MB"):
-        read_collection(zipped(tmp_path / "one.zip", shapes(3) | {"bar/bomb.png": b"\0" * 21 * 1024**2}))
+        read_collection(zipped(tmp_path / "one.zip", shapes(3) | {"bar/bomb.png": b"\0" * 21 * MB}))
 
 
 def _header_only(width: int, height: int) -> bytes:

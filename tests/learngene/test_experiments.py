@@ -184,6 +184,21 @@ def test_every_depth_is_surveyed(engine, refs):
     assert len(said["table"][-1]["rows"]) == 16 and not any(name.startswith("scratch") for name in result["metrics"])
 
 
+def test_letters_are_surveyed_beside_the_stored_rivals_and_an_absent_one_is_named(engine, monkeypatch):
+    from core.learngene.depth import survey
+
+    for name, value in (("RIVAL_EPOCHS", (7, 20)), ("RIVAL_DEPTHS", (4, 8)), ("DEEPEST", 8)):  # quicker, and 7 is not stored
+        monkeypatch.setattr(survey, name, value)
+    result, said = _run(engine, "learngene/depths", {})
+    metrics = result["metrics"]
+    assert result["outcome"] == "finished" and metrics["zero-shot 8"] > metrics["scratch 8 after 20"] > metrics["zero-shot 1"]
+    assert "flat 8" in metrics and "scratch 4 after 7" not in metrics
+    assert "learngene-letters-scratch-8-7" in said["text"][0]["text"] and "glassbox models build" in said["text"][0]["text"]
+    assert {row[0] for row in said["table"][-1]["rows"]} == {"straight from the learngene", "all layers equal", "from scratch, 20 epochs"}
+    won = sum(metrics[f"zero-shot {depth}"] > metrics[f"scratch {depth} after 20"] for depth in (4, 8))
+    assert f"{won} of 2 beat" in result["verdict"]["text"]
+
+
 def test_storage_card_counts_what_descendants_hold(engine, refs):
     config = {"learngene": refs["learngene"], "ancestor": refs["ancestor"], "task": "symbols"}
     grown = [engine.probe("learngene/expand", config | {"depth": depth})["parameters"] for depth in (3, 5)]

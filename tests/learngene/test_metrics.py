@@ -78,11 +78,11 @@ def test_attention_maps_say_where_the_picture_is_looked_at():
     model = new_model(3, 12, 3, SYMBOLS).eval()
     model.set_attn_implementation("eager")
     pixels = torch.randn(2, 1, 16, 16)
-    (scores, maps), own = look_closely(model, pixels), model(pixels, output_attentions=True).attentions
+    (scores, maps), own = look_closely(model, pixels, 1), model(pixels, output_attentions=True).attentions
     torch.testing.assert_close(scores, model(pixels).logits)
-    assert len(maps) == 3 and maps[0].shape == (2, 4, 4)
+    assert len(maps) == 3 and maps[0].shape == (4, 4)
     for given, weights in zip(maps, own, strict=True):
-        torch.testing.assert_close(given.flatten(1), weights[:, :, 1:, 1:].mean((1, 2)))
+        torch.testing.assert_close(given.flatten(), weights[1, :, 1:, 1:].mean((0, 1)))
 
 
 def test_schedule_rises_to_the_peak_and_falls_to_a_hundredth():

@@ -5,14 +5,15 @@ learngene/train      metrics  loss auxiliary, accuracy auxiliary (per epoch), an
                               zero), parameters, ancestor parameters
                      figures  training, by_depth (also while it learns), linearity, positions, storage
                      tables   by_depth
-                     keeps    learngene
+                     keeps    learngene, and ancestor where it had to learn a visitor's classes (loss ancestor, accuracy ancestor)
 learngene/finetune   metrics  loss NAME, accuracy NAME (per epoch), start NAME, end NAME; NAME is inherited, scratch, or the rival's
                      figures  training, epochs
                      tables   compared
                      keeps    inherited
 learngene/expand     a probe, in probes.py; learngene/linearity likewise
 
-Accuracy is the share of right answers on the task's test pictures, 0..1.
+Accuracy is the share of right answers on the task's test pictures, 0..1. A visitor's pictures may take the place of a task
+(core/learngene/own.py).
 """
 
 from __future__ import annotations
@@ -26,17 +27,18 @@ from pydantic import Field
 from transformers import PreTrainedModel
 
 from core.engine.events import Event, Figure, Keep, Metric, Progress, Table, Verdict
-from core.engine.experiment import Config, ModelRef, experiment
+from core.engine.experiment import Config, DataRef, ModelRef, experiment
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.learngene.data import Task, TaskName, read_task
 from core.learngene.depth import figures
-from core.learngene.depth.learngene import DEEPEST, Learngene, freeze_slope, new_head, new_learngene
+from core.learngene.depth.learngene import DEEPEST, Learngene, freeze_slope, new_learngene
 from core.learngene.depth.rivals import RIVALS, RivalName, Start
 from core.learngene.metrics import Linearity, accuracy, linearity, share_interval, smallest_difference, weight_groups
+from core.learngene.own import knowing, pictures_field, taking, teach_field
 from core.learngene.running import Curves, Progresses, told
 from core.learngene.training import SCRATCH_RATE, TUNE_RATE, Recipe, born_from, fit, soft_distillation, steps_of, supervised
-from core.learngene.vit import block_parameters, check_task, logits, macs, parameters, parts_of
+from core.learngene.vit import block_parameters, check_task, logits, macs, new_head, parameters, parts_of
 
 AUXILIARY_EPOCHS = 100  # what stage 1 of the stored learngenes cost
 ONE_LESS = (2, 3, 4)  # depths at which dividing by one less is compared (methods/09 T12)
@@ -46,6 +48,7 @@ TICKED = (4, 6, 8, 10, 12)  # the depths of the storage card until somebody tick
 
 class TrainConfig(Config):
     task: TaskName = Field("letters", description="What the pictures show")
+    pictures: DataRef = pictures_field("Learn these instead: a ZIP file with one folder of pictures per class")
     ancestor: ModelRef = Field("embedded/learngene-letters-ancestor", description="The trained model whose answers are passed on")
     depth: int = Field(8, ge=1, le=DEEPEST, description="Layers of the auxiliary model")
     epochs: int = Field(20, ge=0, le=300, description="Passes over the training pictures; the stored learngenes had 100")
@@ -54,6 +57,7 @@ class TrainConfig(Config):
                          json_schema_extra={"more": True})
     tau: float = Field(1.0, ge=0.1, le=20, description="Softness of the ancestor's answers", json_schema_extra={"more": True})
     rate: float = Field(SCRATCH_RATE, ge=1e-5, le=1e-2, description="Peak learning rate", json_schema_extra={"more": True})
+    teach: int = teach_field()
     legacy_loss: bool = Field(False, description="Divide the loss by the number of classes too, as the authors' code does",
                               json_schema_extra={"more": True})
 
@@ -61,8 +65,9 @@ class TrainConfig(Config):
 @experiment("learngene/train", title="Distil a learngene", paper="09", families=("vit",))
 def train(config: TrainConfig, lab: Lab) -> Iterator[Event]:
     """Stage 1: an auxiliary model whose layers all come from two sets of numbers learns to answer as the ancestor does."""
-    task = read_task(config.task)
-    ancestor = lab.load(config.ancestor)
+    yield Progress(0, 1, "getting ready")
+    task = yield from taking(lab, config.task, config.pictures)
+    ancestor = yield from knowing(lab, config.ancestor, task, config.teach)
     check_task(ancestor.model, task.classes, "ancestor")
     gene = yield from Curves().along(stage_one(config, lab, task, ancestor, glance=True))
     yield Keep("learngene", gene.store)
@@ -74,7 +79,7 @@ def stage_one(config: TrainConfig, lab: Lab, task: Task, ancestor: LoadedModel, 
 
     `glance`: measure other depths as well while it learns.
     """
-    key = (ancestor.fingerprint, "learngene", lab.seed, config.model_dump_json())
+    key = (ancestor.fingerprint, "learngene", lab.seed, task.mark, config.model_dump_json())
     shape = ancestor.model.config
     with born_from(lab.rng("learngene")):
         gene = new_learngene(config.depth, shape.hidden_size, shape.num_attention_heads, task.classes)
@@ -171,6 +176,7 @@ class FinetuneConfig(Config):
     learngene: ModelRef = Field("embedded/learngene-letters", description="The learngene to grow from")
     source: TaskName = Field("letters", description="What the learngene was trained on")
     task: TaskName = Field("digits", description="What the descendant has to learn")
+    pictures: DataRef = pictures_field("Learn these instead: a ZIP file with one folder of pictures per class")
     ancestor: ModelRef = Field("embedded/learngene-letters-ancestor", description="The model it all came from; some rivals use it",
                                json_schema_extra={"more": True})
     depth: int = Field(6, ge=1, le=DEEPEST, description="Layers of the descendant")
@@ -198,7 +204,8 @@ class _Racer:
 def finetune(config: FinetuneConfig, lab: Lab) -> Iterator[Event]:
     """Stage 2: all layers of a descendant become independent and learn on labels, beside networks that inherited nothing."""
     yield Progress(0, 1, "getting ready")
-    source, task = read_task(config.source), read_task(config.task)
+    source = read_task(config.source)
+    task = yield from taking(lab, config.task, config.pictures)
     ancestor = (lab.fork if config.rival == "gradient" else lab.load)(config.ancestor)
     gene = Learngene(lab.load(config.learngene).model)
     check_task(gene.store, source.classes, "learngene")

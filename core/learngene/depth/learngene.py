@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 
 from core.engine.errors import LabError
 from core.learngene.depth.expansion import coefficients, expand_blocks, line, twin
-from core.learngene.vit import new_model, parts_of, read
+from core.learngene.vit import new_head, new_model, parts_of, read
 
 INTERCEPT, SLOPE = 0, 1
 DEEPEST = 16
@@ -64,7 +64,7 @@ class Learngene:
         blocks = expand_blocks(self._template[0], self.intercept, self.slope, depth)
         shared = {name: parameter.detach().clone() for name, parameter in self.store.named_parameters() if ".layers." not in name}
         model = twin(self.store, shared, {f"{self.store.base_model_prefix}.layers": blocks})
-        config = copy.deepcopy(self.store.config)
+        config = copy.copy(self.store.config)  # what it holds is replaced, never changed in place
         config.num_hidden_layers, config.learngene = depth, None
         config._attn_implementation = self.store.config._attn_implementation
         for module in model.modules():
@@ -97,13 +97,3 @@ def freeze_slope(gene: Learngene) -> None:
     for parameter in gene.slope.values():
         parameter.data.zero_()
         parameter.requires_grad_(False)
-
-
-def new_head(model: PreTrainedModel, classes: Sequence[str]) -> None:
-    """Puts a fresh random head for `classes` on a model, in place; draws from the global generator."""
-    head = nn.Linear(model.config.hidden_size, len(classes))
-    nn.init.trunc_normal_(head.weight, std=model.config.initializer_range)
-    nn.init.zeros_(head.bias)
-    model.classifier, model.num_labels = head, len(classes)
-    model.config.id2label = dict(enumerate(classes))
-    model.config.label2id = {name: i for i, name in enumerate(classes)}

@@ -10,30 +10,30 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
-import torch
 from pydantic import Field
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from core.engine.errors import LabError
-from core.engine.experiment import Config, ModelRef, probe
+from core.engine.experiment import Config, DataRef, ModelRef, probe
 from core.engine.lab import Lab
-from core.learngene.data import SHOWN, Task, TaskName, read_task
+from core.learngene.data import SHOWN, Task, TaskName
 from core.learngene.depth import figures
 from core.learngene.depth.expansion import coefficients
 from core.learngene.depth.experiments import AUXILIARY_EPOCHS, TICKED, linear_groups, stored_separately
 from core.learngene.depth.learngene import DEEPEST, Learngene
+from core.learngene.focus import focus_of, likeliest
 from core.learngene.metrics import agreement, all_logits, latency_ms, share_interval, smallest_difference
+from core.learngene.own import pictures_field, task_of
 from core.learngene.pictures import Drawing
 from core.learngene.vit import check_task, logits, look_closely, macs, parameters
-
-TOP = 5
 
 
 class ExpandConfig(Config):
     learngene: ModelRef = Field("embedded/learngene-letters", description="The learngene to grow from")
     ancestor: ModelRef = Field("embedded/learngene-letters-ancestor", description="The model it is compared with")
     task: TaskName = Field("letters", description="What the pictures show")
+    pictures: DataRef = pictures_field("The pictures that this learngene was trained on: a ZIP file")
     depth: int = Field(8, ge=1, le=DEEPEST, description="Layers of the network")
     picture: int = Field(0, ge=0, lt=SHOWN, description="Which of the 256 pictures to look at closely")
     drawing: Drawing = Field((), description="A picture of 16 x 16 numbers, -1 paper to 1 ink, instead",
@@ -43,7 +43,7 @@ class ExpandConfig(Config):
 
 @dataclass(frozen=True)
 class Descendant:
-    """A network of one depth, measured. Shares are 0..1 on the 256 pictures shown; sizes count the head.
+    """A network of one depth, measured. Shares are 0..1 on the `pictures` shown, at most 256; sizes count the head.
 
     answers: the likeliest classes of the picture in focus as (class, probability), likeliest first.
     single_ms, batch_ms: median time of one picture and of 64, None unless asked for.
@@ -51,6 +51,7 @@ class Descendant:
 
     depth: int
     extrapolated: bool
+    pictures: int
     parameters: int
     stored_parameters: int
     stored_bytes: int
@@ -72,37 +73,35 @@ class Descendant:
 @probe("learngene/expand", title="Grow a network of any depth", paper="09", families=("vit",))
 def expand(config: ExpandConfig, lab: Lab) -> Descendant:
     """Grows a descendant, measures it on the fixed 256 pictures, and looks closely at one picture."""
-    task = read_task(config.task)
-    loaded = lab.load(config.learngene, attention="eager")
-    gene, ancestor = Learngene(loaded.model), lab.load(config.ancestor)
+    task = task_of(lab, config.task, config.pictures)
+    gene, ancestor = Learngene(lab.load(config.learngene, attention="eager").model), lab.load(config.ancestor)
     check_task(gene.store, task.classes, "learngene")
     check_task(ancestor.model, task.classes, "ancestor")
-    model = gene.expand(config.depth)
-    pixels, labels = task.shown
-    said, teacher = all_logits(lambda part: logits(model, part), pixels), _ancestor_says(ancestor, task, lab)
-    focus = torch.tensor(config.drawing)[None, None] if config.drawing else pixels[config.picture, None]
-    scores, maps = look_closely(model, focus)
-    best = scores[0].softmax(-1).topk(min(TOP, len(task.classes)))
-    asked = logits(ancestor.model, focus)[0] if config.drawing else teacher[config.picture]
-    answers = [(task.classes[i], share) for i, share in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
-    right = (said.argmax(-1) == labels).float().mean().item()
-    shares = coefficients(config.depth)
+    model, (pixels, labels) = gene.expand(config.depth), task.shown
+    focus, truth = focus_of(task, config.picture, config.drawing)
+    teacher = _ancestor_says(ancestor, task, lab)
+    if config.drawing:
+        said, ((scores,), maps) = all_logits(lambda part: logits(model, part), pixels), look_closely(model, focus)
+        asked = logits(ancestor.model, focus)[0]
+    else:  # one of the pictures that are measured anyway
+        said, maps = look_closely(model, pixels, config.picture)
+        scores, asked = said[config.picture], teacher[config.picture]
+    answers, right = likeliest(task, scores), (said.argmax(-1) == labels).float().mean().item()
+    shares, stored = coefficients(config.depth), parameters(gene.store)
     return Descendant(
-        depth=config.depth, extrapolated=config.depth > gene.depth, parameters=parameters(model),
-        stored_parameters=parameters(gene.store), stored_bytes=2 * parameters(gene.store), macs=macs(model.config),
-        coefficients=shares, right=right, right_interval=share_interval(right, len(labels)),
-        ancestor_right=(teacher.argmax(-1) == labels).float().mean().item(), agrees=agreement(said, teacher),
-        smallest_difference=smallest_difference(right, len(labels)),
-        truth=None if config.drawing else task.classes[labels[config.picture]], answers=answers,
+        depth=config.depth, extrapolated=config.depth > gene.depth, pictures=len(labels), parameters=parameters(model),
+        stored_parameters=stored, stored_bytes=2 * stored, macs=macs(model.config), coefficients=shares, right=right,
+        right_interval=share_interval(right, len(labels)), ancestor_right=(teacher.argmax(-1) == labels).float().mean().item(),
+        agrees=agreement(said, teacher), smallest_difference=smallest_difference(right, len(labels)), truth=truth, answers=answers,
         ancestor_answer=task.classes[asked.argmax().item()],
         single_ms=_time(model, pixels[:1]) if config.latency else None, batch_ms=_time(model, pixels[:64]) if config.latency else None,
         figures={"coefficients": figures.coefficients(shares), "prediction": figures.prediction(*zip(*answers, strict=True)),
-                 "attention": figures.attention([given[0].tolist() for given in maps])})
+                 "attention": figures.attention([given.tolist() for given in maps])})
 
 
 def _ancestor_says(ancestor: Any, task: Task, lab: Lab) -> Tensor:
     """The ancestor's logits on the pictures shown, computed once per process."""
-    key = (ancestor.fingerprint, "shown", task.name)
+    key = (ancestor.fingerprint, "shown", task.name, task.mark)
     if (known := lab.cache.get(key)) is None:
         known = lab.cache[key] = all_logits(lambda part: logits(ancestor.model, part), task.shown[0])
     return known

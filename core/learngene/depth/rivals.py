@@ -17,9 +17,9 @@ from transformers import PreTrainedModel
 
 from core.engine.errors import LabError
 from core.learngene.data import Task
-from core.learngene.depth.learngene import Learngene, new_head
+from core.learngene.depth.learngene import Learngene
 from core.learngene.training import supervised
-from core.learngene.vit import logits, new_model, parts_of
+from core.learngene.vit import logits, new_head, new_model, parts_of
 
 KEPT = 3  # ancestor layers that Heuristic-LG and Grad-LG keep
 BATCHES = 8

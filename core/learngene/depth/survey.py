@@ -3,6 +3,7 @@
 learngene/depths    metrics  zero-shot D (D in 1..16), flat D (equal layers), scratch D after E (stored rivals), ancestor accuracy
                     figures  by_depth, by_parameters, by_macs, storage, epochs
                     tables   by_depth
+                    texts    absent (stored rivals that are not there, and how to make them)
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pydantic import Field
+from transformers import PreTrainedModel
 
-from core.engine.events import Event, Figure, Metric, Progress, Table, Verdict
-from core.engine.experiment import Config, ModelRef, experiment
+from core.engine.errors import LabError
+from core.engine.events import Event, Figure, Metric, Progress, Table, Text, Verdict
+from core.engine.experiment import Config, DataRef, ModelRef, experiment
 from core.engine.lab import Lab
-from core.learngene.data import TaskName, read_task
+from core.learngene.data import TaskName
 from core.learngene.depth import figures
 from core.learngene.depth.experiments import AUXILIARY_EPOCHS, TICKED, descendant_parameters, stored_separately
 from core.learngene.depth.learngene import DEEPEST, Learngene
 from core.learngene.metrics import accuracy, share_interval, smallest_difference
+from core.learngene.own import pictures_field, taking
 from core.learngene.running import Progresses
 from core.learngene.vit import check_task, logits, macs, parameters
 
@@ -31,6 +35,7 @@ class DepthsConfig(Config):
                            json_schema_extra={"more": True})
     ancestor: ModelRef = Field("embedded/learngene-letters-ancestor", description="The model it all came from")
     task: TaskName = Field("letters", description="What the pictures show")
+    pictures: DataRef = pictures_field("The pictures that this learngene was trained on: a ZIP file")
     rivals: bool = Field(True, description="Also measure the stored rivals: equal layers, and networks from scratch (letters only)")
 
 
@@ -38,16 +43,21 @@ class DepthsConfig(Config):
 def depths(config: DepthsConfig, lab: Lab) -> Iterator[Event]:
     """Measures untrained descendants of depth 1 to 16 on all test pictures, one after the other."""
     yield Progress(0, DEEPEST, "getting ready")
-    task, ancestor, gene = read_task(config.task), lab.load(config.ancestor).model, Learngene(lab.load(config.learngene).model)
+    task = yield from taking(lab, config.task, config.pictures)
+    ancestor, gene = lab.load(config.ancestor).model, Learngene(lab.load(config.learngene).model)
     check_task(gene.store, task.classes, "learngene")
     check_task(ancestor, task.classes, "ancestor")
     test, n = (task.test_pixels, task.test_labels), len(task.test_labels)
     teacher = accuracy(lambda pixels: logits(ancestor, pixels), *test)
     yield Metric("ancestor accuracy", teacher)
     curves: dict[str, dict[int, float]] = {"straight from the learngene": {}}
-    flat = Learngene(lab.load(config.flat).model) if config.rivals and config.task == "letters" else None
-    if flat:
-        curves |= {"all layers equal": {}} | {f"from scratch, {epochs} epochs": {} for epochs in RIVAL_EPOCHS}
+    beside = config.rivals and task.name == "letters"
+    flat = Learngene(lab.load(config.flat).model) if beside else None
+    scratch, absent = _scratch(lab) if beside else ({}, [])
+    if absent:
+        yield Text("absent", f"Not measured, because they are not there: {', '.join(absent)}. "
+                             "Each can be made with: glassbox models build NAME")
+    curves |= {"all layers equal": {}} | {f"from scratch, {epochs} epochs": {} for epochs in RIVAL_EPOCHS}
     progress = Progresses(DEEPEST)
     for depth in range(1, DEEPEST + 1):
         curves["straight from the learngene"][depth] = accuracy(lambda pixels, depth=depth: gene(pixels, depth), *test)
@@ -55,17 +65,30 @@ def depths(config: DepthsConfig, lab: Lab) -> Iterator[Event]:
         if flat:
             curves["all layers equal"][depth] = accuracy(lambda pixels, depth=depth: flat(pixels, depth), *test)
             yield Metric(f"flat {depth}", curves["all layers equal"][depth])
-        if flat and depth in RIVAL_DEPTHS:
-            for epochs in RIVAL_EPOCHS:
-                rival = lab.load(f"embedded/learngene-letters-scratch-{depth}-{epochs}").model
-                share = accuracy(lambda pixels, rival=rival: logits(rival, pixels), *test)
-                curves[f"from scratch, {epochs} epochs"][depth] = share
-                yield Metric(f"scratch {depth} after {epochs}", share)
+        for epochs, rival in scratch.get(depth, {}).items():
+            share = accuracy(lambda pixels, rival=rival: logits(rival, pixels), *test)
+            curves[f"from scratch, {epochs} epochs"][depth] = share
+            yield Metric(f"scratch {depth} after {epochs}", share)
         yield Figure("by_depth", figures.by_depth({name: points for name, points in curves.items() if points}, n=n, ancestor=teacher,
                                                   auxiliary_depth=gene.depth))
         yield from progress.step(f"depth {depth}")
+    curves = {name: points for name, points in curves.items() if points}
     yield from _sizes(gene, curves, n)
     yield _verdict(gene, curves, teacher, n)
+
+
+def _scratch(lab: Lab) -> tuple[dict[int, dict[int, PreTrainedModel]], list[str]]:
+    """The stored networks from scratch, by depth and epochs, and the names of those that are not there."""
+    found: dict[int, dict[int, PreTrainedModel]] = {depth: {} for depth in RIVAL_DEPTHS}
+    absent = []
+    for depth in RIVAL_DEPTHS:
+        for epochs in RIVAL_EPOCHS:
+            name = f"learngene-letters-scratch-{depth}-{epochs}"
+            try:
+                found[depth][epochs] = lab.load(f"embedded/{name}").model
+            except LabError:
+                absent.append(name)
+    return found, absent
 
 
 def _sizes(gene: Learngene, curves: dict[str, dict[int, float]], n: int) -> Iterator[Event]:

@@ -29,13 +29,13 @@ from pydantic import Field
 from torch import nn
 from transformers import ViTConfig
 
-from core.engine.errors import LabError
 from core.engine.events import Event, Figure, Keep, Metric, Progress, Table, Verdict
-from core.engine.experiment import Config, ModelRef, experiment
+from core.engine.experiment import Config, DataRef, ModelRef, experiment
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
-from core.learngene.data import Task, TaskName, read_task
+from core.learngene.data import Task, TaskName
 from core.learngene.metrics import accuracy, share_interval, smallest_difference
+from core.learngene.own import knowing, pictures_field, taking, teach_field
 from core.learngene.pool import figures
 from core.learngene.pool.distil import Distillation
 from core.learngene.pool.paths import LARGE, SMALL, Way, all_paths, front, macs_of, paired, parameters_of, plain_parameters, stored
@@ -50,6 +50,7 @@ SMALL_WIDTH, HEADS = 36, 3
 
 class PoolConfig(Config):
     task: TaskName = Field("digits", description="What the pictures show")
+    pictures: DataRef = pictures_field("Learn these instead: a ZIP file with one folder of pictures per class")
     ancestor: ModelRef = Field("embedded/learngene-pool-ancestor", description="The one large model that everything comes from")
     blocks: Literal[3, 6, 9] = Field(6, description="Blocks of each model in the pool")
     small_width: int = Field(SMALL_WIDTH, ge=12, le=192, multiple_of=3, description="Width of the small model",
@@ -58,12 +59,15 @@ class PoolConfig(Config):
     epochs: int = Field(10, ge=0, le=200, description="Passes over the training pictures, for each of the two; the stored pool had 50")
     dense: bool = Field(True, description="Match the large model at three depths, not at its end only", json_schema_extra={"more": True})
     rate: float = Field(SCRATCH_RATE, ge=1e-5, le=1e-2, description="Peak learning rate", json_schema_extra={"more": True})
+    teach: int = teach_field()
 
 
 @experiment("learngene/pool", title="Distil a pool of blocks", paper="10", families=("vit",))
 def pool(config: PoolConfig, lab: Lab) -> Iterator[Event]:
     """Stage 1: one ancestor becomes a small and a large model of few blocks; every block is a learngene instance."""
-    task, ancestor = read_task(config.task), lab.load(config.ancestor)
+    yield Progress(0, 1, "getting ready")
+    task = yield from taking(lab, config.task, config.pictures)
+    ancestor = yield from knowing(lab, config.ancestor, task, config.teach)
     check_task(ancestor.model, task.classes, "ancestor")
     made = yield from Curves().along(instances(config, lab, task, ancestor))
     test, classes = (task.test_pixels, task.test_labels), len(task.classes)
@@ -85,7 +89,7 @@ def pool(config: PoolConfig, lab: Lab) -> Iterator[Event]:
 
 def instances(config: PoolConfig, lab: Lab, task: Task, ancestor: LoadedModel) -> Iterator[Event]:
     """Both models of a pool with random stitches, or the ones an equal request of this process made; the generator's value."""
-    width, key = ancestor.model.config.hidden_size, (ancestor.fingerprint, "pool", lab.seed, config.model_dump_json())
+    width, key = ancestor.model.config.hidden_size, (ancestor.fingerprint, "pool", lab.seed, task.mark, config.model_dump_json())
     if known := lab.cache.get(key):
         said, packed = known
         yield from said  # a run that was spared the training has the same numbers as one that was not
@@ -115,6 +119,7 @@ def instances(config: PoolConfig, lab: Lab, task: Task, ancestor: LoadedModel) -
 
 class StitchConfig(Config):
     task: TaskName = Field("digits", description="What the pictures show")
+    pictures: DataRef = pictures_field("The pictures that this pool was made of: a ZIP file")
     small: ModelRef = Field("embedded/learngene-instances-small", description="The small model of the pool")
     large: ModelRef = Field("embedded/learngene-instances-large", description="The large model of the pool")
     init: InitName = Field("least_squares", description="How the stitches begin")
@@ -132,12 +137,14 @@ class StitchConfig(Config):
 def stitch(config: StitchConfig, lab: Lab) -> Iterator[Event]:
     """Stage 2: stitches lead from the small model into the large one; every path is a model, and random paths are trained."""
     yield Progress(0, 1, "getting ready")
-    task, ancestor = read_task(config.task), lab.load(config.ancestor)
-    check_task(ancestor.model, task.classes, "ancestor")
+    task = yield from taking(lab, config.task, config.pictures)
+    ancestor = lab.load(config.ancestor)
     if config.retrain == "no":
         made = _stored(config, lab, task)
     else:
-        again = PoolConfig(task=config.task, ancestor=config.ancestor, source=config.retrain, epochs=50)
+        again = PoolConfig(task=config.task, pictures=config.pictures, ancestor=config.ancestor, source=config.retrain, epochs=50)
+        ancestor = yield from knowing(lab, config.ancestor, task, again.teach)
+        check_task(ancestor.model, task.classes, "ancestor")
         made = yield from instances(again, lab, task, ancestor)
     ways = all_paths(made.blocks)
     progress = Progresses(steps_of(task, Recipe(config.epochs, config.rate)) + 2 * len(ways))
@@ -155,6 +162,7 @@ def stitch(config: StitchConfig, lab: Lab) -> Iterator[Event]:
 
 class InitsConfig(Config):
     task: TaskName = Field("digits", description="What the pictures show")
+    pictures: DataRef = pictures_field("The pictures that this pool was made of: a ZIP file")
     small: ModelRef = Field("embedded/learngene-instances-small", description="The small model of the pool")
     large: ModelRef = Field("embedded/learngene-instances-large", description="The large model of the pool")
     epochs: int = Field(2, ge=0, le=50, description="Passes over the training pictures that each way to begin gets")
@@ -165,9 +173,9 @@ class InitsConfig(Config):
 def inits(config: InitsConfig, lab: Lab) -> Iterator[Event]:
     """The same pool stitched in five ways and trained equally long; what is measured is said, whoever wins."""
     yield Progress(0, 1, "getting ready")
-    task, found = read_task(config.task), {}
+    task, found = (yield from taking(lab, config.task, config.pictures)), {}
     progress = Progresses(len(INITS) * (steps_of(task, Recipe(config.epochs, config.rate)) + 4))
-    plan, curves = StitchConfig(task=config.task, epochs=config.epochs, rate=config.rate), Curves()
+    plan, curves = StitchConfig(epochs=config.epochs, rate=config.rate), Curves()
     for name in INITS:
         made = _stored(config, lab, task)
         initialise(made, name, task.epoch(lab.rng("pictures for stitches"))[0], lab.rng("stitches"))
@@ -188,10 +196,7 @@ def inits(config: InitsConfig, lab: Lab) -> Iterator[Event]:
 
 
 def _stored(config: StitchConfig | InitsConfig, lab: Lab, task: Task) -> Pool:
-    made = Pool.unpack(lab.load(config.small).model, lab.load(config.large).model)
-    if made.large.config.num_labels != len(task.classes):
-        raise LabError("This pool was not taught these classes.", "Choose the task that it was built for.")
-    return made
+    return Pool.unpack(lab.load(config.small).model, lab.load(config.large).model).check(task.classes)
 
 
 def _measure(made: Pool, ways: list[Way], task: Task, progress: Progresses) -> Iterator[Event]:

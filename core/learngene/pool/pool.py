@@ -11,6 +11,7 @@ distillation (both read as wide a stream as that model's own). `config.pool` say
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -19,7 +20,7 @@ from transformers import PreTrainedModel
 
 from core.engine.errors import LabError
 from core.learngene.pool.paths import SMALL, Way, stitch_of
-from core.learngene.vit import parts_of
+from core.learngene.vit import classes_of, parts_of, put_head
 
 THIRDS = (1, 2, 3)
 
@@ -78,6 +79,12 @@ class Pool(nn.Module):
             hidden = block(hidden)
         return hidden
 
+    def check(self, classes: Sequence[str]) -> Pool:
+        """The pool itself. Raises LabError unless it was taught exactly these classes."""
+        if any(classes_of(model) != tuple(classes) for model in (self.small, self.large)):
+            raise LabError(f"This pool was not taught these {len(classes)} classes.", "Choose the pictures that it was built for.")
+        return self
+
     def pack(self) -> dict[str, PreTrainedModel]:
         """The two models to store: {"small": ..., "large": ...}."""
         thirds = {"small": sorted(self.matrices.small), "large": sorted(self.matrices.large)}
@@ -113,7 +120,7 @@ def _with_rows(model: PreTrainedModel, extra: list[nn.Linear], about: dict) -> P
         joined.weight.copy_(torch.cat([head.weight, *(linear.weight for linear in extra)]))
         joined.bias.copy_(torch.cat([head.bias, *(linear.bias for linear in extra)]))
     names = [model.config.id2label[i] for i in range(head.out_features)]
-    _relabel(packed, joined, names + [f"row {i}" for i in range(joined.out_features - len(names))])
+    put_head(packed, joined, names + [f"row {i}" for i in range(joined.out_features - len(names))])
     packed.config.pool = about | {"classes": len(names)}
     return packed
 
@@ -130,12 +137,7 @@ def _without_rows(model: PreTrainedModel, sizes: list[int]) -> tuple[PreTrainedM
             linear.weight.copy_(weight)
             linear.bias.copy_(bias)
         parts.append(linear.requires_grad_(packed.weight.requires_grad))
-    _relabel(plain, parts[0], [plain.config.id2label[i] for i in range(classes)])
+    put_head(plain, parts[0], [plain.config.id2label[i] for i in range(classes)])
     plain.config.pool = None
     return plain, parts[1:]
 
-
-def _relabel(model: PreTrainedModel, head: nn.Linear, names: list[str]) -> None:
-    model.classifier, model.num_labels = head, head.out_features
-    model.config.id2label = dict(enumerate(names))
-    model.config.label2id = {name: i for i, name in enumerate(names)}

@@ -12,22 +12,23 @@ import torch
 from pydantic import Field
 
 from core.engine.errors import LabError
-from core.engine.experiment import Config, ModelRef, probe
+from core.engine.experiment import Config, DataRef, ModelRef, probe
 from core.engine.lab import Lab
-from core.learngene.data import SHOWN, TaskName, read_task
+from core.learngene.data import SHOWN, Task, TaskName
 from core.learngene.depth.figures import prediction
+from core.learngene.focus import focus_of, likeliest
 from core.learngene.metrics import all_logits, cka, latency_ms, share_interval
+from core.learngene.own import pictures_field, task_of
 from core.learngene.pictures import Drawing
 from core.learngene.pool import figures
 from core.learngene.pool.paths import LARGE, SMALL, Way, macs_of, parameters_of, stitch_of
 from core.learngene.pool.pool import Pool
 from core.learngene.pool.stitches import InitName, initialise
 
-TOP = 5
-
 
 class PathConfig(Config):
     task: TaskName = Field("digits", description="What the pictures show")
+    pictures: DataRef = pictures_field("The pictures that this pool was made of: a ZIP file")
     small: ModelRef = Field("embedded/learngene-pool-small", description="The small model of the pool")
     large: ModelRef = Field("embedded/learngene-pool-large", description="The large model of the pool")
     last_small: int = Field(2, ge=-1, le=15, description="Last block of the small model, counted from 0; -1 for none")
@@ -42,7 +43,7 @@ class PathConfig(Config):
 
 @dataclass(frozen=True)
 class PathAnswer:
-    """One path, measured on the 256 pictures shown. Shares and likeness (linear CKA) are 0..1.
+    """One path, measured on the `pictures` shown, at most 256. Shares and likeness (linear CKA) are 0..1.
 
     trained: False for a free stitch that no window covers.  likeness_before, likeness_after: how alike the stream is to
     the large model's own at that place, before and after the stitch; None for the two unstitched models.
@@ -50,6 +51,7 @@ class PathAnswer:
 
     path: str
     blocks: int
+    pictures: int
     trained: bool
     parameters: int
     macs: int
@@ -67,39 +69,36 @@ class PathAnswer:
 @probe("learngene/path", title="Walk a path through the pool", paper="10", families=("vit",))
 def path(config: PathConfig, lab: Lab) -> PathAnswer:
     """Runs the network along one path: small blocks 0..last_small, a stitch, large blocks from first_large."""
-    task = read_task(config.task)
-    pool, way = _pool(config, lab), _way(config)
-    if pool.large.config.num_labels != len(task.classes):
-        raise LabError("This pool was not taught these classes.", "Choose the task that it was built for.")
+    task = task_of(lab, config.task, config.pictures)
+    pool, way = _pool(config, lab, task).check(task.classes), _way(config)
     if way.stitched:
         stitch_of(way, pool.blocks)
     (pixels, labels), classes = task.shown, len(task.classes)
     right = (all_logits(lambda part: pool(part, way), pixels).argmax(-1) == labels).float().mean().item()
-    focus = torch.tensor(config.drawing)[None, None] if config.drawing else pixels[config.picture, None]
-    best = pool(focus, way).softmax(-1)[0].topk(min(TOP, classes))
-    answers = [(task.classes[i], share) for i, share in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
+    focus, truth = focus_of(task, config.picture, config.drawing)
+    answers = likeliest(task, pool(focus, way)[0])
     before, after = _likeness(pool, way, pixels) if way.stitched else (None, None)
     drawn = {"prediction": prediction(*zip(*answers, strict=True))}
     if way.stitched:
         drawn["similarity"] = figures.similarity(before, after)
     small, large = pool.small.config, pool.large.config
     return PathAnswer(
-        path=way.name, blocks=pool.blocks, trained=way.trained,
+        path=way.name, blocks=pool.blocks, pictures=len(labels), trained=way.trained,
         parameters=parameters_of(way, small, large, classes), macs=macs_of(way, small, large, classes),
         right=right, right_interval=share_interval(right, len(labels)), answers=answers,
-        truth=None if config.drawing else task.classes[labels[config.picture]], likeness_before=before, likeness_after=after,
+        truth=truth, likeness_before=before, likeness_after=after,
         single_ms=latency_ms(lambda: pool(pixels[:1], way)) if config.latency else None,
         batch_ms=latency_ms(lambda: pool(pixels[:64], way)) if config.latency else None, figures=drawn)
 
 
-def _pool(config: PathConfig, lab: Lab) -> Pool:
+def _pool(config: PathConfig, lab: Lab, task: Task) -> Pool:
     """The pool asked for, taken apart once per process."""
     small, large = lab.load(config.small), lab.load(config.large)
-    key = (small.fingerprint, large.fingerprint, "pool", config.task, config.init)
+    key = (small.fingerprint, large.fingerprint, "pool", task.name, task.mark, config.init)
     if (known := lab.cache.get(key)) is None:
         known = Pool.unpack(small.model, large.model)
         if config.init:
-            pixels = read_task(config.task).epoch(lab.rng("pictures for stitches"))[0]
+            pixels = task.epoch(lab.rng("pictures for stitches"))[0]
             initialise(known, config.init, pixels, lab.rng("stitches"))
         lab.cache[key] = known.eval().requires_grad_(False)
     return known

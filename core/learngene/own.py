@@ -1,0 +1,141 @@
+"""Pictures of a visitor in place of a task of the lab: read once per process, and an ancestor that learns their classes.
+
+learngene/pictures     a probe: what is in a ZIP file or a folder of pictures
+
+    task = yield from taking(lab, config.task, config.pictures)          # in an experiment: says how far the reading is
+    task = task_of(lab, config.task, config.pictures)                    # in a probe
+    ancestor = yield from knowing(lab, config.ancestor, task, epochs)    # taught the classes if it does not know them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from torch import Tensor
+
+from core.engine.errors import LabError
+from core.engine.events import Event, Keep, Metric
+from core.engine.experiment import Config, DataRef, probe
+from core.engine.lab import Lab
+from core.learngene.collection import reading
+from core.learngene.data import Task, TaskName, read_task
+from core.learngene.metrics import accuracy
+from core.learngene.running import Progresses, told
+from core.learngene.training import TUNE_RATE, Recipe, born_from, fit, steps_of, supervised
+from core.learngene.vit import check_pictures, classes_of, logits, new_head
+
+FILES = {"files": [".zip"], "reader": "learngene/pictures", "sample": "shapes.zip", "labels": {"": "None: those that the lab has"}}
+TEACH = 20
+NAMED = 8  # classes that a sentence lists
+
+
+def pictures_field(what: str, **extra: Any) -> Any:
+    """The field of a config that takes a visitor's pictures."""
+    return Field("", title="Your own pictures", description=what, json_schema_extra=FILES | extra)
+
+
+def teach_field() -> Any:
+    """The field that says how long an ancestor learns a visitor's classes."""
+    return Field(TEACH, ge=1, le=200, description="Passes in which the ancestor learns your own classes first; only for your own pictures",
+                 json_schema_extra={"more": True})
+
+
+def taking(lab: Lab, name: TaskName, pictures: str) -> Iterator[Event]:
+    """The task of the lab with that name, or the visitor's pictures if any were given; the generator's value."""
+    if not pictures:
+        return read_task(name)
+    source = lab.data(pictures)
+    key = _key(source)
+    if (known := lab.cache.get(key)) is not None:
+        return known
+    steps, progress = reading(source), None
+    while True:
+        try:
+            _, total = next(steps)
+        except StopIteration as end:
+            lab.cache[key] = made = replace(end.value, mark=key[1])
+            return made
+        progress = progress or Progresses(total)
+        yield from progress.step("reading your pictures")
+
+
+def task_of(lab: Lab, name: TaskName, pictures: str) -> Task:
+    """The same at once."""
+    steps = taking(lab, name, pictures)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def _key(source: Path) -> tuple[str, str]:
+    """Another key once a file has changed. An upload lies in a folder named after its content."""
+    files = sorted(source.rglob("*")) if source.is_dir() else [source]
+    states = [(str(file), stat.st_size, stat.st_mtime_ns) for file in files for stat in [file.lstat()]]
+    return "pictures", str(hash(tuple(states)))
+
+
+def knowing(lab: Lab, ref: str, task: Task, epochs: int) -> Iterator[Event]:
+    """The ancestor `ref` if it knows the classes of `task`. For a visitor's pictures it gets a new last layer and learns them first.
+
+    A taught one is kept as "ancestor". Raises LabError for an ancestor of other pictures, or other classes of the lab's own.
+    """
+    loaded = lab.load(ref)
+    if classes_of(loaded.model) == task.classes or not task.mark:
+        return loaded
+    check_pictures(loaded.model, "ancestor")
+    key = (loaded.fingerprint, "taught", lab.seed, task.mark, epochs)
+    if known := lab.cache.get(key):
+        said, taught = known
+        yield from said  # a run that was spared the training has the same numbers as one that was not
+    else:
+        taught, said = lab.fork(ref), []
+        model, recipe = taught.model, Recipe(epochs, TUNE_RATE)
+        with born_from(lab.rng("ancestor's head")):
+            new_head(model, task.classes)
+
+        def scores_of(pixels: Tensor) -> Tensor:
+            return logits(model, pixels)
+
+        steps = fit(model.named_parameters(), supervised(scores_of), task, recipe, lab.rng("ancestor's pictures"))
+        for event in told(steps, "ancestor", Progresses(steps_of(task, recipe)), lambda: accuracy(scores_of, *task.shown),
+                          every=max(1, epochs // 10)):
+            said += [event] if isinstance(event, Metric) else []
+            yield event
+        model.eval().requires_grad_(False)
+        lab.cache[key] = said, taught
+    yield Keep("ancestor", taught.model)
+    return taught
+
+
+class PicturesConfig(Config):
+    pictures: DataRef = pictures_field("A ZIP file with one folder of pictures per class")
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What was found in a visitor's pictures. `classes` by name, with how many of their pictures are kept for testing."""
+
+    says: str
+    classes: dict[str, int]
+    learned: int
+    tested: int
+
+
+@probe("learngene/pictures", title="What is in my pictures?", paper="09", families=("vit",))
+def brought(config: PicturesConfig, lab: Lab) -> Brought:
+    """Reads a ZIP file or a folder of pictures and says what is in it."""
+    if not config.pictures:
+        raise LabError("No pictures were given.", "Choose a ZIP file with one folder of pictures per class.")
+    task = task_of(lab, "letters", config.pictures)
+    counts = task.test_labels.bincount(minlength=len(task.classes)).tolist()
+    listed = ", ".join(f"'{name}'" for name in task.classes[:NAMED]) + (", ..." if len(task.classes) > NAMED else "")
+    tested = len(task.test_labels)
+    says = (f"{len(task.classes)} classes: {listed}. {task.distinct} pictures to learn from, {tested} kept for testing; "
+            "all were squeezed to 16 x 16 shades of grey.")
+    return Brought(says, dict(zip(task.classes, counts, strict=True)), task.distinct, tested)
