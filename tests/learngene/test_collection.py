@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from core.engine.errors import LabError
+from core.engine.settings import ASSETS
 from core.learngene import collection
 from core.learngene.collection import PER_EPOCH, read_collection, reading
 from core.learngene.pictures import MB, ink_of, read_picture, squeeze
@@ -186,3 +187,8 @@ def test_too_many_pictures_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(collection, "MOST_ENTRIES", 5)
     with pytest.raises(LabError, match="9 files in this ZIP"):
         read_collection(tmp_path / "x.zip")
+
+
+def test_the_sample_for_download_is_a_good_one():
+    task = read_collection(ASSETS / "samples" / "shapes.zip")
+    assert task.classes == ("circle", "cross", "square", "triangle") and task.distinct + len(task.test_labels) == 160
