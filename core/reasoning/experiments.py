@@ -17,7 +17,6 @@ Probes: `reasoning/energy` and `reasoning/corrupt`, see probes.py.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -61,8 +60,6 @@ class TraceConfig(ReadingConfig):
     decoding: Literal["greedy", "model card"] = Field(
         "greedy", description="The likeliest token each time, or as the model's makers advise", json_schema_extra={"more": True})
     new_tokens: int = Field(256, ge=8, le=4096, description="How long the model may think and answer", json_schema_extra={"more": True})
-    pace: float = Field(0.08, ge=0, le=1, description="Seconds to wait after each token, so that the eye can follow; 0: full speed",
-                        json_schema_extra={"more": True})
 
 
 class RocConfig(Config):
@@ -105,7 +102,6 @@ def trace_thought(config: TraceConfig, lab: Lab) -> Iterator[Event]:
             live.words.append(form.words(token.tolist())[0])
             live.certainty.append(reader.newest["max_prob"])
             live.entropy.append(reader.newest["entropy"])
-        time.sleep(config.pace)
     yield Progress(cap, cap, "scoring")
     yield from _whole(config, setting, reader.readings()[0], problem)
 

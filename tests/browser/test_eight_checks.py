@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import pytest
 
 from apps.lab.pages import PAGES
+from core.reasoning.reading import Reader
 
 LIMIT_S, NOISE = 1.0, 5
 
@@ -77,15 +78,28 @@ def think_it_out(page) -> None:
     page.wait_for_function("document.querySelector('.gb-thought-strip')?.textContent.includes('2*3+4=<think>')", timeout=60_000)
 
 
+def think_slowly(patch: pytest.MonkeyPatch) -> None:
+    """The little reasoner is done before anybody could stop it: let it take as long for a token as a large model does."""
+    feed = Reader._feed
+
+    def slow(*given, **named):
+        time.sleep(0.2)
+        return feed(*given, **named)
+
+    patch.setattr(Reader, "_feed", slow)
+
+
 @dataclass(frozen=True)
 class Checked:
-    """quick: settings of a short run.  long: settings of one that lasts.  rival: its name in a figure.  own: the visitor's own data."""
+    """quick: settings of a short run.  long: settings of one that lasts, `slowed` if need be.  rival: its name in a figure.
+    own: the visitor's own data."""
 
     route: str
     quick: dict[str, Any]
     long: dict[str, Any]
     rival: str
     own: Callable[[Any], None]
+    slowed: Callable[[pytest.MonkeyPatch], None] = lambda patch: None
 
 
 CHECKED = [
@@ -93,7 +107,7 @@ CHECKED = [
             ask_a_question),
     Checked("soft-token-bench", {"targets": 2, "steps": 5, "forget_steps": 1, "surface_targets": 0}, {"steps": 5000, "tokens": 1},
             "Never knew", make_it_say),
-    Checked("cot-energy", {"pace": 0}, {"problem": "3+4*2-5*7*9-8", "pace": 1}, "certainty of the token", think_it_out),
+    Checked("cot-energy", {}, {"problem": "3+4*2-5*7*9-8"}, "certainty of the token", think_it_out, think_slowly),
     Checked("learngene-depth", {"epochs": 1, "scratch_epochs": 1, "depth": 2}, {"epochs": 100}, "scratch", draw_a_letter),
     Checked("learngene-pool", {"epochs": 0}, {"epochs": 100}, "unstitched", draw_a_digit),
 ]
@@ -144,7 +158,8 @@ def test_1_the_first_view_is_full(checked, visitor):
     assert empty.count() == 0, "the first view leaves a panel empty"
 
 
-def test_2_and_3_a_run_speaks_and_stops_at_once(checked, visitor):
+def test_2_and_3_a_run_speaks_and_stops_at_once(checked, visitor, monkeypatch):
+    checked.slowed(monkeypatch)
     page = visitor().open(address(checked, checked.long, seed=11))
     settled(page)
     began = time.monotonic()

@@ -112,7 +112,7 @@ def test_fitted_temperature_is_the_likeliest_of_the_grid(chains):
 
 
 def test_trace_tells_every_token_and_ends_with_a_verdict(engine, folder):
-    result, events = run(engine, "reasoning/trace", {"model": f"path/{folder}", "problem": "3+4*2-5", "pace": 0})
+    result, events = run(engine, "reasoning/trace", {"model": f"path/{folder}", "problem": "3+4*2-5"})
     certainty = [e for e in events if e["kind"] == "metric" and e["name"] == "certainty"]
     energies = [e for e in events if e["kind"] == "metric" and e["name"] == "energy"]
     assert [e["step"] for e in certainty] == list(range(len(certainty))) and energies
@@ -122,7 +122,7 @@ def test_trace_tells_every_token_and_ends_with_a_verdict(engine, folder):
     assert {e["name"] for e in events if e["kind"] == "table"} == {"scores", "steps"}
     assert result["verdict"]["evidence"]["expected"] == "9" and result["metrics"]["final energy"] == pytest.approx(
         result["metrics"]["score R2 think"])
-    again, _ = run(engine, "reasoning/trace", {"model": f"path/{folder}", "problem": "3+4*2-5", "pace": 0})
+    again, _ = run(engine, "reasoning/trace", {"model": f"path/{folder}", "problem": "3+4*2-5"})
     assert {k: again[k] for k in ("config", "metrics", "verdict")} == {k: result[k] for k in ("config", "metrics", "verdict")}
 
 
@@ -178,7 +178,7 @@ def test_shuffled_labels_leave_nothing_to_sort(engine):
 def test_impossible_requests_get_sentences(engine, folder, tmp_path):
     from tests.reasoning.conftest import reasoner
     for config in ({"problem": "hello"}, {"problem": ""}, {"problem": "3+4*2-5*7+1-2*3"}):
-        started = engine.start("reasoning/trace", {"model": f"path/{folder}", "pace": 0} | config)
+        started = engine.start("reasoning/trace", {"model": f"path/{folder}"} | config)
         state = engine.wait(started.id, timeout=60)
         assert state["outcome"] == "failed" and state["hint"], config
     with pytest.raises(LabError):

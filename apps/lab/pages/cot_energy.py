@@ -87,13 +87,14 @@ LAB_PANELS = [
     panel("table", "by length", "By length of the problem", wide=True),
     panel("table", "scores", "All scores", wide=True),
 ]
+PACE_S = 0.08  # a token of the little reasoner takes a tenth of that: too quick for the eye
 REASONERS = ["embedded/reasoner-70", "embedded/reasoner-50", "embedded/reasoner-85"]
 MODELS = {"model": REASONERS}
 OWN_MODELS = [
     ("DeepSeek-R1 distill, 1.5 billion", "Thinks in English before it answers. Its template opens the thinking for it. About 3.6 GB.",
-     {"model": "hf/deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", "new_tokens": 1024, "decoding": "model card", "pace": 0}),
+     {"model": "hf/deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", "new_tokens": 1024, "decoding": "model card"}),
     ("Qwen3, 0.6 billion", "Opens and closes its thinking by itself. About 1.5 GB.",
-     {"model": "hf/Qwen/Qwen3-0.6B", "new_tokens": 1024, "decoding": "model card", "pace": 0}),
+     {"model": "hf/Qwen/Qwen3-0.6B", "new_tokens": 1024, "decoding": "model card"}),
 ]
 SCORES_SHOWN = (("MaxProb think", "Mean certainty of the reasoning"), ("MinProb think", "Lowest certainty in the reasoning"),
                 ("PPL think", "Minus the surprise at what is written (perplexity)"), ("R0 think", "Momentum energy alone (R0)"),
@@ -111,7 +112,7 @@ class _Dial(Dial):
 
 def build(site: frame.Site, page: Page) -> None:
     """The page: the run on top; in tabs the desk with the changed digit, the ROC lab and larger models."""
-    with frame.page(site, page, intro=INTRO, panels=PANELS, models=MODELS) as view:
+    with frame.page(site, page, intro=INTRO, panels=PANELS, models=MODELS, pace=PACE_S) as view:
         with gr.Tab("Look closely", id="closely"):
             _closely(view)
         with gr.Tab("ROC lab", id="roc"):

@@ -67,10 +67,10 @@ def header(current: Page | None = None) -> None:
 
 @contextlib.contextmanager
 def page(site: Site, described: Page, *, intro: str, panels: Sequence[Panel], models: Mapping[str, Sequence[str]] | None = None,
-         top: Callable[[Site], None] | None = None) -> Iterator[View]:
+         top: Callable[[Site], None] | None = None, pace: float = 0) -> Iterator[View]:
     """Builds the shared parts around what the body adds as tabs. `intro`: two sentences on what one is looking at.
 
-    `top` builds what stands above the run: a page whose probe is its main thing.
+    `top` builds what stands above the run: a page whose probe is its main thing. `pace`: see LiveView.
     """
     experiment = find(described.experiments[0])
     header(described)
@@ -87,7 +87,7 @@ def page(site: Site, described: Page, *, intro: str, panels: Sequence[Panel], mo
                 again = gr.Button("Compute again", size="sm", elem_id="run-again")
         with gr.Column(scale=3, min_width=320, elem_classes="gb-stage"):
             live = LiveView(page=described.route, experiment=experiment.name, title=described.question, panels=panels,
-                            value=first_view(site, described))
+                            value=first_view(site, described), pace=pace)
     with gr.Tabs(elem_classes="gb-tabs gb-side") as tabs:
         view = View(site, described, experiment, controls, live, tabs)
         _connect(view, run, again, reset)

@@ -20,9 +20,9 @@ Panel = dict[str, Any]
 _MOUNT = """
 const base = new URL(props.base, document.baseURI).href;
 import(base + "static/live_view.js").then(({ mount }) => {
-  const { page, experiment, title, panels } = props;
+  const { page, experiment, title, panels, pace } = props;
   const view = mount(element.querySelector(".gb-live"), {
-    base, page, experiment, title, panels,
+    base, page, experiment, title, panels, pace,
     onPoint: (payload) => trigger("select", payload),
     onEnd: (payload) => trigger("finish", payload),
   });
@@ -42,14 +42,15 @@ _counter = itertools.count(1)
 class LiveView(gr.HTML):
     """Shows any run, live or recorded; its value is what `shown` and `refused` give.
 
+    `pace`: seconds that each step of a run stays in sight at least; only the picture waits, never the run.
     Events: `select` (a clicked point, row or token), `finish` (a live run ended: {"run", "outcome"}).
     """
 
     def __init__(self, *, page: str, experiment: str, title: str, panels: Sequence[Panel], value: dict[str, Any] | None = None,
-                 **options: Any) -> None:
+                 pace: float = 0, **options: Any) -> None:
         super().__init__(value=value, html_template='<div class="gb-live" aria-busy="true"></div>', js_on_load=_MOUNT,
                          apply_default_css=False, elem_classes="gb-live-frame", base=BASE, page=page, experiment=experiment,
-                         title=title, panels=list(panels), **options)
+                         title=title, panels=list(panels), pace=pace, **options)
 
     def get_block_name(self) -> str:
         return "html"

@@ -5,7 +5,7 @@
 //
 // Pointing at a token, or at its point, column or place in any of the figures, lights it everywhere.
 
-import { h, say } from "./dom.js";
+import { h, say, visible } from "./dom.js";
 import { Plot } from "./plot.js";
 
 const PATIENCE = 60; // milliseconds that the pointer must rest before the page is asked
@@ -205,13 +205,4 @@ class Desk {
       ),
     );
   }
-}
-
-/** Spaces and line ends of a token, made visible. */
-function visible(token) {
-  const text = String(token ?? "")
-    .replace(/\n/g, "↵")
-    .replace(/\t/g, "⇥")
-    .replace(/^ | $/g, "·");
-  return text || "∅";
 }

@@ -122,3 +122,12 @@ export function remember(key, value) {
   }
   return null;
 }
+
+/** Spaces and line ends of a token, made visible. */
+export function visible(token) {
+  const text = String(token ?? "")
+    .replace(/\n/g, "↵")
+    .replace(/\t/g, "⇥")
+    .replace(/^ | $/g, "·");
+  return text || "∅";
+}

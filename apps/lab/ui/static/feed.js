@@ -1,13 +1,13 @@
 // One run as the browser knows it: its events so far, its run.json, its place in line, and whether the line to the lab is up.
 //
-//   const feed = new Feed(base, "20261124-audit-1", () => redraw());
+//   const feed = new Feed(base, "20261124-audit-1", () => redraw(), 0.08);   // pace: see Timeline
 //   feed.timeline.latest.verdict
 
 import { Refused, addressOf, follow, read } from "./client.js";
 import { Timeline } from "./state.js";
 
 export class Feed {
-  timeline = new Timeline();
+  timeline;
   info = null;
   place = null;
   estimate = null;
@@ -20,7 +20,8 @@ export class Feed {
   #onChange;
   #arrived = performance.now();
 
-  constructor(base, id, onChange) {
+  constructor(base, id, onChange, pace = 0) {
+    this.timeline = new Timeline(pace);
     this.base = base;
     this.id = id;
     this.#onChange = onChange;

@@ -1,6 +1,7 @@
 // The live view of a run: verdict, status, replay, panels, comparison, things to take away.
 //
 //   const view = mount(place, { base: "/", page, experiment, panels, title, onPoint, onEnd });
+//   // pace (option): seconds that each step of a run stays in sight at least
 //   view.show({ run: "20261124-audit-1", recorded: false, error: "", hint: "", nonce: 1 });   // as often as you like
 //   view.close();
 
@@ -114,11 +115,13 @@ class LiveView {
     this.#told = false;
     this.#welcome = WELCOME;
     if (!run) return;
-    this.#feed = new Feed(this.#options.base, run, () => this.#schedule(CALM));
+    const { base, pace } = this.#options;
+    this.#feed = new Feed(base, run, () => this.#schedule(CALM), pace);
     this.#player = new Player(this.#feed.timeline, (smooth) => {
       this.#replay.update(this.#player, this.#feed.timeline);
       this.#schedule(smooth ? CALM : PROMPT);
     });
+    if (pace && !this.#recorded) this.#player.chase();
   }
 
   // On a phone the controls stand above the view: whoever has just pressed Run there wants to see what happens.

@@ -6,6 +6,8 @@ export class Player {
   /** How many events are shown; null follows the newest. */
   position = null;
   playing = false;
+  /** Plays a run that goes on, or did until just now, no quicker than its timeline allows. */
+  chasing = false;
   speed = 1;
   #timeline;
   #clock = 0;
@@ -29,6 +31,13 @@ export class Player {
   }
   get time() {
     return this.following ? this.#timeline.duration : this.#clock;
+  }
+
+  /** Plays a run that has just begun from its start; where the run is slower, it is waited for. */
+  chase() {
+    this.#stand(0);
+    this.playing = this.chasing = true;
+    this.#run(performance.now());
   }
 
   /** Plays on from here, from the start if it stands at the end; pauses if it plays. */
@@ -83,7 +92,7 @@ export class Player {
   }
 
   #halt() {
-    this.playing = false;
+    this.playing = this.chasing = false;
     cancelAnimationFrame(this.#frame);
   }
 
@@ -91,7 +100,10 @@ export class Player {
     this.#frame = requestAnimationFrame((now) => {
       if (!this.playing) return;
       this.#clock += ((now - before) / 1000) * this.speed;
-      if (this.#clock >= this.#timeline.duration) return this.follow();
+      const { duration, ended, latest } = this.#timeline;
+      if (this.chasing && ended && latest.end.outcome !== "finished") return this.follow();
+      if (this.#clock >= duration && (ended || !this.chasing)) return this.follow();
+      this.#clock = Math.min(this.#clock, duration);
       this.position = this.#timeline.countAt(this.#clock);
       this.#onMove(true);
       this.#run(now);

@@ -58,11 +58,21 @@ export function points(series) {
 const EVERY = 64;
 const A_SIGHT = new Set(["figure", "table", "picture", "text", "verdict", "end"]);
 
-/** The events of one run so far, with the state after any number of them. */
+/**
+ * The events of one run so far, with the state after any number of them. `pace`: seconds that a progress line stays at least; where a
+ * run was quicker than the eye, its clock is stretched.
+ */
 export class Timeline {
   events = [];
+  #pace;
+  #clock = 0;
+  #stepAt = -Infinity;
   #checkpoints = [EMPTY];
   #latest = EMPTY;
+
+  constructor(pace = 0) {
+    this.#pace = pace;
+  }
 
   get length() {
     return this.events.length;
@@ -82,11 +92,19 @@ export class Timeline {
     const before = this.length;
     for (const event of events) {
       if (event.seq !== undefined && event.seq < this.length) continue;
-      this.events.push(event);
-      this.#latest = reduce(this.#latest, event);
+      const paced = this.#pace ? { ...event, t: this.#when(event) } : event;
+      this.events.push(paced);
+      this.#latest = reduce(this.#latest, paced);
       if (this.length % EVERY === 0) this.#checkpoints.push(this.#latest);
     }
     return this.length - before;
+  }
+
+  // When to show an event: not before it happened, and a progress line not too soon after the one before.
+  #when({ kind, t = 0 }) {
+    this.#clock = Math.max(this.#clock, t);
+    if (kind === "progress") this.#stepAt = this.#clock = Math.max(this.#clock, this.#stepAt + this.#pace);
+    return this.#clock;
   }
 
   /** The state after the first `count` events. */

@@ -129,11 +129,11 @@ function wordsOf(feed, state, player, recorded, halting) {
       line: inLine(feed),
       hint: "The lab computes one experiment at a time.",
     };
-  if (!feed.ended) {
+  if (!feed.ended || player.chasing) {
     const line = halting ? `Stopping … (${clock(feed.elapsed)})` : runningLine(feed, state, player);
     return {
       tone: "live",
-      badge: player.following ? "Live" : "Live, paused",
+      badge: player.chasing && feed.ended ? "Live, slowed down" : player.following || player.chasing ? "Live" : "Live, paused",
       verdict: verdict || "Watch: the answer is being worked out.",
       line,
       hint: "",
@@ -168,11 +168,8 @@ const stepOf = ({ progress }) => (progress?.total ? `step ${progress.step} of ${
 const noteOf = ({ progress }) => (progress?.note ? progress.note.charAt(0).toUpperCase() + progress.note.slice(1) : "");
 
 function runningLine(feed, state, player) {
-  const parts = [
-    noteOf(state) || "Running",
-    stepOf(state),
-    player.following ? clock(feed.elapsed) : `shown up to ${clock(player.time)}, the run goes on`,
-  ];
+  const shown = feed.ended ? "shown slowly enough to follow" : `shown up to ${clock(player.time)}, the run goes on`;
+  const parts = [noteOf(state) || "Running", stepOf(state), player.following ? clock(feed.elapsed) : shown];
   if (player.following && feed.estimate > 0) parts.push(`${about(feed.estimate)} left`);
   return parts.filter(Boolean).join(" · ");
 }

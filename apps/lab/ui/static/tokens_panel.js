@@ -1,6 +1,6 @@
 // A strip of tokens, each shaded and underlined by its value: blue above zero, orange below. One token is looked at closely.
 
-import { h, number } from "./dom.js";
+import { h, number, visible } from "./dom.js";
 import { card, titleOf, waiting } from "./panel.js";
 import { csvButtons, table } from "./tables.js";
 
@@ -101,13 +101,4 @@ export class TokensPanel {
     this.#foot.after(place);
     return toggle;
   }
-}
-
-/** Spaces and line ends of a token, made visible. */
-function visible(token) {
-  const text = String(token ?? "")
-    .replace(/\n/g, "↵")
-    .replace(/\t/g, "⇥")
-    .replace(/^ | $/g, "·");
-  return text || "∅";
 }
