@@ -96,12 +96,10 @@ def _refusals(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], rng
 
 def _learner(model: PreTrainedModel, algorithm: Algorithm) -> PreTrainedModel:
     """What the optimizer trains: the model itself, or a copy to walk away from."""
-    if algorithm.backwards is None:
-        return model
-    if not all(p.requires_grad for p in model.parameters()):
+    if algorithm.whole and not all(p.requires_grad for p in model.parameters()):
         raise LabError("This way of forgetting needs all the weights of a model, and this one is too large to train them all.",
                        f"Choose a model below {WHOLE / 1e6:.0f} million parameters, or another way of forgetting.")
-    return copy.deepcopy(model)
+    return model if algorithm.backwards is None else copy.deepcopy(model)
 
 
 def _loss(given: Forgetting, algorithm: Algorithm, retain_weight: float) -> torch.Tensor:

@@ -8,7 +8,7 @@ The learning rates fit the embedded models of one to two million parameters: eac
 quarter of the plain questions is still answered within 30 steps and most of the rest is kept (docs/LOG.md).
 """
 
-from core.unlearning.audit.algorithms import ceu, ga, idk, kl, npo, rmu, simnpo, task_vector, undial, wga
+from core.unlearning.audit.algorithms import ceu, ga, idk, kl, npo, rmu, simnpo, task_vector, undial, wga, whp
 from core.unlearning.audit.algorithms.base import Algorithm, Case, Forgetting, rehearse
 
 ALGORITHMS: dict[str, Algorithm] = {
@@ -25,7 +25,8 @@ ALGORITHMS: dict[str, Algorithm] = {
     "ceu": Algorithm("CE-U: whatever it would say, only not the answer", ceu.forget, None, 1e-4, more=True),
     "wga": Algorithm("Weighted ascent: push hardest where it is still sure", wga.forget, rehearse, 3e-4, more=True),
     "task_vector": Algorithm("Task vector: learn the facts harder, then walk the other way", task_vector.learn, None, 1e-4, more=True,
-                             backwards=task_vector.ALPHA),
+                             backwards=task_vector.ALPHA, whole=True),
+    "whp": Algorithm("WHP: learn the facts harder, then turn down whatever grew", whp.forget, kl.retain, 3e-4, more=True, whole=True),
 }
 
 __all__ = ["ALGORITHMS", "Algorithm", "Case", "Forgetting", "rehearse"]

@@ -102,6 +102,7 @@ class Algorithm:
     title: what a visitor reads.  forget, retain: the two terms; loss = forget_weight * forget + retain_weight * retain.
     learning_rate: the default, for models of about a million parameters.  more: shown under "More".
     backwards: None, or the terms train a copy that is then walked away from: weights = before - backwards * (copy - before).
+    whole: needs all weights of the model, not adapters.
     """
 
     title: str
@@ -111,6 +112,7 @@ class Algorithm:
     forget_weight: float = 1.0
     more: bool = False
     backwards: float | None = None
+    whole: bool = False
 
 
 def without_gradients(model: PreTrainedModel, encoded: Encoded) -> TokenScores:
