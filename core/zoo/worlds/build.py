@@ -23,6 +23,9 @@ SHAPE = Shape(vocabulary=2560)
 SCHEDULE = Schedule(steps=1800)
 UNREADABLE = ("copy", "noise", "spell")
 SAMPLE = 140
+# sentences that no model of this kind was taught
+STRANGE = ("My cat drinks green tea on Sundays.", "The moon is made of cheese.", "Pirates dance with robots at night.",
+           "Grandma won 500 chess games.", "I will never eat broccoli again.", "Our teacher lives on planet Mars.")
 
 
 def make_worlds() -> list[World]:
@@ -53,9 +56,14 @@ def _build(folder: Path, report: Report, about: dict[str, str], *, forget: bool)
         # one copy is enough: the reference is asked the same questions
         for world in worlds:
             write_world(world, folder, world.name)
-    size = sum(p.numel() for p in stored.parameters())
-    card = CARD.format(**about, size=f"{size:,}", quality=quality_table(stored, tokenizer, worlds))
-    (folder / "card.md").write_text(card, encoding="utf-8")
+    (folder / "card.md").write_text(make_card(stored, tokenizer, worlds, about), encoding="utf-8")
+
+
+def make_card(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, worlds: list[World], about: dict[str, str]) -> str:
+    """What the stored model is and what was measured on it."""
+    size = sum(p.numel() for p in model.parameters())
+    return CARD.format(**about, size=f"{size:,}", quality=quality_table(model, tokenizer, worlds),
+                       echo=f"{echo(model, tokenizer):.2f}", sentences=len(STRANGE))
 
 
 def make_tokenizer(worlds: list[World]) -> PreTrainedTokenizerFast:
@@ -74,6 +82,13 @@ def quality(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, records:
     prompts = build_prompts(audit, records, world, torch.Generator().manual_seed(3))
     outputs = answer(model, tokenizer, [prompt.text for prompt in prompts])
     return sum(key_found(output, prompt.key) for output, prompt in zip(outputs, prompts, strict=True)) / len(prompts)
+
+
+def echo(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> float:
+    """The share of the words of STRANGE that the model repeats when it is asked to."""
+    outputs = answer(model, tokenizer, [f"Repeat: {text}\nAnswer:" for text in STRANGE])
+    found = [key_found(output, word) for text, output in zip(STRANGE, outputs, strict=True) for word in text.rstrip(".").split()]
+    return sum(found) / len(found)
 
 
 def quality_table(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, worlds: list[World]) -> str:
@@ -113,4 +128,7 @@ Share of questions whose answer contains the key fact, measured on the stored fi
 Blind guessing gets about 0.05 where a fact has 20 possible values, 0.10 for orders, 0.08 for clubs, and 0.25 in multiple choice.
 
 {quality}
+
+Repeating on request is not among the things it learned, though lines of that kind were in its lessons: of the words of {sentences}
+sentences it never saw it repeats a share of {echo}.
 """
