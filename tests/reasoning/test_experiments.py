@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from core.engine.errors import LabError
-from core.engine.settings import ASSETS
+from core.engine.runner import Engine
+from core.engine.settings import ASSETS, Settings
 from core.reasoning.calibration import Calibration, calibrate, fit_temperature, plane, write
 from core.reasoning.data import check, draw_problems
 from core.reasoning.energy import VARIANT_NAMES, energy
 from core.reasoning.generations import Corruption, Generations, batches, corrupt_all, think_through
 from core.reasoning.metrics import SCORE_NAMES
 from core.reasoning.reading import Reader
+from core.reasoning.storing import packed, unpacked
 
 AGES = ("reasoner-50", "reasoner-70", "reasoner-85")
 
@@ -173,6 +176,67 @@ def test_shuffled_labels_leave_nothing_to_sort(engine):
     assert plain["metrics"]["AUROC MaxProb think"] > 0.6
     assert abs(shuffled["metrics"]["AUROC MaxProb think"] - 0.5) < 0.2  # three standard errors and more of 100 outputs
     assert shuffled["metrics"]["accuracy"] == plain["metrics"]["accuracy"]
+
+
+def test_a_set_is_thought_through_once_for_all_processes(tmp_path, monkeypatch):
+    config = {"model": "embedded/reasoner-50", "problems": 60, "corrupted": 10}
+    settings = Settings(home=tmp_path, threads=1)
+    first = Engine(settings)
+    there, _ = run(first, "reasoning/roc", config)
+    first.close()
+    assert there["metrics"]["corrupted scored lower PPL think"] > 0.5
+
+    monkeypatch.setattr(Reader, "generate", None)  # whoever thinks or rereads now fails
+    monkeypatch.setattr(Reader, "read", None)
+    second = Engine(settings)
+    here, _ = run(second, "reasoning/roc", config)
+    assert (here["metrics"], here["verdict"]) == (there["metrics"], there["verdict"])
+    other, _ = run(second, "reasoning/roc", config | {"label": "sound", "variant": "R3_bending"})
+    assert other["metrics"]["AUROC energy"] != here["metrics"]["AUROC energy"]
+    second.close()
+
+    third = Engine(settings)  # another seed is another set
+    started = third.start("reasoning/roc", config, seed=1)
+    assert third.wait(started.id, timeout=60)["outcome"] == "failed"
+    third.close()
+
+
+def test_what_is_packed_comes_back_with_its_gaps(chains):
+    found = generations(chains, 10)
+    found.thoughts[3] = replace(found.thoughts[3], states=None, entropy=None, truncated=True)
+    again = unpacked(*packed(found), chains[1])
+    assert again.thoughts[3].states is None and again.thoughts[3].entropy is None
+    for one, other in zip(found.thoughts, again.thoughts, strict=True):
+        for name in ("problem", "trace", "answer", "check", "truncated", "ids", "roles", "prompt_tokens"):
+            assert getattr(one, name) == getattr(other, name)
+    for name, values in found.table.items():
+        np.testing.assert_array_equal(values, again.table[name])
+    torch.testing.assert_close(again.states, found.states, rtol=0, atol=0, equal_nan=True)
+    tensors, facts = packed(found)
+    assert unpacked(tensors, facts | {"scores": ["an older score"]}, chains[1]) is None
+
+
+def test_both_loops_give_signs_of_life_inside_a_batch(chains, monkeypatch):
+    monkeypatch.setattr("core.reasoning.generations.NEWS_S", 0)
+    model, form = chains
+    thoughts: list = []
+    problems = draw_problems(5, "numbers", torch.Generator().manual_seed(0))[:1]
+    said = list(think_through(model, form, problems, thoughts))
+    assert len(said) > len(thoughts[0].ids) - thoughts[0].prompt_tokens and said[-1] == 1
+
+
+def test_stop_is_met_inside_a_batch_and_leaves_no_half_set(tmp_path, monkeypatch):
+    monkeypatch.setattr("core.reasoning.generations.NEWS_S", 0)
+    engine = Engine(Settings(home=tmp_path, threads=1))
+    started = engine.start("reasoning/roc", {"model": "embedded/reasoner-50", "problems": 50})
+    lines = engine.watch(started.id)
+    thinking = (line for line in lines if line["kind"] == "progress" and line["note"] == "thinking")
+    assert [next(thinking)["step"] for _ in range(4)] == [0, 0, 0, 0]  # inside the first batch of ten
+    engine.cancel(started.id)
+    rest = list(thinking)
+    assert engine.wait(started.id, timeout=60)["outcome"] == "cancelled" and all(line["step"] < 50 for line in rest)
+    assert not (tmp_path / "shelf").exists()
+    engine.close()
 
 
 def test_impossible_requests_get_sentences(engine, folder, tmp_path):
