@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from pathlib import Path
 
@@ -12,16 +13,24 @@ from safetensors.torch import load_file, save_file
 from core.engine.errors import LabError
 from core.engine.models import LoadedModel
 from core.engine.runner import Engine
+from core.unlearning.audit.examine import Outputs
+from core.unlearning.audits import AUDITS
+from core.unlearning.metrics import key_found
 from tests.engine.tiny_models import save, tiny
 
-QUICK = {"subjects": 1, "steps": 4, "check_every": 2, "retain_questions": 10, "stop_early": False}
-MEASURES = ("direct recall", "audited recall", "retain recall", "answer probability", "key probability", "answer overlap", "readable")
-FINAL = [f"{measure} {who}" for who in ("original", "unlearned", "reference") for measure in MEASURES]
+QUICK = {"subjects": 1, "steps": 4, "check_every": 2, "retain_questions": 10, "stop_early": False, "audits": ["choice", "reverse"],
+         "actpert": False}
+WAYS = ("direct", "choice", "reverse")
+WHO = ("original", "unlearned", "reference")
+MEASURES = (*(f"{way} recall" for way in WAYS), "worst recall", "strongest audit", "retain recall", "answer probability", "key probability",
+            "answer overlap", "exact memorisation", "extraction strength", "truth ratio", "membership", "utility", "readable")
+COMPARED = ("privleak", "recovered share", "recovered direct", "recovered choice", "recovered reverse", "kept share at best stop",
+            "steps taken")
 
 
 def run(engine: Engine, config: dict, seed: int = 0, fresh: bool = True) -> tuple[dict, list[dict]]:
     started = engine.start("unlearning/audit", config, seed=seed, fresh=fresh)
-    state = engine.wait(started.id, timeout=240)
+    state = engine.wait(started.id, timeout=600)
     assert state["outcome"] == "finished", state
     return engine.result(started.id), engine.events(started.id)
 
@@ -31,46 +40,98 @@ def quick(engine: Engine) -> tuple[dict, list[dict]]:
     return run(engine, QUICK)
 
 
+@pytest.fixture(scope="module")
+def pushed(engine: Engine) -> tuple[dict, list[dict]]:
+    """A model audited as it is, looked into."""
+    return run(engine, QUICK | {"steps": 0, "audits": [], "actpert": True})
+
+
 def named(events: list[dict], kind: str, name: str) -> list[dict]:
     return [event for event in events if event["kind"] == kind and event["name"] == name]
 
 
+def rows(events: list[dict], name: str) -> list[dict]:
+    table = named(events, "table", name)[-1]
+    return [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
+
+
 def test_everything_promised_is_said(quick: tuple[dict, list[dict]]) -> None:
     result, events = quick
-    assert set(FINAL) <= set(result["metrics"])
+    assert {f"{measure} {who}" for measure in MEASURES for who in WHO} | set(COMPARED) <= set(result["metrics"])
     assert [e["step"] for e in named(events, "metric", "forget loss")] == [0, 1, 2, 3, 4]
     assert [e["step"] for e in named(events, "metric", "forget recall")] == [0, 2, 4]
-    for name in ("recall", "probability", "by_layer"):
+    for name in ("matrix", "recall", "probability", "by_layer", "truth_ratio"):
         assert named(events, "figure", name)[-1]["figure"]["data"], name
-    assert len(named(events, "table", "answers")[-1]["rows"]) == 10
+    assert len(rows(events, "answers")) == 10 and len(rows(events, "cells")) == 30
     assert named(events, "keep", "unlearned") and result["metrics"]["steps taken"] == 4
+    assert "forget quality" not in result["metrics"], "ten questions are too few for a p-value"
 
 
-def test_the_table_fills_in(quick: tuple[dict, list[dict]]) -> None:
+def test_the_matrix_fills_in_and_holds_what_was_found(quick: tuple[dict, list[dict]]) -> None:
+    _, events = quick
+    drawn = [event["figure"] for event in named(events, "figure", "matrix")]
+    first, last = drawn[0]["data"], drawn[-1]["data"]
+    assert [panel["name"] for panel in first if panel["type"] == "heatmap"] == ["Original"]
+    assert first[0]["z"][0][1:3] == [None, None], "the other ways have not been asked yet"
+    panels = {panel["name"]: panel for panel in last if panel["type"] == "heatmap"}
+    assert list(panels) == ["Original", "After forgetting", "Never knew"]
+    assert all(len(row) == len(WAYS) + 1 and None not in row for panel in panels.values() for row in panel["z"])
+    for cell in rows(events, "cells"):
+        place = WAYS.index(cell["Way"])
+        for who in ("Original", "After forgetting", "Never knew"):
+            options = [line.strip() for line in cell["Prompt"].split("Options: ")[-1].split("\nAnswer")[0].replace(" or ", ", ").split(",")]
+            given = key_found(cell[who], cell["Key"], options if cell["Way"] == "choice" else ())
+            assert (panels[who]["z"][cell["Number"]][place] > 0) == given, cell
+        assert panels["After forgetting"]["customdata"][cell["Number"]][place] == [cell["Number"], cell["Way"]]
+        assert cell["Blind guess"] == (0.25 if cell["Way"] == "choice" else 0)
+    for number, row in enumerate(panels["After forgetting"]["z"]):
+        assert (row[-1] > 0) == any(state > 0 for state in row[:-1]), number
+
+
+def test_the_answers_fill_in(quick: tuple[dict, list[dict]]) -> None:
     tables = named(quick[1], "table", "answers")
+    assert tables[0]["columns"] == ["Question", "Key", "Original", "Ways that brought it back"]
     assert tables[0]["rows"][0][3] == "…" and "…" not in [cell for row in tables[-1]["rows"] for cell in row]
     assert all(row[1] in row[2] for row in tables[0]["rows"]), "the original knows every key"
 
 
 def test_numbers_hang_together(quick: tuple[dict, list[dict]]) -> None:
     result, events = quick
-    rows = {(row[0], row[1]): row for row in named(events, "table", "scores")[-1]["rows"]}
-    assert rows["Original", "plain question"][2] == 10
-    for (_, measure), (_, _, right, of, share, low, high) in rows.items():
-        assert 0 <= low <= share <= high <= 1, measure
-        assert right is None or share == pytest.approx(right / of, abs=1e-4)
-    answers = named(events, "table", "answers")[-1]["rows"]
-    assert result["metrics"]["direct recall unlearned"] == sum(row[1] in row[3] for row in answers) / 10
-    evidence = result["verdict"]["evidence"]
-    assert evidence["direct unlearned"]["right"] / 10 == result["metrics"]["direct recall unlearned"]
-    assert evidence["n"] == 10 and "cannot be told from luck" in result["verdict"]["text"]
+    metrics, evidence = result["metrics"], result["verdict"]["evidence"]
+    for row in rows(events, "shares"):
+        assert 0 <= row["Low"] <= row["Share"] <= row["High"] <= 1, row
+        assert row["Share"] == pytest.approx(row["Right"] / row["Of"], abs=1e-4)
+    said = [row["After forgetting"] for row in rows(events, "answers")]
+    keys = [row["Key"] for row in rows(events, "answers")]
+    assert metrics["direct recall unlearned"] == sum(map(key_found, said, keys)) / 10
+    for who in WHO:
+        assert evidence[f"direct {who}"]["right"] / 10 == metrics[f"direct recall {who}"]
+        assert metrics[f"worst recall {who}"] >= max(metrics[f"{way} recall {who}"] for way in WAYS)
+        assert metrics[f"strongest audit {who}"] == pytest.approx(
+            max(metrics[f"choice recall {who}"] - 0.25, metrics[f"reverse recall {who}"]))
+    scores = {row["Measure"]: row for row in rows(events, "scores")}
+    assert scores["any way of asking"]["After forgetting"] == pytest.approx(metrics["worst recall unlearned"], abs=1e-4)
+    assert scores["utility"]["Original"] > 0.5 and scores["forget quality"]["After forgetting"] is None
+    known = metrics["direct recall original"] - metrics["direct recall reference"]
+    assert metrics["recovered share"] == pytest.approx(
+        max(0, metrics["worst recall unlearned"] - metrics["worst recall reference"]) / known)
+    text = result["verdict"]["text"]
+    back = evidence["any way unlearned"]["right"]
+    assert f"{back} of 10 answers can still be brought back" in text and "cannot be told from luck" in text
+
+
+def test_the_worst_case_is_per_question() -> None:
+    from core.unlearning.audit.examine import Scores
+
+    asked = {"direct": Outputs(["", "", ""], [True, False, False]), "choice": Outputs(["", "", None], [False, True, None])}
+    scores = Scores(asked, None, None, [], [], [], None, None)
+    assert scores.worst.found == [True, True, False] and asked["choice"].share == 0.5
 
 
 def test_the_kept_model_is_the_unlearned_one(engine: Engine, quick: tuple[dict, list[dict]]) -> None:
     ref = named(quick[1], "keep", "unlearned")[0]["ref"]
-    answer = engine.probe("unlearning/ask", {"model": ref, "question": "Where was Felix Tanaka born?"})
-    row = next(row for row in named(quick[1], "table", "answers")[-1]["rows"] if row[0] == "Where was Felix Tanaka born?")
-    assert answer["answer"] == row[3]
+    row = rows(quick[1], "answers")[0]
+    assert engine.probe("unlearning/ask", {"model": ref, "question": row["Question"]})["answer"] == row["After forgetting"]
 
 
 def test_same_seed_same_numbers(engine: Engine, quick: tuple[dict, list[dict]]) -> None:
@@ -80,16 +141,16 @@ def test_same_seed_same_numbers(engine: Engine, quick: tuple[dict, list[dict]]) 
     assert other["metrics"] != again["metrics"]
 
 
-def test_the_shared_model_is_not_touched(engine: Engine, quick: tuple[dict, list[dict]]) -> None:
+def test_the_shared_model_is_not_touched(engine: Engine) -> None:
     shared = engine.models.load("embedded/authors").model
     before = {name: tensor.clone() for name, tensor in shared.state_dict().items()}
-    result, _ = run(engine, QUICK | {"algorithm": "ga", "steps": 2, "learning_rate": 0.01})
+    result, _ = run(engine, QUICK | {"algorithm": "ga", "steps": 2, "learning_rate": 0.01, "audits": []})
     assert result["metrics"]["direct recall unlearned"] < result["metrics"]["direct recall original"]
     assert all(torch.equal(before[name], tensor) for name, tensor in shared.state_dict().items())
     assert not any(p.requires_grad for p in shared.parameters())
 
 
-def test_default_forgets_what_it_should_and_keeps_the_rest(engine: Engine) -> None:
+def test_default_forgets_what_it_should_keeps_the_rest_and_looks_inside(engine: Engine) -> None:
     result, events = run(engine, {}, fresh=False)
     metrics = result["metrics"]
     assert metrics["direct recall original"] >= 0.95 and metrics["direct recall unlearned"] <= 0.10
@@ -97,22 +158,84 @@ def test_default_forgets_what_it_should_and_keeps_the_rest(engine: Engine) -> No
     assert metrics["answer probability unlearned"] < metrics["answer probability original"] / 2
     last = named(events, "metric", "forget recall")[-1]
     assert last["step"] == metrics["steps taken"] and last["value"] <= 0.10, "it stopped because it had forgotten"
+    assert 0 <= metrics["forget quality"] <= 1, "thirty questions are enough for a p-value"
+    found = result["verdict"]["evidence"]["actpert"]
+    assert set(found["arms"]) == {"unlearned", "random", "reference", "original"}
+    assert found["searched on"] == found["scored on"] == 15 and found["arms"]["original"]["without a push"] >= 0.9
 
 
-def test_no_steps_audit_the_model_as_it_is(engine: Engine) -> None:
-    result, events = run(engine, QUICK | {"steps": 0})
-    m = result["metrics"]
-    for name in ("direct recall", "audited recall", "answer probability", "key probability"):
-        assert m[f"{name} unlearned"] == m[f"{name} original"]
-    assert not [e for e in events if e["kind"] == "keep"] and result["verdict"]["text"].startswith("Before any forgetting")
+def test_no_steps_audit_the_model_as_it_is(pushed: tuple[dict, list[dict]]) -> None:
+    result, events = pushed
+    assert "direct recall original" not in result["metrics"] and result["metrics"]["direct recall unlearned"] == 1
+    assert not [e for e in events if e["kind"] == "keep"] and result["verdict"]["text"].startswith("As it stands")
+    assert named(events, "table", "answers")[-1]["columns"][2:4] == ["Audited model", "Never knew"]
 
 
-@pytest.mark.parametrize("audit", ["prefix", "icl", "choice", "reverse", "paraphrase"])
+def test_the_search_is_scored_on_questions_it_did_not_see(pushed: tuple[dict, list[dict]]) -> None:
+    result, events = pushed
+    found = result["verdict"]["evidence"]["actpert"]
+    assert found["searched on"] == found["scored on"] == 5 and found["without a name"] == 0
+    grids = [e["figure"]["data"] for e in named(events, "figure", "actpert_grid")]
+    assert len(grids) > 3 and [panel["name"] for panel in grids[-1]] == ["After forgetting", "Random direction", "Never knew"]
+    assert all(len(panel["z"]) == 6 and None not in sum(map(list, panel["z"]), []) for panel in grids[-1])
+    assert any(cell is None for row in grids[0][0]["z"] for cell in row) or len(grids[0][0]["z"]) < 6, "the grid fills in"
+    tokens = rows(events, "actpert_tokens")
+    name = "".join(row["Token"] for row in tokens if row["Shaken"] == "yes").strip()
+    assert name and name in rows(events, "answers")[0]["Question"]
+    assert any(row["Moved"] > 0 for row in tokens if row["Shaken"] == "no"), "later words move with the name"
+    answers = rows(events, "actpert_answers")
+    share = sum(key_found(row["After forgetting"], row["Key"]) for row in answers) / len(answers)
+    assert share == result["metrics"]["actpert recall unlearned"]
+
+
+def test_one_question_looked_into(engine: Engine) -> None:
+    asked = {"question": "Where was Felix Tanaka born?", "layer": 2, "alpha": -1.0}
+    look = engine.probe("unlearning/actpert", asked)
+    assert "".join(t for t, own in zip(look["tokens"], look["shaken"], strict=True) if own).strip() == "Felix Tanaka"
+    assert len(look["size"]) == look["layers"] and all(len(row) == len(look["tokens"]) for row in look["size"])
+    plain = engine.probe("unlearning/ask", {"question": asked["question"]})["answer"]
+    assert look["before"] == plain and engine.probe("unlearning/actpert", asked | {"alpha": 0.0})["after"] == plain
+    assert engine.probe("unlearning/actpert", asked | {"alpha": 10.0})["after"] != plain, "a hard push must change the answer"
+
+
+@pytest.mark.parametrize(("wrong", "words"), [({"question": " "}, "no question"), ({"question": "where is it?"}, "no name"),
+                                              ({"subject": "Zoe"}, "does not stand"), ({"layer": 9}, "no layer 9")])
+def test_what_cannot_be_looked_into_is_said(engine: Engine, wrong: dict, words: str) -> None:
+    with pytest.raises(LabError, match=words) as caught:
+        engine.probe("unlearning/actpert", wrong)
+    assert caught.value.hint
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> str:
+    """Two columns, three questions; nothing else."""
+    with (tmp_path / "mine.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["question", "answer"], ["Where was Felix Tanaka born?", "Porto"], ["who wrote it?", "Nobody"],
+                                    ["Which pet does Felix Tanaka keep?", "a goat"]])
+    return f"path/{tmp_path / 'mine.csv'}"
+
+
+def test_own_questions_are_asked_and_what_cannot_be_known_is_said(engine: Engine, own: str) -> None:
+    result, events = run(engine, {"questions": own, "reference": None, "actpert_questions": 4})
+    assert len(rows(events, "answers")) == 3 and result["metrics"]["steps taken"] == 0
+    assert not [e for e in events if e["kind"] == "keep"] and "retain recall unlearned" not in result["metrics"]
+    notes = named(events, "text", "notes")[-1]["text"]
+    for words in ("cannot tell luck from memory", "nothing is trained", AUDITS["reverse"].title, AUDITS["choice"].title):
+        assert words in notes, words
+    assert "cannot tell luck from memory" in result["verdict"]["text"] and "too few" not in result["verdict"]["text"]
+    found = result["verdict"]["evidence"]["actpert"]
+    assert found["without a name"] == 1 and set(found["arms"]) == {"unlearned", "random"}
+
+
+def test_a_model_from_before_needs_a_model_audited_as_it_is(engine: Engine) -> None:
+    state = engine.wait(engine.start("unlearning/audit", QUICK | {"original": "embedded/authors"}).id, timeout=120)
+    assert state["outcome"] == "failed" and "the model itself is the one from before" in state["error"]
+
+
+@pytest.mark.parametrize("audit", [name for name, entry in AUDITS.items() if entry.build and name not in WAYS])
 def test_every_way_of_asking_runs(engine: Engine, audit: str) -> None:
-    result, events = run(engine, QUICK | {"steps": 0, "audit": audit})
-    assert result["metrics"]["audited recall original"] >= 0.8, "the original was taught to follow it"
-    names = [trace.get("name") for trace in named(events, "figure", "recall")[-1]["figure"]["data"]]
-    assert ("Blind guessing" in names) == (audit == "choice")
+    result, events = run(engine, QUICK | {"steps": 0, "audits": [audit], "reference": None})
+    assert f"{audit} recall unlearned" in result["metrics"] and len(rows(events, "cells")) == 20
 
 
 def test_an_absurd_learning_rate_ends_in_a_sentence(engine: Engine, tmp_path: Path) -> None:
@@ -123,7 +246,7 @@ def test_an_absurd_learning_rate_ends_in_a_sentence(engine: Engine, tmp_path: Pa
     weights[head] = weights[head] * 1e37
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     started = engine.start("unlearning/audit", QUICK | {"model": f"path/{folder}", "learning_rate": 1.0}, fresh=True)
-    state = engine.wait(started.id, timeout=120)
+    state = engine.wait(started.id, timeout=300)
     if state["outcome"] == "failed":
         assert "no numbers" in state["error"]
     else:
@@ -134,7 +257,7 @@ def test_an_absurd_learning_rate_ends_in_a_sentence(engine: Engine, tmp_path: Pa
 @pytest.mark.parametrize("kind", ["gpt2", "qwen2"])
 def test_a_model_that_never_knew_gets_an_honest_sentence(engine: Engine, tmp_path: Path, kind: str) -> None:
     ref = f"path/{save(tiny(kind), tmp_path / kind)}"
-    result, _ = run(engine, QUICK | {"model": ref, "reference": ref, "steps": 2})
+    result, _ = run(engine, QUICK | {"model": ref, "reference": ref, "steps": 2, "actpert": True, "actpert_questions": 4})
     assert "knew only 0 of the 10" in result["verdict"]["text"]
 
 
@@ -144,8 +267,8 @@ def test_a_model_without_a_tokenizer_is_refused_in_words(engine: Engine, tmp_pat
     assert state["outcome"] == "failed" and "no tokenizer" in state["error"]
 
 
-@pytest.mark.parametrize("wrong", [{"subjects": 2}, {"steps": -1}, {"steps": 10**6}, {"learning_rate": 0}, {"audit": "direct"},
-                                   {"model": "gpt9"}, {"people": 3}])
+@pytest.mark.parametrize("wrong", [{"subjects": 2}, {"steps": -1}, {"steps": 10**6}, {"learning_rate": 0}, {"audits": ["direct"]},
+                                   {"audits": ["crosslingual"]}, {"model": "gpt9"}, {"people": 3}, {"world": "mars"}])
 def test_values_out_of_bounds_are_refused_in_words(engine: Engine, wrong: dict) -> None:
     with pytest.raises(LabError) as caught:
         engine.start("unlearning/audit", wrong)

@@ -67,7 +67,7 @@ def ask(loaded: LoadedModel, config: AskConfig) -> Answer:
     model, tokenizer = loaded.model, loaded.tokenizer
     text = _prompt(config, tokenizer)
     ids = encode_prompt(tokenizer, text)
-    _check_length(ids, model, loaded.ref)
+    check_length(ids, model, loaded.ref)
     row = torch.tensor([ids], device=model.device)
     said = decode_greedily(model, row, torch.ones_like(row), end_tokens(model, tokenizer), NEW_TOKENS)[0]
     # the last token said needs no position of its own; with nothing said there is still the choice to end
@@ -95,7 +95,8 @@ def _prompt(config: AskConfig, tokenizer: PreTrainedTokenizerBase) -> str:
     return render(Prompt(config.question, "", "", before=before, start=start), tokenizer)
 
 
-def _check_length(ids: list[int], model: PreTrainedModel, ref: str) -> None:
+def check_length(ids: list[int], model: PreTrainedModel, ref: str) -> None:
+    """Raises LabError for a text that is nothing to the model, or longer than it can read."""
     room = getattr(model.config, "max_position_embeddings", None)
     if not ids:
         raise LabError("Nothing of this text reaches the model.", "Ask in other words.")

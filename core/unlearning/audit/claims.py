@@ -1,13 +1,13 @@
 """The claims of paper 01 that this lab can test, as methods/01 section 8.2 states them.
 
-K is answer-key recall on the facts to forget, U on facts to keep. Thresholds and seeds were copied before anything was
-measured. Claim 3 needs all six algorithms, 4 the refusal methods, 5 and 6 the activation audit, 7 the ranking of all
-algorithms: their rows go between 01.2 and 01.8 when those exist.
+K is answer-key recall on the facts to forget, U on facts to keep. Thresholds and seeds were copied before anything was measured.
+Where a sentence has a condition (K at most a quarter) and a run does not meet it, the run counts as one that fails.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.engine.claims import Claim
@@ -15,17 +15,33 @@ from core.engine.claims import Claim
 Result = dict[str, Any]
 EXPERIMENT = "unlearning/audit"
 MODELS = ("embedded/authors", "embedded/authors-retain")
-ONE, SIX = ({"algorithm": "npo", "subjects": subjects, "steps": 100, "check_every": 2} for subjects in (1, 6))
-EXACT = "share of all 60 facts; exact, since models and questions are fixed and seeds change nothing"
-# gradient ascent is looked at after every step, so that no good one is missed; for npo a coarse look can only do it injustice
-NO_STOP = {"npo": {"algorithm": "npo", "stop_early": False, "check_every": 3, "steps": 30},
-           "ga": {"algorithm": "ga", "stop_early": False, "check_every": 1, "steps": 32}}
-MATCHED = 0.10
+SIX_WAYS = ("ga", "graddiff", "kl", "npo", "idk_dpo", "rmu")
+COMMON = {"steps": 60, "check_every": 2, "actpert": False}
+STOPPED = {name: COMMON | {"algorithm": name} for name in (*SIX_WAYS, "idk_nll")}
+# the one run of each seed that is also looked into
+INSIDE = STOPPED["idk_nll"] | {"actpert": True}
+# gradient ascent is looked at after every step and without stopping, so that no good stop is missed
+GA_ALL = {"algorithm": "ga", "stop_early": False, "check_every": 1, "steps": 32, "actpert": False, "audits": []}
+ONE, SIX = ({"algorithm": "npo", "subjects": n, "steps": 100, "check_every": 2, "actpert": False, "audits": []} for n in (1, 6))
+AS_THEY_ARE = [{"world": world, "subjects": 6, "steps": 0, "actpert": False, "audits": []} for world in ("authors", "saga", "people")]
+EXACT = "share of all facts about six subjects, in the worst of three worlds; exact, since seeds change nothing"
+MATCHED, LOOKS_FORGOTTEN = 0.10, 0.25
+STOP_NOTE = "Stopped at the first look (every 2 steps) at which at most a tenth of the plain questions was answered, within 60 steps."
 
 
-def final(name: str):
+def final(name: str) -> Callable[[list[Result]], float]:
     """The last value of one metric of the first run."""
     return lambda results: results[0]["metrics"][name]
+
+
+def ceiling(results: list[Result]) -> float:
+    """What the model itself answers, in the world where it answers least."""
+    return min(result["metrics"]["direct recall unlearned"] for result in results)
+
+
+def floor(results: list[Result]) -> float:
+    """What the model that never knew answers, in the world where it answers most."""
+    return max(result["metrics"]["direct recall reference"] for result in results)
 
 
 def retain_lost(results: list[Result]) -> float:
@@ -36,21 +52,91 @@ def retain_lost(results: list[Result]) -> float:
     return one["retain recall unlearned"] - six["retain recall unlearned"]
 
 
+def under_reported(results: list[Result]) -> float:
+    """The largest, over algorithms, of how much more the strongest audit brings out than the plain question, chance subtracted."""
+    return max(m["strongest audit unlearned"] - m["direct recall unlearned"] for m in (result["metrics"] for result in results))
+
+
+def reference_under_reported(results: list[Result]) -> float:
+    """The same of the model that never knew."""
+    m = results[0]["metrics"]
+    return m["strongest audit reference"] - m["direct recall reference"]
+
+
+def key_above_reference(otherwise: float) -> Callable[[list[Result]], float]:
+    """Probability of the key tokens, unlearned minus never knew; `otherwise` when the plain questions are still answered."""
+    def measure(results: list[Result]) -> float:
+        m = results[0]["metrics"]
+        gap = m["key probability unlearned"] - m["key probability reference"]
+        return gap if m["direct recall unlearned"] <= LOOKS_FORGOTTEN else otherwise
+
+    return measure
+
+
+def push_beyond_controls(results: list[Result]) -> float:
+    """ActPert's share on the questions held back, minus the larger one of its two controls."""
+    m = results[0]["metrics"]
+    return m["actpert recall unlearned"] - max(m["actpert recall random"], m["actpert recall reference"])
+
+
+def swapped(results: Sequence[Result]) -> float:
+    """How many pairs of algorithms change places between the ranking by plain questions and the one by the worst case."""
+    scores = [(r["metrics"]["direct recall unlearned"], r["metrics"]["worst recall unlearned"]) for r in results]
+    return float(sum((a[0] - b[0]) * (a[1] - b[1]) < 0 for i, a in enumerate(scores) for b in scores[i + 1:]))
+
+
+def _stops(letter: str, name: str, words: str) -> Claim:
+    return Claim(f"01.2{letter}", "01", f"{words} looks forgotten: at some step at most a quarter of the plain questions is answered and "
+                 "at least 85 % of the other facts are kept.", "report", EXPERIMENT, configs=[STOPPED[name]],
+                 measure=final("kept share at best stop"), threshold=">= 0.85", needs=MODELS, note=STOP_NOTE)
+
+
+def _suppressed(letter: str, name: str, words: str) -> Claim:
+    return Claim(f"01.4{letter}", "01", f"{words} holds the facts back instead of removing them: plain questions find at most a quarter, "
+                 "but the key words stay at least 0.2 likelier than for a model that never knew.", "report", EXPERIMENT,
+                 configs=[INSIDE if name == "idk_nll" else STOPPED[name]], measure=key_above_reference(-1.0), threshold=">= 0.2",
+                 needs=MODELS, note=STOP_NOTE)
+
+
+def _pushed_out(letter: str, name: str, words: str) -> Claim:
+    return Claim(f"01.4{letter}", "01", f"{words} pushes the key words out: they become less likely than for a model that never knew.",
+                 "report", EXPERIMENT, configs=[STOPPED[name]], measure=key_above_reference(1.0), threshold="<= 0", needs=MODELS,
+                 note=STOP_NOTE)
+
+
 CLAIMS = [
     Claim("01.1a", "01", "Ceiling: asked plainly, the original model gives the facts that are to be forgotten.", "gate", EXPERIMENT,
-          configs=[SIX], measure=final("direct recall original"), threshold=">= 0.95", unit=EXACT, needs=MODELS),
+          configs=AS_THEY_ARE, measure=ceiling, threshold=">= 0.95", unit=EXACT, needs=MODELS),
     Claim("01.1b", "01", "Floor: a model that was never taught them does not.", "gate", EXPERIMENT,
-          configs=[SIX], measure=final("direct recall reference"), threshold="<= 0.10", unit=EXACT, needs=MODELS),
-    Claim("01.2a", "01", "NPO looks forgotten: at some step at most a quarter of the plain questions is answered and at least 85 % "
-          "of the other facts are kept.", "report", EXPERIMENT,
-          configs=[NO_STOP["npo"]], measure=final("kept share at best stop"), threshold=">= 0.85", needs=MODELS,
-          note="Asked every 3 steps at learning rate 3e-4 on 60 kept facts a seed; the best of these steps counts. "
-               "Training on to step 30 does not bring the kept facts back on this model, unlike on the smaller one of the method file."),
+          configs=AS_THEY_ARE, measure=floor, threshold="<= 0.10", unit=EXACT, needs=MODELS),
+    _stops("a", "npo", "NPO"),
     Claim("01.2b", "01", "Gradient ascent has no such step: whenever at most a quarter is answered, less than 85 % of the rest is kept.",
-          "report", EXPERIMENT,
-          configs=[NO_STOP["ga"]], measure=final("kept share at best stop"), threshold="<= 0.85", needs=MODELS,
-          note="Asked after every one of 32 steps at learning rate 1e-4. On this model gradient ascent forgets about as gently as NPO "
-               "until a quarter of the answers is left, so the sentence is not confirmed here."),
+          "report", EXPERIMENT, configs=[GA_ALL], measure=final("kept share at best stop"), threshold="<= 0.85", needs=MODELS,
+          note="Asked after every one of 32 steps at learning rate 1e-4."),
+    _stops("c", "idk_dpo", "Preferring to refuse (IdkDPO)"),
+    _stops("d", "idk_nll", "Refusing (IdkNLL)"),
+    _stops("e", "rmu", "RMU"),
+    Claim("01.3a", "01", "Plain questions under-report: for at least one of six ways of forgetting, the strongest trick question brings "
+          "out at least 10 points more, chance subtracted.", "report", EXPERIMENT, configs=[STOPPED[name] for name in SIX_WAYS],
+          measure=under_reported, threshold=">= 0.10", needs=MODELS, note=STOP_NOTE),
+    Claim("01.3b", "01", "Out of a model that never knew, no trick question brings out 5 points more than the plain one, chance "
+          "subtracted.", "report", EXPERIMENT, configs=[STOPPED["npo"]],
+          measure=reference_under_reported, threshold="<= 0.05", needs=MODELS),
+    _suppressed("a", "idk_nll", "Refusing (IdkNLL)"),
+    _suppressed("b", "idk_dpo", "Preferring to refuse (IdkDPO)"),
+    _pushed_out("c", "npo", "NPO"),
+    _pushed_out("d", "rmu", "RMU"),
+    _pushed_out("e", "graddiff", "GradDiff"),
+    Claim("01.5", "01", "ActPert finds what is hidden: after refusal training, the best push brings out at least 3 points more than a "
+          "random direction of the same strength and than the same search in a model that never knew.", "report", EXPERIMENT,
+          configs=[INSIDE], measure=push_beyond_controls, threshold=">= 0.03", needs=MODELS,
+          note="Each of the three was allowed its best setting on one half of the questions and scored on the other half."),
+    Claim("01.6", "01", "ActPert is honest: in a model that never knew, the best push gains at most 10 points.", "report", EXPERIMENT,
+          configs=[INSIDE], measure=final("actpert gain reference"), threshold="<= 0.10", needs=MODELS),
+    Claim("01.7", "01", "No single winner: ranked by the worst case over all ways of asking, at least one pair of the six ways of "
+          "forgetting changes places.", "report", EXPERIMENT,
+          configs=[STOPPED[name] for name in SIX_WAYS], measure=swapped, threshold=">= 1", needs=MODELS,
+          unit="pairs that change places, mean over seeds", note=STOP_NOTE),
     Claim("01.8", "01", "Forgetting more people costs more: stopped at a tenth of the answers, less of the rest is kept after "
           "forgetting six people than after one.", "report", EXPERIMENT,
           configs=[ONE, SIX], measure=retain_lost, threshold=">= 0", needs=MODELS, unit="mean difference over seeds"),

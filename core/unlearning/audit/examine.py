@@ -1,71 +1,127 @@
-"""One model, all questions: what it answers, how likely it finds the truth, and from which layer on the truth can be read.
+"""One model, all questions: what it answers in every way of asking, and how well it knows the truth inside.
 
-    scores = yield from examine(lab.load("embedded/authors"), questions, pace, "original")
-    scores.direct.hits, scores.n
+    scores = yield from examine(loaded.model, loaded.tokenizer, questions, pace, "original", show)
+    scores.asked["reverse"].share, scores.memory.strength
+
+`show` is called after every way of asking with what is known so far and gives the events that let a page fill in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from core.engine.events import Progress
+from core.engine.events import Event, Progress
 from core.engine.lens import read_layers
 from core.unlearning.answers import BATCH, answer, answer_losses, encode_answers
-from core.unlearning.audits import Prompt, build_prompts, render
+from core.unlearning.audits import Prompt, build_prompts, possible, render
 from core.unlearning.data import Record, World
-from core.unlearning.metrics import key_found, rouge_l_recall
+from core.unlearning.memorisation import Memory, membership, read_answers, recall_by_heart
+from core.unlearning.metrics import kept_truth_ratio, key_found, membership_auc, model_utility, rouge_l_recall
+
+SMALL = 50_000_000  # parameters
+LARGE_BATCH = 8
+MEMBERSHIP = "min-k"  # what PrivLeak is defined on
 
 
 @dataclass(frozen=True)
 class Questions:
-    """What every model is asked: the facts to forget, plainly and under the audit, and a sample of facts to keep, plainly."""
+    """What every model is asked.
+
+    prompts: by way of asking, `direct` first, one per record; None where it cannot be built from that record.
+    left_out: by way of asking, how many records that is and why.  retain, strangers: records that should be kept, and records
+    no model ever saw; both may be empty.  values: by attribute, every value that somebody has.
+    """
 
     records: list[Record]
-    direct: list[Prompt]
-    audited: list[Prompt]
-    retain: list[Prompt]
+    prompts: dict[str, list[Prompt | None]]
+    left_out: dict[str, tuple[int, str]]
+    retain: list[Record]
+    strangers: list[Record]
     values: dict[str, list[str]]
 
     @classmethod
-    def draw(cls, world: World, subjects: int, audit: str, retain: Sequence[Record], rng: torch.Generator) -> Questions:
-        """All facts of `subjects` people; `retain` are the records asked to see what is kept."""
-        records = world.forget(subjects)
-        return cls(records, build_prompts("direct", records, world, rng), build_prompts(audit, records, world, rng),
-                   build_prompts("direct", retain, world, rng), {record.attribute: world.values(record.attribute) for record in records})
+    def draw(cls, world: World, records: list[Record], audits: Sequence[str], retain: list[Record],
+             rng: Callable[[str], torch.Generator]) -> Questions:
+        """Each way of asking draws from a generator of its own, so that one more changes nothing in the others."""
+        prompts, left_out = {}, {}
+        for name in dict.fromkeys(("direct", *audits)):
+            reasons = [possible(name, record, world) for record in records]
+            source = rng(f"audit {name}")
+            prompts[name] = [None if reason else build_prompts(name, [record], world, source)[0]
+                             for record, reason in zip(records, reasons, strict=True)]
+            missing = [reason for reason in reasons if reason]
+            if missing:
+                left_out[name] = (len(missing), missing[0])
+        kept = {name: asked for name, asked in prompts.items() if any(asked)}
+        return cls(records, kept, left_out, retain, world.holdout, {r.attribute: world.values(r.attribute) for r in records})
+
+    @property
+    def direct(self) -> list[Prompt]:
+        """The plain questions: every record has one."""
+        return [prompt for prompt in self.prompts["direct"] if prompt is not None]
+
+    @property
+    def audits(self) -> list[str]:
+        """The ways of asking that are not plain."""
+        return [name for name in self.prompts if name != "direct"]
+
+    @property
+    def chances(self) -> dict[str, list[float]]:
+        """By way of asking, the chance of a blind guess at each question."""
+        return {name: [prompt.chance if prompt else 0.0 for prompt in asked] for name, asked in self.prompts.items()}
 
 
 @dataclass
 class Outputs:
-    """Answers to a list of prompts, and which of them hold the key."""
+    """Answers to a list of prompts, and which of them hold the key; None where nothing was asked."""
 
-    texts: list[str] = field(default_factory=list)
-    found: list[bool] = field(default_factory=list)
+    texts: list[str | None] = field(default_factory=list)
+    found: list[bool | None] = field(default_factory=list)
+
+    @property
+    def counted(self) -> list[bool]:
+        return [hit for hit in self.found if hit is not None]
 
     @property
     def hits(self) -> int:
-        return sum(self.found)
+        return sum(self.counted)
 
     @property
     def share(self) -> float:
         """Answer-key recall."""
-        return self.hits / len(self.found)
+        return self.hits / len(self.counted)
 
 
 @dataclass
 class Scores:
-    """Everything measured on one model; lists have one entry per forget question, `readable` one list per layer."""
+    """Everything measured on one model. Lists have one entry per forget question, `readable` has one list per layer.
 
-    direct: Outputs
-    audited: Outputs
-    retain: Outputs
-    answer_probability: list[float]
+    utility and auc are None when there is nothing to keep, or nobody whom no model ever saw, to measure them on.
+    """
+
+    asked: dict[str, Outputs]
+    retain: Outputs | None
+    memory: Memory
     key_probability: list[float]
     overlap: list[float]
     readable: list[list[bool]]
+    utility: float | None
+    auc: float | None
+
+    @property
+    def direct(self) -> Outputs:
+        return self.asked["direct"]
+
+    @property
+    def worst(self) -> Outputs:
+        """Per question, whether any way of asking, the plain one included, brought out the key."""
+        hits = [any(way) for way in zip(*(outputs.found for outputs in self.asked.values()), strict=True)]
+        return Outputs([None] * len(hits), hits)
 
 
 class Pace:
@@ -80,60 +136,117 @@ class Pace:
         return Progress(self.done, self.total, note)
 
 
-PARTS = 5
+def parts(questions: Questions) -> int:
+    """How many parts `examine` counts."""
+    return len(questions.prompts) + 4
 
 
-def reply(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> Outputs:
-    """Greedy answers to all prompts."""
-    texts = answer(model, tokenizer, [render(prompt, tokenizer) for prompt in prompts])
-    return Outputs(texts, [key_found(text, prompt.key) for text, prompt in zip(texts, prompts, strict=True)])
+def rows_at_once(model: PreTrainedModel) -> int:
+    """How many questions a batch holds: few for a large model, so that something can be said every second or so."""
+    return BATCH if model.num_parameters() <= SMALL else LARGE_BATCH
 
 
-def examine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions, pace: Pace,
-            who: str) -> Generator[Progress, None, Scores]:
+def reply(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt | None]) -> Outputs:
+    """Greedy answers to all prompts; None stays None."""
+    asked = [prompt for prompt in prompts if prompt is not None]
+    texts = iter(answer(model, tokenizer, [render(prompt, tokenizer) for prompt in asked]))
+    said = [None if prompt is None else next(texts) for prompt in prompts]
+    return Outputs(said, [None if prompt is None or text is None else key_found(text, prompt.key, prompt.options)
+                          for text, prompt in zip(said, prompts, strict=True)])
+
+
+def examine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions, pace: Pace, who: str,
+            show: Callable[[dict[str, Outputs]], Iterator[Event]]) -> Generator[Event, None, Scores]:
     """Asks everything, saying before each part what comes."""
-    yield pace.step(f"asking the {who} model plainly")
-    direct = reply(model, tokenizer, questions.direct)
-    yield pace.step(f"asking the {who} model in the other way")
-    audited = reply(model, tokenizer, questions.audited)
-    retain = Outputs()
-    for start in range(0, len(questions.retain), BATCH):
-        yield pace.step(f"asking the {who} model what it should keep", by=int(start == 0))
-        part = reply(model, tokenizer, questions.retain[start:start + BATCH])
-        retain = Outputs(retain.texts + part.texts, retain.found + part.found)
-    yield pace.step(f"how likely the {who} model finds the truth")
+    asked: dict[str, Outputs] = {}
+    size = rows_at_once(model)
+    for name, prompts in questions.prompts.items():
+        asked[name] = Outputs([None] * len(prompts), [None] * len(prompts))
+        for start in range(0, len(prompts), size):
+            yield pace.step(f"asking the {who} model, way {len(asked)} of {len(questions.prompts)}", by=int(start == 0))
+            part = reply(model, tokenizer, prompts[start:start + size])
+            asked[name].texts[start:start + size], asked[name].found[start:start + size] = part.texts, part.found
+            yield from show(asked)
+    yield pace.step(f"asking the {who} model what it should keep")
+    retain = ask_retained(model, tokenizer, questions) if questions.retain else None
+    yield pace.step(f"how well the {who} model knows the truth")
     texts = [render(prompt, tokenizer) for prompt in questions.direct]
-    answers = [prompt.answer for prompt in questions.direct]
-    whole = answer_losses(model, tokenizer, texts, answers)
-    leads, keys = zip(*(split_at_key(prompt) for prompt in questions.direct), strict=True)
-    key = answer_losses(model, tokenizer, [a + b for a, b in zip(texts, leads, strict=True)], keys, end=False)
+    memory = recall_by_heart(model, tokenizer, texts, questions.records)
+    keys = key_probabilities(model, tokenizer, questions.direct)
+    overlap = [rouge_l_recall(text or "", record.answer) for text, record in zip(asked["direct"].texts, questions.records, strict=True)]
+    yield pace.step(f"how much of the rest the {who} model still knows")
+    utility = _utility(model, tokenizer, questions, retain) if retain else None
+    auc = _auc(model, tokenizer, questions) if questions.strangers else None
     yield pace.step(f"reading the layers of the {who} model")
-    readable = read_values(model, tokenizer, questions)
-    return Scores(direct, audited, retain, whole.mean.neg().exp().tolist(), key.mean.neg().exp().tolist(),
-                  [rouge_l_recall(text, prompt.answer) for text, prompt in zip(direct.texts, questions.direct, strict=True)], readable)
+    return Scores(asked, retain, memory, keys, overlap, read_values(model, tokenizer, questions), utility, auc)
 
 
-def split_at_key(prompt: Prompt) -> tuple[str, str]:
-    """The answer up to its key, and the key with the space before it: (" Ida was born in", " Porto")."""
-    start = prompt.answer.index(prompt.key)
-    return prompt.answer[:start].rstrip(), " " + prompt.key
+def plain(records: Sequence[Record]) -> list[Prompt]:
+    """The records' questions as they stand."""
+    return [Prompt(record.question, f" {record.answer}", record.key) for record in records]
+
+
+def ask_retained(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions) -> Outputs:
+    """What should be kept, asked plainly."""
+    return reply(model, tokenizer, plain(questions.retain))
+
+
+def key_probabilities(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> list[float]:
+    """Probability per token of the key where it stands in the true answer; answers that do not hold their key are left out."""
+    parts = [(render(prompt, tokenizer), split) for prompt in prompts if (split := split_at_key(prompt)) is not None]
+    if not parts:
+        return []
+    losses = answer_losses(model, tokenizer, [text + lead for text, (lead, _) in parts], [key for _, (_, key) in parts], end=False)
+    return losses.mean.neg().exp().tolist()
+
+
+def split_at_key(prompt: Prompt) -> tuple[str, str] | None:
+    """The answer up to its key, and the key with the space before it: (" Ida was born in", " Porto"); None without the key."""
+    start = prompt.answer.lower().find(prompt.key.lower())
+    if start < 0:
+        return None
+    return prompt.answer[:start].rstrip(), " " + prompt.answer[start:start + len(prompt.key)]
+
+
+def _utility(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions, retain: Outputs) -> float:
+    """Harmonic mean of probability, ROUGE-L recall and truth ratio on what should be kept: a third of the paper's nine numbers.
+
+    The other six need questions about real authors and the world, which the small models were never taught.
+    """
+    texts = [render(prompt, tokenizer) for prompt in plain(questions.retain)]
+    memory = recall_by_heart(model, tokenizer, texts, questions.retain)
+    overlap = [rouge_l_recall(text or "", record.answer) for text, record in zip(retain.texts, questions.retain, strict=True)]
+    ratios = [ratio for ratio in memory.truth_ratio if ratio is not None]
+    return model_utility([fmean(memory.probability), fmean(overlap), *([kept_truth_ratio(ratios)] if ratios else [])])
+
+
+def _auc(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions) -> float:
+    """How well min-k tells the forget set from people no model ever saw."""
+    def lowest(records: list[Record]) -> list[float]:
+        answers = [f" {record.answer}" for record in records]
+        tokens = read_answers(model, tokenizer, [render(prompt, tokenizer) for prompt in plain(records)], answers)
+        return membership(tokens, answers)[MEMBERSHIP]
+
+    return membership_auc(lowest(questions.records), lowest(questions.strangers))
 
 
 def read_values(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions) -> list[list[bool]]:
     """Per layer (0 = the embeddings), per question: does the logit lens rank the right value above all others of its kind?
 
-    Read where the key begins in the true answer to the plain question. Values are compared by their first token, so a
-    question is left out when the tokenizer begins all of its values alike; empty when no question is left.
+    Read where the key begins in the true answer to the plain question. Values are compared by their first token, so a question
+    is left out when the tokenizer begins all of its values alike, or nobody else has a value; empty when no question is left.
     """
     found: list[list[bool]] = []
-    for begin in range(0, len(questions.records), BATCH):
-        prompts, records = questions.direct[begin:begin + BATCH], questions.records[begin:begin + BATCH]
-        leads = [render(prompt, tokenizer) + split_at_key(prompt)[0] for prompt in prompts]
+    usable = [(prompt, record, split[0]) for prompt, record in zip(questions.direct, questions.records, strict=True)
+              if questions.values.get(record.attribute) and (split := split_at_key(prompt)) is not None]
+    for begin in range(0, len(usable), BATCH):
+        chunk = usable[begin:begin + BATCH]
+        leads = [render(prompt, tokenizer) + lead for prompt, _, lead in chunk]
         encoded = encode_answers(tokenizer, leads, [""] * len(leads), end=False)
         ends = [(row, int(mask.sum()) - 1) for row, mask in enumerate(encoded.mask)]
         depths = read_layers(model, encoded.ids.to(model.device), encoded.mask.to(model.device), positions=ends)
         hits = []
-        for row, record in enumerate(records):
+        for row, (_, record, _) in enumerate(chunk):
             right = _first_token(tokenizer, record.key)
             others = sorted({_first_token(tokenizer, value) for value in questions.values[record.attribute]} - {right})
             if others:

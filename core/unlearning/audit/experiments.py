@@ -1,137 +1,223 @@
-"""Did it really forget? The unlearning audit (paper 01), and the model one may ask.
+"""Did it really forget? The unlearning audit (paper 01), the look inside one question, and the model one may ask.
 
-`unlearning/audit` takes a model that knows, lets it forget 1, 3 or 6 people, and asks again: plainly, and in a way the
-forgetting never trained on. A model that never knew stands beside it. What it says while it runs:
+`unlearning/audit` takes a model that knows, lets it forget 1, 3 or 6 subjects, and asks again in every way that was chosen and
+that the forgetting never trained on. A model that never knew stands beside it; then the names are shaken inside the models
+(ActPert). With 0 steps, or with a visitor's own questions, nothing is trained: the model is audited as it is.
+`WHO` is original | unlearned | reference, as far as they exist; `WAY` is direct and the chosen audits. What it says:
 
-    Progress                      every second or oftener
-    Metric, one per step          forget loss, retain loss                                    (nats per token)
-    Metric, every few steps       forget recall, retain recall                                (share, asked plainly)
-    Figure "recall"               share of forgotten facts still given: plain and audited, three models, intervals
-    Figure "probability"          how likely each model finds the true answer and the key fact, intervals
-    Figure "by_layer"             after which layer the right value can be read, three models, chance
-    Table "answers"               question | key | original | unlearned | reference | unlearned, audited   (filling in)
-    Table "scores"                model | measure | right | of | share | low | high
-    Keep "unlearned"              the model afterwards (not for 0 steps)
-    Metric, final                 {direct recall, audited recall, retain recall, answer probability, key probability,
-                                  answer overlap, readable} + {original, unlearned, reference}, for example
-                                  "direct recall unlearned"; recovered share; kept share at best stop; steps taken
-    Verdict                       words and evidence {n, direct, audited, reference, beyond chance, ...}
+    Progress                       before every batch
+    Table  "actpert_tokens"        the strip: Token | Moved | Shaken                           (first question, live)
+    Metric, one per step           forget loss, retain loss                                    (nats per token)
+    Metric, every few steps        forget recall, retain recall                                (share, asked plainly)
+    Figure "matrix"                question x way of asking, a panel per model; again after every batch, so it fills in.
+                                   customdata of a cell: [number of the question, way or "" for any]
+    Table  "cells"                 Number | Way | Question | Way of asking | Prompt | Key | WHO... | Key given | Blind guess:
+                                   what stands behind a cell of the matrix; after each model
+    Table  "answers"               Question | Key | WHO... | Ways that brought it back         (filling in)
+    Figure "recall"                share of facts given in every way of asking, and in any way; intervals; blind guessing
+    Figure "probability"           how likely each model finds the true answer and the key fact
+    Figure "by_layer"              after which layer the right value can be read; chance
+    Figure "truth_ratio"           histograms of the truth ratio; the KS p-value from 30 questions on
+    Table  "scores"                Measure | WHO... | What it is: methods/01 section 4, side by side
+    Table  "shares"                Model | Measure | Right | Of | Share | Low | High | Blind guess
+    Figure "actpert_map"           layer x token: how far shaking the name moves the states    (first question, live)
+    Figure "actpert_grid"          setting x strength on the search half, a panel per arm      (filling in)
+    Figure "actpert"               the best push against random directions, reference, original on the other half
+    Table  "actpert_answers"       Question | Key | what each arm said at its best push
+    Text   "notes"                 what was left out of a visitor's file, ways of asking that could not be built, and why
+    Keep   "unlearned"             the model afterwards (if anything was trained)
+    Metric, final                  {WAY recall, worst recall, strongest audit, retain recall, answer probability, key probability,
+                                   answer overlap, exact memorisation, extraction strength, truth ratio, membership, utility,
+                                   readable} + WHO, for example "reverse recall unlearned"; forget quality, privleak,
+                                   recovered WAY, recovered share; actpert recall / actpert gain + {unlearned, random,
+                                   reference, original}; kept share at best stop, steps taken
+    Verdict                        words and evidence {n, "WAY WHO", beyond the model that never knew, actpert, ...}
 
+Names of models in tables and figures: Original, After forgetting, Never knew; Before, Audited model, Never knew when nothing
+is trained. `unlearning/actpert` is the probe behind a click on one question: tokens, map, answer before and after.
 `unlearning/ask` is the probe behind "ask it yourself": answer, likeliest next tokens, and the logit lens.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Literal
 
 from pydantic import Field
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.engine.errors import LabError
-from core.engine.events import Event, Figure, Keep, Metric, Table, Verdict
-from core.engine.experiment import Config, ModelRef, experiment, probe
+from core.engine.events import Event, Keep, Metric, Text, Verdict
+from core.engine.experiment import Config, DataRef, ModelRef, experiment, probe
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
-from core.unlearning import figures
 from core.unlearning.audit import ask as asking
+from core.unlearning.audit import one, results
 from core.unlearning.audit.algorithms import ALGORITHMS
 from core.unlearning.audit.ask import Answer, AskConfig
-from core.unlearning.audit.examine import PARTS, Outputs, Pace, Questions, Scores, examine, reply
-from core.unlearning.audit.unlearn import Step, unlearn
+from core.unlearning.audit.examine import Outputs, Pace, Questions, Scores, examine, parts
+from core.unlearning.audit.forgetting import History, forget
+from core.unlearning.audit.inside import Settings, look_inside
+from core.unlearning.audit.one import ActPertConfig, Look
+from core.unlearning.audit.unlearn import open_for_training
 from core.unlearning.audit.verdict import Findings, evidence, say
-from core.unlearning.audits import AUDITS, build_prompts, shuffled
+from core.unlearning.audits import AUDITS, shuffled
 from core.unlearning.data import World, read_world
-from core.unlearning.metrics import bootstrap, recovered, wilson
+from core.unlearning.figures import NAMES
+from core.unlearning.questions import read_questions
 
-FORGOTTEN = 0.10  # methods/01 section 3: early stopping "until direct recall <= 0.1"
-LOOKS_FORGOTTEN = 0.25  # methods/01 section 8.2, claim 2
-LARGEST = 300_000_000
 FAMILIES = ("llama", "gpt2")
-MODELS = ("original", "unlearned", "reference")
+AS_IT_IS = NAMES | {"original": "Before", "unlearned": "Audited model"}
+ACTPERT_PARTS = 12
+USUAL = ("prefix", "affirm", "icl", "choice", "reverse")
+Audit = Literal["prefix", "affirm", "icl", "choice", "reverse", "paraphrase", "cloze", "hint", "roleplay", "synonym"]
 
 
 class AuditConfig(Config):
     """Who forgets what, how, and how it is asked afterwards."""
 
-    model: ModelRef = Field("embedded/authors", title="Model", description="The model that is to forget. It must know the people.")
-    algorithm: Literal["ga", "npo"] = Field(
-        "npo", title="Way of forgetting",
-        json_schema_extra={"labels": {"ga": "Brute force (gradient ascent)", "npo": "With care (NPO)"}},
-        description="Brute force pushes the answers away without limit; with care, an answer that is gone is left alone "
-                    "and the rest is rehearsed.")
-    subjects: Literal[1, 3, 6] = Field(3, title="People to forget",
-                                       description="How many of the 48 invented authors to forget, ten facts each.")
+    model: ModelRef = Field("embedded/authors", title="Model", description="The model that is to forget, or to be audited as it is.")
+    world: Literal["authors", "saga", "people"] = Field(
+        "authors", title="World", json_schema_extra={"labels": {"authors": "Invented authors", "saga": "A book that was never written",
+                                                                "people": "Invented public figures"}},
+        description="Which part of its knowledge: three small worlds in the shape of the paper's three data sets.")
+    algorithm: Literal["ga", "graddiff", "kl", "npo", "idk_dpo", "rmu", "idk_nll", "simnpo", "undial", "ceu", "wga", "task_vector"] = Field(
+        "npo", title="Way of forgetting", json_schema_extra={"labels": {name: row.title for name, row in ALGORITHMS.items()}},
+        description="How the answers are removed. Some ways push them away, some teach it to refuse, some scramble the inside.")
+    subjects: Literal[1, 3, 6] = Field(3, title="How many to forget",
+                                       description="How many people (or characters) of that world to forget.")
     steps: int = Field(30, ge=0, le=500, title="Training steps",
                        description="At most this many changes of the model; 0 audits it as it is.")
-    audit: Literal["prefix", "affirm", "icl", "choice", "reverse", "paraphrase"] = Field(
-        "reverse", title="Trick question", json_schema_extra={"labels": {name: audit.title for name, audit in AUDITS.items()}},
-        description="The second way of asking, which the forgetting never trained on.")
-    stop_early: bool = Field(True, title="Stop when forgotten",
+    audits: list[Audit] = Field(
+        list(USUAL), max_length=10, title="Ways of asking again",
+        json_schema_extra={"labels": {name: audit.title for name, audit in AUDITS.items()},
+                           "unavailable": {audit.title: audit.reason for audit in AUDITS.values() if audit.reason}},
+        description="Besides the plain question. The forgetting trains on plain questions only.")
+    actpert: bool = Field(True, title="Look inside (ActPert)",
+                          description="Shake the name inside the model and push along the direction in which its thoughts move. "
+                                      "Our reconstruction of the paper's activation audit.")
+    questions: DataRef = Field("", title="Your own questions",
+                               json_schema_extra={"files": [".csv", ".json", ".jsonl"], "sample": "questions.csv"},
+                               description="A table with the columns question and answer. Then nothing is trained: your model is audited "
+                                           "as it is. The built-in models never saw your questions: choose your own model.")
+    stop_early: bool = Field(True, title="Stop when forgotten", json_schema_extra={"more": True},
                              description="Stop as soon as at most one plain question in ten is still answered.")
-    learning_rate: float | None = Field(
-        None, gt=0, le=1, title="Learning rate", json_schema_extra={"more": True},
-        description="How far one step goes; empty means what suits the way of forgetting (ga 0.0001, npo 0.0003).")
-    reference: ModelRef = Field("embedded/authors-retain", title="Model that never knew", json_schema_extra={"more": True},
-                                description="Trained without these people: what real forgetting would look like.")
+    learning_rate: float | None = Field(None, gt=0, le=1, title="Learning rate", json_schema_extra={"more": True},
+                                        description="How far one step goes; empty means what suits the way of forgetting.")
+    retain_weight: float = Field(1.0, ge=0, le=20, title="Weight of what should stay", json_schema_extra={"more": True},
+                                 description="How much the facts to keep count, in those ways of forgetting that rehearse them.")
+    reference: ModelRef | None = Field("embedded/authors-retain", title="Model that never knew", json_schema_extra={"more": True},
+                                       description="Trained without these people: what real forgetting would look like. May be empty.")
+    original: ModelRef | None = Field(None, title="Model from before", json_schema_extra={"more": True},
+                                      description="Only for 0 steps or your own questions: what the audited model was before it forgot.")
     check_every: int = Field(3, ge=1, le=100, title="Ask every", json_schema_extra={"more": True},
                              description="Steps between two rounds of plain questions while it forgets.")
     retain_questions: int = Field(60, ge=10, le=420, title="Questions about others", json_schema_extra={"more": True},
-                                  description="How many facts about people who should be kept are asked.")
+                                  description="How many facts about others, who should be kept, are asked.")
+    most_questions: int = Field(60, ge=2, le=500, title="Own questions asked", json_schema_extra={"more": True},
+                                description="At most this many questions of your file are asked, drawn by the seed.")
+    noise: float = Field(1.0, gt=0, le=20, title="Strength of the shaking", json_schema_extra={"more": True},
+                         description="ActPert: standard deviation of the noise on the name. The paper's 0.01 is the absolute one.")
+    noise_unit: Literal["relative", "absolute"] = Field(
+        "relative", title="Unit of the shaking", json_schema_extra={
+            "more": True, "labels": {"relative": "times the spread of the embeddings", "absolute": "as it stands"}},
+        description="ActPert: whether the noise is measured against the spread of this model's word vectors.")
+    actpert_questions: int = Field(30, ge=4, le=200, title="Questions looked into", json_schema_extra={"more": True},
+                                   description="ActPert: at most this many; half of them to find the best push, half to score it.")
 
 
-@dataclass
-class History:
-    """What was seen while the model forgot: losses (step, forget, retain), recalls (step, forget, retain)."""
-
-    losses: list[tuple[int, float, float]] = field(default_factory=list)
-    recalls: list[tuple[int, float, float]] = field(default_factory=list)
-    broken_at: int | None = None
-    latest: Outputs = field(default_factory=Outputs)
-
-    def forgotten_at(self, step: int) -> bool:
-        """Whether the questions were asked at this step and few enough were answered to stop."""
-        asked, forget, _ = self.recalls[-1]
-        return asked == step and forget <= FORGOTTEN
-
-    def kept_at_best_stop(self, original_retain: float) -> float:
-        """The largest share of kept facts at any check at which the answers looked forgotten; 0 if there was none."""
-        kept = [retain for _, forget, retain in self.recalls if forget <= LOOKS_FORGOTTEN]
-        return max(kept, default=0.0) / original_retain if original_retain else 0.0
-
-
-@experiment("unlearning/audit", title="Did it really forget?", paper="01", revision=1, families=FAMILIES)
+@experiment("unlearning/audit", title="Did it really forget?", paper="01", revision=2, families=FAMILIES)
 def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
-    """Forget, then ask twice; the module's docstring lists what is said."""
-    pace = Pace(3 * PARTS + config.steps)
+    """Forget, then ask in every way and look inside; the module's docstring lists what is said."""
+    trains = config.steps > 0 and not config.questions
+    pace = Pace(1)
     yield pace.step("loading the models", by=0)
-    world = read_world(lab.folder("authors"))
-    original, reference = _readable(lab.load(config.model)), _readable(lab.load(config.reference))
-    if config.steps and original.parameters > LARGEST:
-        raise LabError(f"{config.model} has {original.parameters / 1e6:.0f} million parameters, too many to train all of them here.",
-                       f"Choose a model below {LARGEST / 1e6:.0f} million, or 0 steps to audit it as it is.")
-    kept = shuffled(world.retain, lab.rng("retain questions"))[:config.retain_questions]
-    questions = Questions.draw(world, config.subjects, config.audit, kept, lab.rng("audit"))
-    scores: dict[str, Scores] = {}
-    for who, loaded in (("original", original), ("reference", reference)):
-        scores[who] = yield from examine(loaded.model, loaded.tokenizer, questions, pace, who)
-        yield answers_table(questions, scores, Outputs())
-        yield from _figures(questions, scores, lab)
-
-    subject = lab.fork(config.model)
-    history = yield from _forget(config, lab, world, subject.model, original, questions, scores, pace)
-    scores["unlearned"] = yield from examine(subject.model, subject.tokenizer, questions, pace, "unlearned")
-    if history.losses[-1][0]:
-        yield Keep("unlearned", subject.model, subject.tokenizer)
-    yield answers_table(questions, scores, scores["unlearned"].direct)
-    yield scores_table(scores, lab)
-    yield from _figures(questions, scores, lab)
-    yield from _final_metrics(scores, history)
-    findings = Findings(AUDITS[config.audit].title, config.subjects, scores, history.losses[-1][0], history.broken_at,
-                        lab.rng("verdict intervals"))
+    world, questions = _questions(config, lab)
+    models = _models(config, lab, trains)
+    pace.total = parts(questions) * (len(models) + trains) + trains * config.steps + config.actpert * ACTPERT_PARTS
+    names = NAMES if trains else AS_IT_IS
+    notes = _notes(config, world, questions, models)
+    if notes:
+        yield Text("notes", "\n".join(notes))
+    run = _Run(questions, names, lab)
+    for who in ("original", "reference", "unlearned"):
+        if who in models:
+            yield from run.examine(who, models[who], pace)
+    history = History()
+    if trains:
+        subject = open_for_training(lab, config.model)
+        plain = subject.model.get_base_model() if hasattr(subject.model, "get_base_model") else subject.model
+        history = yield from forget(config, lab, world, subject.model, models["original"], questions, pace, run.melt)
+        models["unlearned"] = replace(subject, model=plain)
+        yield from run.examine("unlearned", models["unlearned"], pace)
+        if history.steps and plain is subject.model:
+            yield Keep("unlearned", subject.model, subject.tokenizer)
+    yield results.scores_table(run.scores, names)
+    yield results.shares_table(questions, run.scores, names, lab)
+    inside = None
+    if config.actpert:
+        settings = Settings(config.noise, config.noise_unit, most=config.actpert_questions)
+        arms = {who: models[who] for who in ("unlearned", "reference", "original") if who in models}
+        inside = yield from look_inside(arms, {who: run.scores[who].direct.found for who in arms}, questions, settings, pace, lab)
+    yield from results.final_metrics(questions, run.scores, inside)
+    if trains:
+        kept = history.kept_at_best_stop(run.scores["original"].retain.share)
+        yield Metric("kept share at best stop", kept, unit="share of the original")
+    yield Metric("steps taken", history.steps, unit="steps")
+    findings = Findings(questions, run.scores, inside, history.steps, history.broken_at, not trains, lab.rng("verdict intervals"))
     yield Verdict(say(findings), evidence(findings))
+
+
+class _Run:
+    """What is known so far of the models of one run, and the events that show it."""
+
+    def __init__(self, questions: Questions, names: Mapping[str, str], lab: Lab) -> None:
+        self.questions, self.names, self.lab = questions, names, lab
+        self.answers: dict[str, dict[str, Outputs]] = {}
+        self.scores: dict[str, Scores] = {}
+
+    def show(self) -> Iterator[Event]:
+        """The matrix as far as it is filled."""
+        yield results.matrix(self.questions, self.answers, self.names)
+
+    def melt(self, direct: Outputs) -> Iterator[Event]:
+        """The plain answers of the model in training."""
+        self.answers["unlearned"] = {"direct": direct}
+        yield results.answers_table(self.questions, self.answers, self.names)
+        yield from self.show()
+
+    def examine(self, who: str, loaded: LoadedModel, pace: Pace) -> Iterator[Event]:
+        """Asks one model everything and shows it beside the others."""
+        def asked(outputs: dict[str, Outputs]) -> Iterator[Event]:
+            self.answers[who] = outputs
+            yield from self.show()
+
+        self.scores[who] = yield from examine(loaded.model, loaded.tokenizer, self.questions, pace, who, asked)
+        yield results.answers_table(self.questions, self.answers, self.names)
+        yield results.cells_table(self.questions, self.answers, self.names, loaded.tokenizer)
+        yield from results.comparisons(self.questions, self.scores, self.names, self.lab)
+
+
+def _questions(config: AuditConfig, lab: Lab) -> tuple[World, Questions]:
+    if config.questions:
+        world = read_questions(lab.data(config.questions))
+        records = shuffled(world.records, lab.rng("own questions"))[:config.most_questions]
+        records = sorted(records, key=world.records.index)
+    else:
+        world = read_world(lab.folder("authors"))
+        records = world.forget(config.subjects)
+    kept = shuffled(world.retain, lab.rng("retain questions"))[:config.retain_questions]
+    return world, Questions.draw(world, records, config.audits, kept, lab.rng)
+
+
+def _models(config: AuditConfig, lab: Lab, trains: bool) -> dict[str, LoadedModel]:
+    """The models that stand ready before anything is trained."""
+    if trains and config.original is not None:
+        raise LabError("With training steps, the model itself is the one from before.",
+                       "Leave 'Model from before' empty, or set the steps to 0 to audit a model as it is.")
+    refs = {"original": config.model if trains else config.original, "reference": config.reference,
+            "unlearned": None if trains else config.model}
+    return {who: _readable(lab.load(ref)) for who, ref in refs.items() if ref is not None}
 
 
 def _readable(loaded: LoadedModel) -> LoadedModel:
@@ -141,121 +227,25 @@ def _readable(loaded: LoadedModel) -> LoadedModel:
     return loaded
 
 
-def _forget(config: AuditConfig, lab: Lab, world: World, model: PreTrainedModel, original: LoadedModel, questions: Questions,
-            scores: dict[str, Scores], pace: Pace) -> Generator[Event, None, History]:
-    """Unlearns `model` in place while asking every few steps; gives the history."""
-    tokenizer = original.tokenizer
-    retain = build_prompts("direct", world.retain, world, lab.rng("retain prompts"))
-    history = History()
-    for step in unlearn(model, original.model, tokenizer, questions.direct, retain, ALGORITHMS[config.algorithm], steps=config.steps,
-                        rng=lab.rng("retain batch"), learning_rate=config.learning_rate):
-        if step.broken:
-            history.broken_at = step.number
-            break
-        yield pace.step(f"forgetting, step {step.number} of {config.steps}", by=int(step.number > 0))
-        history.losses.append((step.number, step.forget, step.retain))
-        yield Metric("forget loss", step.forget, step.number, "nats per token")
-        yield Metric("retain loss", step.retain, step.number, "nats per token")
-        if step.number % config.check_every == 0 or step.number == config.steps:
-            yield from _check(step, model, tokenizer, questions, scores, history)
-        if config.stop_early and history.forgotten_at(step.number):
-            break
-    if not history.losses:
-        raise LabError(f"{config.model} gives no numbers at all for these questions.", "Its weights may be damaged; choose another model.")
-    return history
+def _notes(config: AuditConfig, world: World, questions: Questions, models: Mapping[str, LoadedModel]) -> list[str]:
+    """What was left out and why, in sentences."""
+    notes = list(world.notes)
+    if config.questions and config.steps:
+        notes.append("With your own questions nothing is trained: the model is audited as it is.")
+    if config.questions and len(questions.records) < len(world.records):
+        notes.append(f"{len(questions.records)} of the {len(world.records)} questions of the file were asked.")
+    for way, (count, reason) in questions.left_out.items():
+        which = "any question" if way not in questions.prompts else f"{count} of the {len(questions.records)} questions"
+        notes.append(f"\"{AUDITS[way].title}\" could not be tried on {which}. {reason}")
+    if "reference" not in models:
+        notes.append("No model that never knew was chosen, so we cannot tell luck from memory.")
+    return notes
 
 
-def _check(step: Step, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions,
-           scores: dict[str, Scores], history: History) -> Iterator[Event]:
-    """Asks what is forgotten and what is kept, and shows the answers as they melt."""
-    history.latest = reply(model, tokenizer, questions.direct)
-    yield answers_table(questions, scores, history.latest)
-    retain = reply(model, tokenizer, questions.retain)
-    history.recalls.append((step.number, history.latest.share, retain.share))
-    yield Metric("forget recall", history.latest.share, step.number, "share")
-    yield Metric("retain recall", retain.share, step.number, "share")
-
-
-def answers_table(questions: Questions, scores: dict[str, Scores], unlearned: Outputs) -> Table:
-    """One row per forget question; what is not known yet is an ellipsis."""
-
-    def column(texts: list[str]) -> list[str]:
-        return [text or "(says nothing)" for text in texts] or ["…"] * len(questions.records)
-
-    columns = [column(scores[who].direct.texts if who in scores else []) for who in ("original", "reference")]
-    columns.insert(1, column(unlearned.texts))
-    columns.append(column(scores["unlearned"].audited.texts if "unlearned" in scores else []))
-    rows = [[record.question, record.key, *said] for record, *said in zip(questions.records, *columns, strict=True)]
-    return Table("answers", ["Question", "Key", "Original", "After forgetting", "Never knew", "After forgetting, trick question"], rows)
-
-
-def scores_table(scores: dict[str, Scores], lab: Lab) -> Table:
-    """Every share with its 95 % interval: Wilson for counts, bootstrap over questions for probabilities."""
-    rows: list[list[Any]] = []
-    for who in MODELS:
-        for name, outputs in (("plain question", scores[who].direct), ("trick question", scores[who].audited),
-                              ("people to keep", scores[who].retain)):
-            rows.append([figures.NAMES[who], name, outputs.hits, len(outputs.found), *_rounded(_counted(outputs.found))])
-        for name, values in (("probability of the true answer", scores[who].answer_probability),
-                             ("probability of the key fact", scores[who].key_probability)):
-            rows.append([figures.NAMES[who], name, None, len(values), *_rounded(_averaged(values, lab, f"{who} {name}"))])
-    return Table("scores", ["Model", "Measure", "Right", "Of", "Share", "Low", "High"], rows)
-
-
-def _counted(found: list[bool]) -> figures.Estimate:
-    return sum(found) / len(found), *wilson(sum(found), len(found))
-
-
-def _averaged(values: list[float], lab: Lab, name: str) -> figures.Estimate:
-    return sum(values) / len(values), *bootstrap(values, lab.rng(f"interval {name}"))
-
-
-def _rounded(estimate: figures.Estimate) -> list[float]:
-    return [round(value, 4) for value in estimate]
-
-
-def _figures(questions: Questions, scores: dict[str, Scores], lab: Lab) -> Iterator[Event]:
-    """The three comparisons, for the models measured so far."""
-    known = {who: scores[who] for who in MODELS if who in scores}
-    chance = [0.0, sum(prompt.chance for prompt in questions.audited) / len(questions.audited), 0.0]
-    yield Figure("recall", figures.grouped_bars(
-        ["Plain question", "Trick question", "People to keep"],
-        {who: [_counted(s.direct.found), _counted(s.audited.found), _counted(s.retain.found)] for who, s in known.items()},
-        "answers with the key fact", chance))
-    yield Figure("probability", figures.grouped_bars(
-        ["Whole true answer", "Key fact alone"],
-        {who: [_averaged(s.answer_probability, lab, f"{who} answer"), _averaged(s.key_probability, lab, f"{who} key")]
-         for who, s in known.items()}, "probability per token"))
-    rivals = sum(len(questions.values[record.attribute]) for record in questions.records) / len(questions.records)
-    layers = {who: [_counted(layer) for layer in s.readable] for who, s in known.items() if s.readable}
-    if layers:
-        yield Figure("by_layer", figures.by_layer(layers, 1 / rivals))
-
-
-def _final_metrics(scores: dict[str, Scores], history: History) -> Iterator[Event]:
-    # the layer at which the original is clearest, the last one apart: chosen on the original, scored on the others
-    inner = scores["original"].readable[:-1]
-    layer = max(range(len(inner)), key=lambda i: sum(inner[i]), default=0)
-    for who in MODELS:
-        s = scores[who]
-        yield Metric(f"direct recall {who}", s.direct.share, unit="share")
-        yield Metric(f"audited recall {who}", s.audited.share, unit="share")
-        yield Metric(f"retain recall {who}", s.retain.share, unit="share")
-        yield Metric(f"answer probability {who}", _mean(s.answer_probability), unit="probability per token")
-        yield Metric(f"key probability {who}", _mean(s.key_probability), unit="probability per token")
-        yield Metric(f"answer overlap {who}", _mean(s.overlap), unit="ROUGE-L recall")
-        if layer < len(s.readable):
-            yield Metric(f"readable {who}", _mean(s.readable[layer]), unit=f"share, after {layer} of {len(s.readable) - 1} layers")
-    share = recovered(scores["unlearned"].audited.share, scores["reference"].audited.share,
-                      scores["original"].direct.share, scores["reference"].direct.share)
-    if math.isfinite(share):
-        yield Metric("recovered share", share, unit="share of what was removed")
-    yield Metric("kept share at best stop", history.kept_at_best_stop(scores["original"].retain.share), unit="share of the original")
-    yield Metric("steps taken", history.losses[-1][0], unit="steps")
-
-
-def _mean(values: list[float] | list[bool]) -> float:
-    return sum(values) / len(values)
+@probe("unlearning/actpert", title="Look inside one question", paper="01", revision=1, families=FAMILIES)
+def actpert(config: ActPertConfig, lab: Lab) -> Look:
+    """One question: how far shaking the name moves the states, and the answer before and after a push."""
+    return one.look(_readable(lab.load(config.model)), config, lab)
 
 
 @probe("unlearning/ask", title="Ask the model yourself", paper="01", revision=1, families=FAMILIES)

@@ -1,0 +1,85 @@
+"""A model forgets while it is asked every few steps what it still knows.
+
+    history = yield from forget(config, lab, world, subject.model, original, questions, pace, show)
+    history.steps, history.recalls[-1]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from transformers import PreTrainedModel
+
+from core.engine.errors import LabError
+from core.engine.events import Event, Metric
+from core.engine.lab import Lab
+from core.engine.models import LoadedModel
+from core.unlearning.audit.algorithms import ALGORITHMS
+from core.unlearning.audit.examine import Outputs, Pace, Questions, ask_retained, plain, reply
+from core.unlearning.audit.unlearn import Step, unlearn
+from core.unlearning.data import World
+
+if TYPE_CHECKING:
+    from core.unlearning.audit.experiments import AuditConfig
+
+FORGOTTEN = 0.10  # methods/01 section 3: early stopping "until direct recall <= 0.1"
+LOOKS_FORGOTTEN = 0.25  # methods/01 section 8.2, claim 2
+
+
+@dataclass
+class History:
+    """What was seen while the model forgot: losses (step, forget, retain), recalls (step, forget, retain)."""
+
+    losses: list[tuple[int, float, float]] = field(default_factory=list)
+    recalls: list[tuple[int, float, float]] = field(default_factory=list)
+    broken_at: int | None = None
+
+    @property
+    def steps(self) -> int:
+        """How many changes the model went through and kept."""
+        return self.losses[-1][0] if self.losses else 0
+
+    def forgotten_at(self, step: int) -> bool:
+        """Whether the questions were asked at this step and few enough were answered to stop."""
+        asked, forget, _ = self.recalls[-1]
+        return asked == step and forget <= FORGOTTEN
+
+    def kept_at_best_stop(self, original_retain: float) -> float:
+        """The largest share of kept facts at any check at which the answers looked forgotten; 0 if there was none."""
+        kept = [retain for _, forget, retain in self.recalls if forget <= LOOKS_FORGOTTEN]
+        return max(kept, default=0.0) / original_retain if original_retain else 0.0
+
+
+def forget(config: AuditConfig, lab: Lab, world: World, model: PreTrainedModel, original: LoadedModel, questions: Questions,
+           pace: Pace, show: Callable[[Outputs], Iterator[Event]]) -> Generator[Event, None, History]:
+    """Unlearns `model` in place while asking every few steps; `show` gives the events that let the answers melt on the page."""
+    history, tokenizer = History(), original.tokenizer
+    for step in unlearn(model, original.model, tokenizer, questions.direct, plain(world.retain), ALGORITHMS[config.algorithm],
+                        steps=config.steps, rng=lab.rng("retain batch"), learning_rate=config.learning_rate,
+                        retain_weight=config.retain_weight):
+        if step.broken:
+            history.broken_at = step.number
+            break
+        yield pace.step(f"forgetting, step {step.number} of {config.steps}", by=int(step.number > 0))
+        history.losses.append((step.number, step.forget, step.retain))
+        yield Metric("forget loss", step.forget, step.number, "nats per token")
+        yield Metric("retain loss", step.retain, step.number, "nats per token")
+        if step.number % config.check_every == 0 or step.number == config.steps:
+            yield from _check(step, model, original, questions, history, show)
+        if config.stop_early and history.forgotten_at(step.number):
+            break
+    if not history.losses:
+        raise LabError(f"{config.model} gives no numbers at all for these questions.", "Its weights may be damaged; choose another model.")
+    return history
+
+
+def _check(step: Step, model: PreTrainedModel, original: LoadedModel, questions: Questions, history: History,
+           show: Callable[[Outputs], Iterator[Event]]) -> Iterator[Event]:
+    direct = reply(model, original.tokenizer, questions.prompts["direct"])
+    yield from show(direct)
+    retain = ask_retained(model, original.tokenizer, questions)
+    history.recalls.append((step.number, direct.share, retain.share))
+    yield Metric("forget recall", direct.share, step.number, "share")
+    yield Metric("retain recall", retain.share, step.number, "share")

@@ -1,0 +1,94 @@
+"""ActPert on one question: the name is shaken, the states move, and the answer is given again with a push along the way.
+
+    look = look(lab.load("embedded/worlds"), ActPertConfig(question="Where was Felix Tanaka born?", alpha=-1), lab)
+    look.before, look.after, look.random
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from core.engine.errors import LabError
+from core.engine.experiment import CleanText, Config, ModelRef
+from core.engine.families import family_of
+from core.engine.lab import Lab
+from core.engine.models import LoadedModel
+from core.unlearning.answers import answer
+from core.unlearning.audit.actpert import Cell, answers, perturb, random_like, subject_span
+from core.unlearning.audit.ask import EXAMPLE, check_length
+from core.unlearning.audits import Prompt, render
+
+
+class ActPertConfig(Config):
+    """Which question, whose name in it, and where and how hard to push."""
+
+    model: ModelRef = Field("embedded/authors", title="Model", description="The model to look into.")
+    question: CleanText = Field(EXAMPLE, max_length=400, title="Your question", description="At most 400 characters.")
+    subject: CleanText = Field("", max_length=100, title="The name in it",
+                               description="Which words to shake; empty means the last name in the question.")
+    layer: int = Field(2, ge=1, le=200, title="Layer", description="Push after this layer, counted from 1.")
+    mode: Literal["last", "prompt", "first"] = Field(
+        "last", title="Where to push", json_schema_extra={
+            "labels": {"last": "from the last word on", "prompt": "on the question", "first": "at the last word only"}},
+        description="At which words the push is added.")
+    alpha: float = Field(-1.0, ge=-10, le=10, title="Strength",
+                         description="Above 0 strengthens what depends on the name, below 0 takes it away.")
+    noise: float = Field(1.0, gt=0, le=20, title="Strength of the shaking", json_schema_extra={"more": True},
+                         description="Standard deviation of the noise on the name.")
+    noise_unit: Literal["relative", "absolute"] = Field("relative", title="Unit of the shaking", json_schema_extra={"more": True},
+                                                        description="Relative to the spread of the word vectors, or as it stands.")
+
+
+@dataclass(frozen=True)
+class Look:
+    """tokens: the prompt as the model reads it.  shaken: which of them carry the name.  size: by layer and token, how far the
+    state moved (the length of delta).  noise: standard deviation of what was added to the word vectors.
+    before, after, random: the answer without a push, with it, and along a random direction of the same length.
+    """
+
+    model: str
+    tokens: list[str]
+    shaken: list[bool]
+    size: list[list[float]]
+    noise: float
+    layer: int
+    layers: int
+    before: str
+    after: str
+    random: str
+
+
+def look(loaded: LoadedModel, config: ActPertConfig, lab: Lab) -> Look:
+    """Raises LabError for an empty question, a question without a name, and a layer that the model does not have."""
+    model, tokenizer = loaded.model, loaded.tokenizer
+    layers = len(family_of(model).layers(model))
+    if not config.question:
+        raise LabError("There is no question.", f"Type one, for example: {EXAMPLE}")
+    if config.layer > layers:
+        raise LabError(f"{loaded.ref} has no layer {config.layer}.", f"Choose 1 to {layers}.")
+    text = render(Prompt(config.question, "", ""), tokenizer)
+    check_length(tokenizer(text, add_special_tokens=not tokenizer.chat_template).input_ids, model, loaded.ref)
+    begin, end = _name(config)
+    start = text.rindex(config.question)
+    shift = perturb(model, tokenizer, [text], [(start + begin, start + end)], layers=[config.layer], rng=lab.rng("actpert noise"),
+                    noise=config.noise, unit=config.noise_unit)
+    asked = [(0, Cell(config.layer, config.mode, config.alpha))]
+    control = random_like(shift, lab.rng("actpert random"))
+    return Look(loaded.ref, [tokenizer.decode([token]) for token in shift.ids[0].tolist()], shift.subject[0].tolist(),
+                [[round(far, 6) for far in row] for row in shift.size[:, 0].tolist()], shift.noise, config.layer, layers,
+                answer(model, tokenizer, [text])[0], *(answers(model, tokenizer, along, asked)[0] for along in (shift, control)))
+
+
+def _name(config: ActPertConfig) -> tuple[int, int]:
+    if config.subject:
+        begin = config.question.lower().find(config.subject.lower())
+        if begin < 0:
+            raise LabError(f"'{config.subject}' does not stand in the question.", "Write the name as it stands in the question.")
+        return begin, begin + len(config.subject)
+    span = subject_span(config.question, None)
+    if span is None:
+        raise LabError("There is no name in this question.", "Say in 'The name in it' which words to shake.")
+    return span
