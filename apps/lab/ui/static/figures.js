@@ -101,8 +101,8 @@ export function asTable(figure) {
 
 function rawTable({ data = [], layout = {} }) {
   const traces = data.filter((trace) => trace.meta !== "extent" && trace.visible !== false);
-  const grid = traces.find((trace) => trace.z);
-  if (grid) return heatTable(grid);
+  const grids = traces.filter((trace) => trace.z);
+  if (grids.length) return heatTable(grids);
   if (traces.some((trace) => trace.labels)) return sliceTable(traces);
   const flipped = traces.some((trace) => trace.orientation === "h");
   const x = titled(layout[flipped ? "yaxis" : "xaxis"], flipped ? "y" : "x");
@@ -149,12 +149,21 @@ function onePerPoint(series, x, y) {
   return { columns, rows };
 }
 
-function heatTable(trace) {
-  const z = list(trace.z);
-  const x = list(trace.x),
-    y = list(trace.y);
-  const columns = ["", ...(z[0] || []).map((_, i) => x[i] ?? i)];
-  return { columns, rows: z.map((values, i) => [y[i] ?? i, ...values]) };
+// Several maps side by side stand under each other, each row with the name of its map; cells in words where the map has words.
+function heatTable(grids) {
+  const head = list(grids[0].z)[0] || [];
+  const x = list(grids[0].x);
+  const many = grids.length > 1;
+  const rows = grids.flatMap((trace) => {
+    const words = trace.texttemplate ? [] : list(trace.text);
+    const y = list(trace.y);
+    return list(trace.z).map((values, i) => [
+      ...(many ? [trace.name || ""] : []),
+      y[i] ?? i,
+      ...list(values).map((value, j) => words[i]?.[j] ?? value),
+    ]);
+  });
+  return { columns: [...(many ? ["", ""] : [""]), ...head.map((_, i) => x[i] ?? i)], rows };
 }
 
 function sliceTable(traces) {

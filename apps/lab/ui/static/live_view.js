@@ -67,20 +67,35 @@ class LiveView {
       this.#notice,
       this.#status.element,
       this.#pin.note,
-      h(
-        "div",
-        { class: "gb-grid" },
-        this.#panels.map((panel) => panel.element),
-      ),
+      this.#groups(panels),
       this.#pin.element,
       this.#replay.element,
       this.#take.element,
     );
-    fillRows(panels, this.#panels);
     place.replaceChildren(view);
     place.removeAttribute("aria-busy");
     this.#watch();
     this.#draw();
+  }
+
+  // Panels in their order; those that name a fold stand together behind its title until somebody opens it.
+  #groups(panels) {
+    const folds = [...new Set(panels.map((panel) => panel.fold || ""))];
+    return folds.map((fold) => {
+      const mine = panels.map((_, i) => i).filter((i) => (panels[i].fold || "") === fold);
+      const made = mine.map((i) => this.#panels[i]);
+      fillRows(
+        mine.map((i) => panels[i]),
+        made,
+      );
+      const grid = h("div", { class: "gb-grid" }, made.map((panel) => panel.element));
+      return fold ? h("details", { class: "gb-fold", ontoggle: () => this.#unfolded(made) }, h("summary", {}, fold), grid) : grid;
+    });
+  }
+
+  #unfolded(panels) {
+    panels.forEach((panel) => panel.redraw()); // a picture cannot be drawn while it is hidden
+    this.#schedule(PROMPT);
   }
 
   /** Shows what the page says: `{run, recorded, error, hint}`; null empties the view. An error keeps the run that is shown. */

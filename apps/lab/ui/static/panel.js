@@ -11,9 +11,10 @@ export function card(panel, kind, ...body) {
   const id = `gb-panel-${(made += 1)}`;
   const title = titleOf(panel);
   const wide = panel.wide ? " gb-panel--wide" : "";
+  const rare = panel.rare ? " gb-panel--rare" : ""; // not there at all while it has nothing to say
   return h(
     "section",
-    { class: `gb-panel gb-panel--${kind}${wide}`, "aria-labelledby": id },
+    { class: `gb-panel gb-panel--${kind}${wide}${rare}`, "aria-labelledby": id },
     h("h3", { id, class: "gb-panel-title" }, title),
     panel.note ? h("p", { class: "gb-panel-note" }, panel.note) : null,
     body,

@@ -1,5 +1,6 @@
 // Which class shows which kind of panel. Each gives { element, update(sight), redraw(), close() }.
 
+import { MatrixPanel } from "./matrix_panel.js";
 import { NumbersPanel } from "./numbers_panel.js";
 import { PicturePanel, TablePanel, TextPanel } from "./panel.js";
 import { PlotPanel } from "./plot_panel.js";
@@ -13,6 +14,7 @@ const KINDS = {
   picture: PicturePanel,
   tokens: TokensPanel,
   numbers: NumbersPanel,
+  matrix: MatrixPanel,
 };
 
 /** The panel that a page describes as plain data. `context` is `{ base, onPoint, refresh }`. */

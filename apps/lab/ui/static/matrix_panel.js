@@ -1,0 +1,211 @@
+// Question by way of asking as a heat map, and under it the pressed cell: what was asked, what every model said, and the control.
+//
+// Reads the figure `panel.name`, the table `cells` (Number | Way | Question | Way of asking | Prompt | Key | models ... | Key given |
+// Blind guess) and the table `answers`, whose rows hold the questions in full. "Ask it yourself" and "Look inside" are told to the page.
+
+import { button, h, number } from "./dom.js";
+import { list } from "./figures.js";
+import { PlotPanel } from "./plot_panel.js";
+
+const NARROW = 560;
+const FIXED = 6; // columns of the table before those of the models
+const STATES = ["not given", "given, but the model that never knew gives it too", "given"];
+const SUBJECTS = ["After forgetting", "Audited model"];
+const CHIPS = ["plain", "warn", "good"];
+
+export class MatrixPanel {
+  #panel;
+  #context;
+  #plot;
+  #chosen = null; // { question, way } once somebody has pressed a cell
+  #told = [];
+  #shown = null;
+  #cell = h("div", { class: "gb-cell", "aria-live": "polite" });
+  #question = h("select", { class: "gb-cell-choice", onchange: (event) => this.#choose({ question: Number(event.target.value) }) });
+  #way = h("select", { class: "gb-cell-choice", onchange: (event) => this.#choose({ way: event.target.value }) });
+  #choice = h(
+    "div",
+    { class: "gb-cell-choices", hidden: true },
+    h("label", {}, "Question ", this.#question),
+    h("label", {}, "Way of asking ", this.#way),
+  );
+
+  constructor(panel, context) {
+    this.#panel = panel;
+    this.#context = context;
+    this.#plot = new PlotPanel(panel, { ...context, onPoint: (point) => this.#pressed(point) });
+    this.element = this.#plot.element;
+    this.element.classList.add("gb-panel--matrix");
+    this.element.append(this.#choice, this.#cell);
+  }
+
+  update(sight) {
+    const { state, feed } = sight;
+    const figure = state?.figures[this.#panel.name]?.figure;
+    if (this.#shown?.run !== feed?.id) this.#chosen = null;
+    const grid = figure ? new Grid(figure, state.tables.cells, state.tables.answers) : null;
+    const at = grid ? this.#chosen || grid.telling() : null;
+    this.#plot.update(figure ? this.#marked(sight, grid, at) : sight);
+    const told = [figure, state?.tables.cells, at?.question, at?.way, feed?.id];
+    if (this.#shown && told.every((one, i) => one === this.#told[i])) return;
+    this.#told = told;
+    this.#shown = { run: feed?.id, grid, at };
+    this.#fill(grid, at);
+  }
+
+  redraw() {
+    this.#plot.redraw();
+    this.#told = [];
+  }
+
+  close() {
+    this.#plot.close();
+  }
+
+  #pressed({ custom }) {
+    if (!Array.isArray(custom)) return;
+    this.#choose({ question: custom[0], way: custom[1] });
+    this.#cell.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  }
+
+  #choose(change) {
+    this.#chosen = { ...(this.#shown?.at || { question: 0, way: "" }), ...change };
+    this.#context.refresh();
+  }
+
+  // The figure with a frame round the pressed cell, as high as it wants to be, and with short names where there is little room.
+  #marked(sight, grid, at) {
+    const place = this.element.querySelector(".gb-plot");
+    const narrow = this.element.clientWidth < NARROW;
+    const mark = [grid.figure, at?.question, at?.way, narrow];
+    if (!this.#last || mark.some((one, i) => one !== this.#last.mark[i])) {
+      this.#last = { mark, figure: grid.framed(at, narrow) };
+      place.style.setProperty("--gb-height", `${grid.figure.layout?.height || 480}px`);
+    }
+    const event = { ...sight.state.figures[this.#panel.name], figure: this.#last.figure };
+    return { ...sight, state: { ...sight.state, figures: { ...sight.state.figures, [this.#panel.name]: event } } };
+  }
+  #last = null;
+
+  #fill(grid, at) {
+    this.#choice.hidden = !grid?.cells;
+    if (!grid) return this.#cell.replaceChildren();
+    if (!grid.cells) return this.#cell.replaceChildren(h("p", { class: "gb-empty" }, "Soon you can press a cell to read what was asked and answered."));
+    options(this.#question, grid.questions.map((name, i) => [i, name]), at.question);
+    options(this.#way, grid.ways, at.way);
+    const asked = grid.question(at.question);
+    const act = (go) => () => this.#context.onPoint({ panel: "cells", go, row: { question: asked, Question: asked } });
+    this.#cell.replaceChildren(
+      ...(at.way === "" ? everyWay(grid, at) : oneWay(grid, at)),
+      h("div", { class: "gb-cell-foot" }, button("Ask the models myself", act("ask")), button("Look inside this question", act("inside"))),
+    );
+  }
+}
+
+/** The figure and its tables as what stands in a cell. */
+class Grid {
+  constructor(figure, cells, answers) {
+    this.figure = figure;
+    this.cells = cells;
+    this.answers = answers;
+    this.traces = (figure.data || []).filter((trace) => trace.z);
+    this.columns = list(this.traces[0]?.x);
+    this.questions = list(this.traces[0]?.y);
+    this.ids = list(list(this.traces[0]?.customdata)[0]).map((custom) => custom[1]);
+    this.ways = this.ids.map((id, i) => [id, this.columns[i]]);
+    this.models = cells ? cells.columns.slice(FIXED, -2) : [];
+  }
+
+  /** The question in full. */
+  question(i) {
+    return this.answers?.rows[i]?.[0] ?? this.questions[i];
+  }
+
+  row(question, way) {
+    return this.cells.rows.find((row) => row[0] === question && row[1] === way);
+  }
+
+  /** 0, 1, 2 (see STATES) or null where it is not known. */
+  state(model, question, way) {
+    const trace = this.traces.find((one) => one.name === model);
+    return trace ? (list(list(trace.z)[question])[this.ids.indexOf(way)] ?? null) : null;
+  }
+
+  /** The model that forgot or is audited; before it is asked, whichever is there. */
+  get subject() {
+    return (this.traces.find((trace) => SUBJECTS.includes(trace.name)) || this.traces[0] || {}).name;
+  }
+
+  /** The cell that tells most: an answer that only another way of asking brought back; without one, the first. */
+  telling() {
+    const ways = this.ids.filter((way) => way !== "" && way !== "direct");
+    for (const wanted of [2, 1]) {
+      for (let i = 0; i < this.questions.length; i += 1) {
+        const way = this.state(this.subject, i, "direct") === 0 && ways.find((one) => this.state(this.subject, i, one) === wanted);
+        if (way) return { question: i, way };
+      }
+    }
+    return { question: 0, way: this.ids[0] };
+  }
+
+  framed(at, narrow) {
+    const { data, layout } = this.figure;
+    const column = this.ids.indexOf(at?.way);
+    const shapes = column < 0 ? [] : this.traces.map((trace) => ({
+      type: "rect", xref: trace.xaxis || "x", yref: "y", x0: column - 0.5, x1: column + 0.5, y0: at.question - 0.5, y1: at.question + 0.5,
+      line: { color: "#B0558A", width: 3 },
+    }));
+    const few = this.questions.map((_, i) => String(i + 1));
+    const yaxis = narrow ? { ...layout.yaxis, tickmode: "array", tickvals: this.questions, ticktext: few } : layout.yaxis;
+    return { data, layout: { ...layout, yaxis, shapes } };
+  }
+}
+
+function oneWay(grid, { question, way }) {
+  const row = grid.row(question, way);
+  const name = grid.ways.find(([id]) => id === way)?.[1] ?? way;
+  if (!row) return [h("p", { class: "gb-empty" }, `“${name}” could not be tried on this question, or its turn has not come yet.`)];
+  const luck = row.at(-1) ? ` Blind guessing is right ${number(Math.round(1000 * row.at(-1)) / 10)} % of the time.` : "";
+  return [
+    h("p", { class: "gb-cell-said" }, "The key fact is ", h("b", {}, row[5]), `. ${STATEMENT(grid.state(grid.subject, question, way), grid.subject)}${luck}`),
+    h("div", { class: "gb-cell-answers" }, grid.models.map((model, i) => said(model, row[FIXED + i], grid.state(model, question, way)))),
+    h("details", { class: "gb-cell-prompt" }, h("summary", {}, "What the model read, to the letter"), h("pre", { class: "gb-words", tabindex: "0" }, row[4])),
+  ];
+}
+
+const STATEMENT = (state, model) =>
+  state === null || state === undefined
+    ? `${model} has not been asked this way yet.`
+    : [
+        `${model}: the answer does not hold it.`,
+        `${model}: the answer holds it, but so does that of the model that never knew, so it may be luck.`,
+        `${model}: the answer holds it, and the model that never knew does not give it.`,
+      ][state];
+
+function everyWay(grid, { question }) {
+  const place = grid.models.indexOf(grid.subject);
+  const rows = grid.ways.filter(([id]) => id !== "").map(([id, name]) => [name, grid.row(question, id), grid.state(grid.subject, question, id)]);
+  return [
+    h("p", { class: "gb-cell-said" }, `Every way of asking: “${grid.question(question)}”. What ${grid.subject} said:`),
+    h(
+      "ul",
+      { class: "gb-cell-ways" },
+      rows.map(([name, row, state]) => h("li", {}, h("span", { class: "gb-quiet" }, name), h("span", {}, row?.[FIXED + place] ?? "…"), chip(state))),
+    ),
+  ];
+}
+
+function said(model, words, state) {
+  return h("div", { class: "gb-answer" }, h("h4", {}, model), h("p", { class: "gb-answer-text" }, words ?? "…"), chip(state));
+}
+
+function chip(state) {
+  if (state === null || state === undefined) return h("span", { class: "gb-quiet" }, "not asked yet");
+  return h("span", { class: `gb-chip gb-chip--${CHIPS[state]}` }, `${state ? "✓" : "✗"} key ${STATES[state]}`);
+}
+
+function options(select, pairs, chosen) {
+  const wanted = pairs.map(([value, name]) => h("option", { value }, name));
+  if (select.options.length !== wanted.length || wanted.some((one, i) => one.textContent !== select.options[i].textContent)) select.replaceChildren(...wanted);
+  select.value = String(chosen);
+}
