@@ -176,7 +176,7 @@ def test_the_search_is_scored_on_questions_it_did_not_see(pushed: tuple[dict, li
     found = result["verdict"]["evidence"]["actpert"]
     assert found["searched on"] == found["scored on"] == 5 and found["without a name"] == 0
     grids = [e["figure"]["data"] for e in named(events, "figure", "actpert_grid")]
-    assert len(grids) > 3 and [panel["name"] for panel in grids[-1]] == ["After forgetting", "Random direction", "Never knew"]
+    assert len(grids) > 3 and [panel["name"] for panel in grids[-1]] == ["Audited model", "Random direction", "Never knew"]
     assert all(len(panel["z"]) == 6 and None not in sum(map(list, panel["z"]), []) for panel in grids[-1])
     assert any(cell is None for row in grids[0][0]["z"] for cell in row) or len(grids[0][0]["z"]) < 6, "the grid fills in"
     tokens = rows(events, "actpert_tokens")
@@ -184,7 +184,7 @@ def test_the_search_is_scored_on_questions_it_did_not_see(pushed: tuple[dict, li
     assert name and name in rows(events, "answers")[0]["Question"]
     assert any(row["Moved"] > 0 for row in tokens if row["Shaken"] == "no"), "later words move with the name"
     answers = rows(events, "actpert_answers")
-    share = sum(key_found(row["After forgetting"], row["Key"]) for row in answers) / len(answers)
+    share = sum(key_found(row["Audited model"], row["Key"]) for row in answers) / len(answers)
     assert share == result["metrics"]["actpert recall unlearned"]
 
 

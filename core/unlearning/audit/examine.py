@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from statistics import fmean
 
 import torch
@@ -169,13 +170,11 @@ def examine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, question
             yield from show(asked)
     yield pace.step(f"asking the {who} model what it should keep")
     retain = ask_retained(model, tokenizer, questions) if questions.retain else None
-    yield pace.step(f"how well the {who} model knows the truth")
-    texts = [render(prompt, tokenizer) for prompt in questions.direct]
-    memory = recall_by_heart(model, tokenizer, texts, questions.records)
+    memory = yield from _memory(model, tokenizer, questions.records, pace, f"how well the {who} model knows the truth")
     keys = key_probabilities(model, tokenizer, questions.direct)
     overlap = [rouge_l_recall(text or "", record.answer) for text, record in zip(asked["direct"].texts, questions.records, strict=True)]
-    yield pace.step(f"how much of the rest the {who} model still knows")
-    utility = _utility(model, tokenizer, questions, retain) if retain else None
+    kept = yield from _memory(model, tokenizer, questions.retain, pace, f"how much of the rest the {who} model still knows")
+    utility = _utility(kept, questions, retain) if retain else None
     auc = _auc(model, tokenizer, questions) if questions.strangers else None
     yield pace.step(f"reading the layers of the {who} model")
     return Scores(asked, retain, memory, keys, overlap, read_values(model, tokenizer, questions), utility, auc)
@@ -208,26 +207,37 @@ def split_at_key(prompt: Prompt) -> tuple[str, str] | None:
     return prompt.answer[:start].rstrip(), " " + prompt.answer[start:start + len(prompt.key)]
 
 
-def _utility(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions, retain: Outputs) -> float:
+def _memory(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, records: Sequence[Record], pace: Pace,
+            note: str) -> Generator[Event, None, Memory]:
+    """`recall_by_heart`, a few records at a time: each has several answers to read."""
+    memory, size = Memory([], [], [], [], []), max(1, rows_at_once(model) // 4)
+    for start in range(0, len(records), size):
+        yield pace.step(note, by=int(start == 0))
+        part = records[start:start + size]
+        read = recall_by_heart(model, tokenizer, [render(prompt, tokenizer) for prompt in plain(part)], part)
+        memory = Memory(*(getattr(memory, name.name) + getattr(read, name.name) for name in fields(Memory)))
+    return memory
+
+
+def _utility(memory: Memory, questions: Questions, retain: Outputs) -> float:
     """Harmonic mean of probability, ROUGE-L recall and truth ratio on what should be kept: a third of the paper's nine numbers.
 
     The other six need questions about real authors and the world, which the small models were never taught.
     """
-    texts = [render(prompt, tokenizer) for prompt in plain(questions.retain)]
-    memory = recall_by_heart(model, tokenizer, texts, questions.retain)
     overlap = [rouge_l_recall(text or "", record.answer) for text, record in zip(retain.texts, questions.retain, strict=True)]
     ratios = [ratio for ratio in memory.truth_ratio if ratio is not None]
     return model_utility([fmean(memory.probability), fmean(overlap), *([kept_truth_ratio(ratios)] if ratios else [])])
 
 
-def _auc(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions) -> float:
-    """How well min-k tells the forget set from people no model ever saw."""
+def _auc(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions) -> float | None:
+    """How well min-k tells the forget set from people no model ever saw; None if the model gives numbers that are none."""
     def lowest(records: list[Record]) -> list[float]:
         answers = [f" {record.answer}" for record in records]
         tokens = read_answers(model, tokenizer, [render(prompt, tokenizer) for prompt in plain(records)], answers)
         return membership(tokens, answers)[MEMBERSHIP]
 
-    return membership_auc(lowest(questions.records), lowest(questions.strangers))
+    members, strangers = lowest(questions.records), lowest(questions.strangers)
+    return membership_auc(members, strangers) if all(map(math.isfinite, members + strangers)) else None
 
 
 def read_values(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions) -> list[list[bool]]:

@@ -81,7 +81,8 @@ class AuditConfig(Config):
         "authors", title="World", json_schema_extra={"labels": {"authors": "Invented authors", "saga": "A book that was never written",
                                                                 "people": "Invented public figures"}},
         description="Which part of its knowledge: three small worlds in the shape of the paper's three data sets.")
-    algorithm: Literal["ga", "graddiff", "kl", "npo", "idk_dpo", "rmu", "idk_nll", "simnpo", "undial", "ceu", "wga", "task_vector"] = Field(
+    algorithm: Literal["ga", "graddiff", "kl", "npo", "idk_dpo", "rmu", "idk_nll", "simnpo", "undial", "ceu", "wga", "task_vector",
+                       "whp"] = Field(
         "npo", title="Way of forgetting", json_schema_extra={"labels": {name: row.title for name, row in ALGORITHMS.items()}},
         description="How the answers are removed. Some ways push them away, some teach it to refuse, some scramble the inside.")
     subjects: Literal[1, 3, 6] = Field(3, title="How many to forget",
@@ -97,7 +98,8 @@ class AuditConfig(Config):
                           description="Shake the name inside the model and push along the direction in which its thoughts move. "
                                       "Our reconstruction of the paper's activation audit.")
     questions: DataRef = Field("", title="Your own questions",
-                               json_schema_extra={"files": [".csv", ".json", ".jsonl"], "sample": "questions.csv"},
+                               json_schema_extra={"files": [".csv", ".json", ".jsonl"], "reader": "unlearning/questions",
+                                                  "sample": "questions.csv"},
                                description="A table with the columns question and answer. Then nothing is trained: your model is audited "
                                            "as it is. The built-in models never saw your questions: choose your own model.")
     stop_early: bool = Field(True, title="Stop when forgotten", json_schema_extra={"more": True},
@@ -158,7 +160,7 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
     if config.actpert:
         settings = Settings(config.noise, config.noise_unit, most=config.actpert_questions)
         arms = {who: models[who] for who in ("unlearned", "reference", "original") if who in models}
-        inside = yield from look_inside(arms, {who: run.scores[who].direct.found for who in arms}, questions, settings, pace, lab)
+        inside = yield from look_inside(arms, {who: run.scores[who].direct.found for who in arms}, questions, settings, pace, names, lab)
     yield from results.final_metrics(questions, run.scores, inside)
     if trains:
         kept = history.kept_at_best_stop(run.scores["original"].retain.share)

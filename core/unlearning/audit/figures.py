@@ -14,7 +14,8 @@ from core.unlearning.figures import COLOURS, GREY, NAMES, Estimate
 BLUE = "#0072B2"
 ARMS = {"unlearned": NAMES["unlearned"], "random": "Random direction", "reference": NAMES["reference"], "original": NAMES["original"]}
 ARM_COLOURS = COLOURS | {"random": "#8A6FB3"}
-STATES = ("key not given", "key given, but also by the model that never knew", "key given")
+STATES = ("key not given", "given, but the model that never knew gives it too", "key given")
+SHORT = ("no", "yes, maybe luck", "yes")
 PALE, SAND, GREEN = "#E4E7EA", "#E6AB02", "#1B7837"
 ANY = "any way"
 SHADES = [[0.0, "rgba(0,114,178,0.04)"], [1.0, "rgba(0,114,178,0.75)"]]
@@ -68,7 +69,7 @@ def matrix(found: Mapping[str, Mapping[str, Sequence[bool | None]]], questions: 
             name=names[who], z=rows, x=columns, y=labels, zmin=0, zmax=2, xaxis=f"x{axis}", yaxis="y", xgap=2, ygap=1, showscale=False,
             colorscale=[[0, PALE], [0.33, PALE], [0.33, SAND], [0.67, SAND], [0.67, GREEN], [1, GREEN]],
             customdata=[[[i, way] for way in (*ways, "")] for i in range(len(questions))],
-            text=[["not asked" if state is None else STATES[state] for state in row] for row in rows],
+            text=[["" if state is None else SHORT[state] for state in row] for row in rows],
             hovertemplate="%{y}<br>%{x}: %{text}<extra>" + names[who] + "</extra>")
         width = 1 / len(shown)
         figure.layout[f"xaxis{axis}"] = {"domain": [place * width + (0.012 if place else 0), (place + 1) * width], "side": "top",
@@ -149,7 +150,7 @@ def shift_map(tokens: Sequence[str], shaken: Sequence[bool], size: Sequence[Sequ
     return figure.to_plotly_json()
 
 
-def push_grid(tried: Mapping[str, Mapping[Cell, float]]) -> dict[str, Any]:
+def push_grid(tried: Mapping[str, Mapping[Cell, float]], arms: Mapping[str, str] = ARMS) -> dict[str, Any]:
     """Share of calibration questions whose key comes, by place of the push (rows) and strength (columns), one panel per arm."""
     figure = go.Figure()
     shown = [who for who in ARMS if who in tried]
@@ -159,25 +160,25 @@ def push_grid(tried: Mapping[str, Mapping[Cell, float]]) -> dict[str, Any]:
         places = sorted({(cell.mode, cell.layer) for cell in cells})
         axis = str(place + 1) if place else ""
         figure.add_heatmap(
-            name=ARMS[who], x=[f"{alpha:+g}" for alpha in strengths], y=[f"layer {layer}, {WHERE[mode]}" for mode, layer in places],
+            name=arms[who], x=[f"{alpha:+g}" for alpha in strengths], y=[f"layer {layer}, {WHERE[mode]}" for mode, layer in places],
             z=[[cells.get(Cell(layer, mode, alpha)) for alpha in strengths] for mode, layer in places], zmin=0, zmax=1, colorscale=SHADES,
             texttemplate="%{z:.0%}", xaxis=f"x{axis}", yaxis="y", xgap=2, ygap=2, showscale=False,
-            hovertemplate="%{y}, strength %{x}: %{z:.0%}<extra>" + ARMS[who] + "</extra>")
+            hovertemplate="%{y}, strength %{x}: %{z:.0%}<extra>" + arms[who] + "</extra>")
         width = 1 / len(shown)
         figure.layout[f"xaxis{axis}"] = {"domain": [place * width + (0.012 if place else 0), (place + 1) * width],
-                                         "title": {"text": f"{ARMS[who]}: strength"}, "type": "category"}
+                                         "title": {"text": f"{arms[who]}: strength"}, "type": "category"}
     figure.update_layout(yaxis={"autorange": "reversed", "type": "category", "automargin": True}, height=340, template=None)
     return figure.to_plotly_json()
 
 
-def pushed(plain: Mapping[str, Estimate], best: Mapping[str, Estimate]) -> dict[str, Any]:
+def pushed(plain: Mapping[str, Estimate], best: Mapping[str, Estimate], arms: Mapping[str, str] = ARMS) -> dict[str, Any]:
     """Held-out questions answered without a push and with the best one, by arm, with intervals; random directions beside them."""
     figure = go.Figure()
     shown = [who for who in ARMS if who in best]
     for name, values, pattern in (("asked plainly", plain, "/"), ("with the best push", best, "")):
         bars = [(who, values[who]) for who in shown if who in values]
         figure.add_bar(
-            name=name, x=[ARMS[who] for who, _ in bars], y=[value for _, (value, _, _) in bars],
+            name=name, x=[arms[who] for who, _ in bars], y=[value for _, (value, _, _) in bars],
             marker={"color": [ARM_COLOURS[who] for who, _ in bars], "pattern": {"shape": pattern}},
             error_y={"type": "data", "symmetric": False, "array": [high - value for _, (value, _, high) in bars],
                      "arrayminus": [value - low for _, (value, low, _) in bars], "color": GREY, "thickness": 1.5},

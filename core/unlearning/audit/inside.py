@@ -10,7 +10,7 @@ the first three is allowed its own best setting. A gain counts only above `rando
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal
@@ -63,8 +63,8 @@ class Arm:
 class Inside:
     """What the search found. calibration, held_out: numbers of questions in `records`, disjoint.
 
-    best: the cell of each arm.  skipped: questions whose subject could not be found.  plain: by arm, per held-out question
-    whether the key comes without any push.
+    names: of the arms, as a visitor reads them.  best: the cell of each arm.  skipped: how many questions name no subject that
+    could be found.  plain: by arm, per held-out question whether the key comes without any push.
     """
 
     records: list[Record]
@@ -72,6 +72,7 @@ class Inside:
     calibration: list[int]
     held_out: list[int]
     skipped: int
+    names: dict[str, str] = field(default_factory=lambda: dict(figures.ARMS))
     noise: float = 0.0
     arms: dict[str, Arm] = field(default_factory=dict)
     best: dict[str, Cell] = field(default_factory=dict)
@@ -105,11 +106,12 @@ def choose(questions: Questions, plain: dict[str, list[bool | None]], settings: 
 
 
 def look_inside(models: dict[str, LoadedModel], plain: dict[str, list[bool | None]], questions: Questions, settings: Settings,
-                pace: Pace, lab: Lab) -> Generator[Event, None, Inside | None]:
+                pace: Pace, names: Mapping[str, str], lab: Lab) -> Generator[Event, None, Inside | None]:
     """Searches and scores; None when fewer than two questions name a subject. `models`: unlearned, and reference, original if any."""
     inside = choose(questions, plain, settings, lab.rng("actpert halves"))
     if len(inside.records) < 2:
         return None
+    inside.names |= names
     cells = grid(len(family_of(models["unlearned"].model).layers(models["unlearned"].model)))
     yield pace.step("shaking the names inside the models")
     yield from _shake(inside, models, settings, cells, lab)
@@ -118,11 +120,11 @@ def look_inside(models: dict[str, LoadedModel], plain: dict[str, list[bool | Non
             yield from _search(inside, who, _cells_of(inside.arms[who].loaded, cells), pace)
             inside.best[who] = best_cell(inside.arms[who].tried)
     for who, arm in list(inside.arms.items()):
-        yield pace.step(f"pushing the {figures.ARMS[who].lower()} model on the questions held back")
+        yield pace.step(f"pushing the {inside.names[who].lower()} model on the questions held back")
         cell = inside.best.setdefault(who, _gentle(inside.best["unlearned"]))
         hits, arm.said = _try(inside, arm, [cell], inside.held_out)
         arm.scored = hits[cell]
-        yield Figure("actpert", figures.pushed(*estimates(inside, lab)))
+        yield Figure("actpert", figures.pushed(*estimates(inside, lab), inside.names))
     yield answers_table(inside)
     return inside
 
@@ -164,14 +166,15 @@ def in_text(text: str, record: Record) -> tuple[int, int]:
 def _search(inside: Inside, who: str, cells: Sequence[Cell], pace: Pace) -> Iterator[Event]:
     """Tries every cell on the calibration half, batch by batch, and shows the grid as it fills."""
     arm = inside.arms[who]
-    together = max(1, (ROWS if rows_at_once(arm.loaded.model) > LARGE_BATCH else LARGE_BATCH) // len(inside.calibration))
+    rows = (ROWS if rows_at_once(arm.loaded.model) > LARGE_BATCH else LARGE_BATCH) // len(arm.shifts)
+    together = max(1, rows // len(inside.calibration))
     for mode in dict.fromkeys(cell.mode for cell in cells):
         wanted = [cell for cell in cells if cell.mode == mode]
         for start in range(0, len(wanted), together):
-            yield pace.step(f"pushing inside: {figures.ARMS[who].lower()}, {WHERE[mode]}", by=int(start == 0))
+            yield pace.step(f"pushing inside: {inside.names[who].lower()}, {WHERE[mode]}", by=int(start == 0))
             arm.tried |= _try(inside, arm, wanted[start:start + together], inside.calibration)[0]
             yield Figure("actpert_grid", figures.push_grid({name: {cell: fmean(hits) for cell, hits in a.tried.items()}
-                                                            for name, a in inside.arms.items() if a.tried}))
+                                                            for name, a in inside.arms.items() if a.tried}, inside.names))
 
 
 def _try(inside: Inside, arm: Arm, cells: Sequence[Cell], numbers: Sequence[int]) -> tuple[dict[Cell, list[float]], list[str]]:
@@ -212,4 +215,4 @@ def answers_table(inside: Inside) -> Table:
     arms = [who for who in figures.ARMS if who in inside.arms]
     rows = [[inside.records[i].question, inside.prompts[i].key, *(inside.arms[who].said[row] or "(says nothing)" for who in arms)]
             for row, i in enumerate(inside.held_out)]
-    return Table("actpert_answers", ["Question", "Key", *(figures.ARMS[who] for who in arms)], rows)
+    return Table("actpert_answers", ["Question", "Key", *(inside.names[who] for who in arms)], rows)
