@@ -12,6 +12,7 @@ EXPERIMENTS = {
     "unlearning/audit": "core.unlearning.audit.experiments:audit",
     "unlearning/ask": "core.unlearning.audit.experiments:ask",
     "unlearning/actpert": "core.unlearning.audit.experiments:actpert",
+    "unlearning/questions": "core.unlearning.audit.own:brought",
     "unlearning/soft-tokens": "core.unlearning.soft_tokens.experiments:soft_tokens",
     "learngene/depths": "core.learngene.depth.survey:depths",
     "learngene/train": "core.learngene.depth.experiments:train",

@@ -4,146 +4,143 @@ from __future__ import annotations
 
 from html import escape
 from typing import Any
+from urllib.parse import urlencode
 
 import gradio as gr
 
 from apps.lab.pages import Page
 from apps.lab.ui import frame
-from apps.lab.ui.live_plot import LivePlot
-from apps.lab.ui.live_view import chart, numbers, panel
-from apps.lab.ui.words import number
-from core.engine.errors import LabError
-from core.unlearning.audit import figures
+from apps.lab.ui.live_view import Panel, chart, numbers, panel
+from apps.lab.ui.question_desks import AskDesk, InsideDesk
+from apps.lab.ui.words import term
 
-INTRO = ("A small language model knows 48 invented authors by heart. Make it unlearn some of them, then ask again in another way; "
-         "a twin that never met those authors shows what real forgetting looks like.")
+INTRO = ("A small language model knows invented people by heart. We make it forget some of them, then ask again in other ways and look "
+         "inside. A twin that never met those people answers too: it shows what real forgetting looks like.")
 SHARE = "answers that contain the key fact / questions asked"
+INSIDE, TRUTH, ALL = ("Look inside: can a push on its thoughts bring answers back? (ActPert)", "Does it still find the truth likely?",
+                      "All numbers, question by question")
+
+
+def _folded(fold: str, *panels: Panel) -> list[Panel]:
+    return [{**one, "fold": fold} for one in panels]
+
+
 PANELS = [
+    panel("matrix", "matrix", "Every question, asked in every way", wide=True,
+          note="A green cell: the answer came out. Yellow: it came out, but the twin that never knew gives it too, so it may be luck. "
+               "The last column of each block: did any way work? Press a cell to read it."),
     numbers("In numbers", [
         {"metric": "direct recall original", "label": "Before: answered when asked plainly", "formula": SHARE,
          "meaning": "How much the model knew about the people it is about to forget."},
         {"metric": "direct recall unlearned", "label": "After: answered when asked plainly", "formula": SHARE,
          "meaning": "What a simple test would see. Near zero looks like forgetting."},
-        {"metric": "audited recall unlearned", "label": "After: answered to the trick question", "formula": SHARE,
-         "meaning": "The same facts, asked in a way that the unlearning never trained on."},
-        {"metric": "audited recall reference", "label": "Never knew: answered to the trick question", "formula": SHARE,
-         "meaning": "Luck. A model that never met these people gets this many right by guessing."},
-        {"metric": "key probability unlearned", "label": "After: probability of the key fact",
-         "formula": "exp(mean log p(token | question, answer so far)) over the tokens of the key fact",
-         "meaning": "How likely the model still finds the key word when the rest of the answer is given to it."},
+        {"metric": "worst recall unlearned", "label": "After: some way of asking works",
+         "formula": "questions for which at least one way of asking brings out the key fact / questions asked",
+         "meaning": "One answer that comes out is enough. But luck counts as well: compare the next number."},
+        {"metric": "worst recall reference", "label": "Never knew: some way of asking works",
+         "formula": "the same for a model that never met these people",
+         "meaning": "Luck. With many ways of asking, and multiple choice among them, guessing alone is right now and then."},
+        {"metric": "recovered share", "label": "Brought back, beyond luck", "unit": "share",
+         "formula": "(any way, after - any way, never knew) / (plainly, before - plainly, never knew), not below 0",
+         "meaning": "Of what the model knew, how much can be brought back once luck is taken off. 0 is real forgetting, 100 % is none."},
         {"metric": "retain recall unlearned", "label": "After: others still known", "formula": SHARE,
          "meaning": "Facts about people who should be kept. Forgetting should not cost them."}]),
-    chart("While it unlearns", ["forget loss", "retain loss"], x="unlearning step", y="surprise at the true answer (nats per token)",
+    chart("While it forgets", ["forget loss", "retain loss"], x="training step", y="surprise at the true answer (nats per token)",
           note="Up means: the true answer becomes a surprise. The forget line should rise, the retain line should stay."),
-    chart("What it still answers", ["forget recall", "retain recall"], x="unlearning step", y="share of questions answered",
-          note="Asked plainly, every few steps."),
-    panel("figure", "recall", "Did the answers come back?", wide=True,
-          note="Three models, two ways of asking. The bars show how sure we can be with this many questions (95 %)."),
-    panel("figure", "probability", "How likely is the true answer?",
-          note="A model can stay silent and still find the true word likely: suppressed, not removed."),
-    panel("figure", "by_layer", "Where can it still be read?",
-          note="The right value, read from inside after each layer. Chance is what blind guessing among the values would give."),
-    panel("table", "answers", "Question by question", wide=True, select=True, note="Press a question to ask it yourself below."),
-    panel("table", "scores", "All shares with their intervals", wide=True),
+    chart("What it still answers", ["forget recall", "retain recall"], x="training step", y="share of questions answered",
+          note="Asked plainly, every few steps. Blue: what it should forget. Orange: what it should keep."),
+    panel("figure", "recall", "Which way of asking brings most back?", wide=True, height=540,
+          note="An orange bar beyond the green one is memory, not luck. Thin lines: how sure we can be with this many questions (95 %). "
+               "Grey mark: blind guessing."),
+    panel("text", "notes", "What was left out, and why", wide=True, rare=True),
+    *_folded(
+        TRUTH,
+        panel("figure", "probability", "How likely is the true answer?",
+              note="A model can stay silent, or say that it does not know, and still find the true word likely: held back, not removed."),
+        panel("figure", "truth_ratio", "Does it prefer the truth to an invention?",
+              note="The truth ratio: how likely are wrong answers compared with the right one? Left of 0 it prefers the truth. After real "
+                   "forgetting, orange would lie on green; the Kolmogorov-Smirnov (KS) number says how alike they are."),
+        panel("figure", "by_layer", "After which layer can it still be read?", wide=True,
+              note="Looking into the model layer by layer (logit lens): for how many questions does the right value lead all others of its "
+                   "kind? Dotted: blind guessing.")),
+    *_folded(
+        INSIDE,
+        panel("tokens", "actpert_tokens", "1. Shake the name", wide=True,
+              note="The first question as the model reads it. Noise is added to the pieces of the name; the colour shows how far the "
+                   "thought at each piece moves. This method is our reconstruction: the paper's own code is not public."),
+        panel("figure", "actpert_map", "2. See where the thoughts move", wide=True,
+              note="Darker: the shaking of the name moves more there."),
+        panel("figure", "actpert_grid", "3. Push along that direction, at every place and strength", wide=True, height=400,
+              note="Share of answers that come out on one half of the questions. It is only a search: the best cell is chosen here and "
+                   "judged below on the other half."),
+        panel("figure", "actpert", "4. Does it count?", wide=True, height=380,
+              note="On the other half: hatched, asked plainly; plain, with the best push. It counts only if the orange bar beats a push in "
+                   "a random direction and the same search in a model that never knew."),
+        panel("table", "actpert_answers", "What was said with the best push", wide=True, select=True,
+              note="Press a question to put it to the models yourself.")),
+    *_folded(
+        ALL,
+        panel("table", "answers", "Question by question", wide=True, select=True,
+              note="Press a question to put it to the models yourself."),
+        panel("table", "scores", "Every measure, the models side by side", wide=True),
+        panel("table", "shares", "Every share with its 95 % interval", wide=True)),
 ]
-MODELS = {"model": ["embedded/authors", "embedded/authors-retain"], "reference": ["embedded/authors-retain", "embedded/authors"]}
-STYLES = [("Plainly", "plain"), ("Demand an answer", "prefix"), ("Begin the answer for it", "affirm"), ("Just continue my text", "raw")]
-EMPTY = "Type a question and press Ask: the models answer side by side. After a run, the one that unlearned answers too."
+WORLDS = ["embedded/worlds", "embedded/worlds-retain"]
+MODELS = {"model": WORLDS, "reference": WORLDS[::-1], "original": WORLDS[:1]}
+SMALL_MODEL = "hf/HuggingFaceTB/SmolLM2-135M-Instruct"
+WORDS = {
+    "forget set": "the facts about the people to be forgotten",
+    "key fact": "the one word an answer must contain, for example the town",
+    "recall": "the share of questions whose answer contains the key fact",
+    "95 % interval": "where the true share probably lies: with few questions we cannot know it better",
+    "token": "a word or a piece of a word, as the model reads it",
+}
 
 
 def build(site: frame.Site, page: Page) -> None:
-    """The page, its own tab first: ask the models yourself."""
+    """The run on top; in tabs the models to ask, one question from the inside, the visitor's own model, lesson and evidence."""
     with frame.page(site, page, intro=INTRO, panels=PANELS, models=MODELS) as view:
         with gr.Tab("Ask the models", id="ask"):
-            _ask(view)
+            ask = AskDesk(view)
+        with gr.Tab("Look inside one question", id="inside"):
+            inside = InsideDesk(view)
+        with gr.Tab("Audit your own model", id="own"):
+            gr.HTML(_own(page), apply_default_css=False)
         frame.usual_tabs(view)
+    picked = view.live.select(_picked, outputs=[ask.question, inside.question, view.tabs], **frame.QUIET)
+    ask.answer_after(picked)
+    inside.answer_after(picked)
 
 
-def _ask(view: frame.View) -> None:
-    with gr.Row():
-        question = gr.Textbox("Where was Felix Tanaka born?", label="Your question", max_length=400, scale=4, elem_id="question",
-                              placeholder="Where was Felix Tanaka born?")
-        style = gr.Dropdown(STYLES, value="plain", label="How to ask", scale=1)
-        press = gr.Button("Ask", variant="primary", scale=0, min_width=110, elem_id="ask")
-    answers = gr.HTML(f'<p class="gb-quiet">{EMPTY}</p>', apply_default_css=False, elem_id="answers")
-    inside = gr.Radio([], label="Look inside", visible=False)
-    with gr.Row():
-        with gr.Column():
-            gr.HTML('<h3 class="gb-panel-title">What it would say first</h3>', apply_default_css=False)
-            likeliest = LivePlot("The five likeliest first tokens")
-        with gr.Column(scale=2):
-            gr.HTML('<h3 class="gb-panel-title">What each layer would say (logit lens)</h3>', apply_default_css=False)
-            layers = LivePlot("What each layer would say, token by token", height=360)
-    asked = gr.State({})  # label -> reference: names only, never a model
-
-    def question_to(ref: str, words: str, how: str) -> dict[str, Any]:
-        return view.site.engine.probe("unlearning/ask", {"model": ref, "question": words, "style": how})
-
-    def ask(words: str, how: str, shown: dict[str, Any] | None) -> list[Any]:
-        refs = _models(view, shown)
-        try:
-            replies = {who: question_to(ref, words, how) for who, ref in refs.items()}
-        except LabError as error:
-            return [frame.say(error), gr.skip(), gr.skip(), gr.skip(), gr.skip()]
-        first = next(iter(replies))
-        return [_answers(replies), gr.Radio(list(replies), value=first, visible=True),
-                *_inside(replies[first]), refs]
-
-    def look(words: str, how: str, who: str, refs: dict[str, str]) -> list[Any]:
-        if who not in refs:
-            return [gr.skip(), gr.skip()]
-        try:
-            reply = question_to(refs[who], words, how)
-        except LabError:
-            return [gr.skip(), gr.skip()]
-        return _inside(reply)
-
-    outputs = [answers, inside, likeliest, layers, asked]
-    for trigger in (press.click, question.submit):
-        trigger(ask, inputs=[question, style, view.live], outputs=outputs, trigger_mode="always_last", **frame.QUIET)
-    inside.input(look, inputs=[question, style, inside, asked], outputs=[likeliest, layers], trigger_mode="always_last", **frame.QUIET)
-    view.site.blocks.load(ask, inputs=[question, style, view.live], outputs=outputs, **frame.QUIET)
-    picked = view.live.select(_picked, outputs=question, **frame.QUIET)
-    picked.then(ask, inputs=[question, style, view.live], outputs=outputs, **frame.QUIET)
+def _picked(event: gr.EventData) -> list[Any]:
+    """The question of a pressed row or cell, for both desks, and the tab it asks for."""
+    row, go = event._data.get("row") or {}, event._data.get("go")
+    question = row.get("question") or row.get("Question")
+    if not isinstance(question, str) or not question:
+        return [gr.skip(), gr.skip(), gr.skip()]
+    return [question, question, gr.Tabs(selected=go) if go in ("ask", "inside") else gr.skip()]
 
 
-def _inside(reply: dict[str, Any]) -> list[dict[str, Any]]:
-    return [figures.next_tokens(reply["top"]), figures.lens(reply["said"], reply["lens"], reply["settled"])]
-
-
-def _picked(event: gr.EventData) -> Any:
-    """The question of a pressed table row."""
-    return (event._data.get("row") or {}).get("question") or gr.skip()
-
-
-def _models(view: frame.View, shown: dict[str, Any] | None) -> dict[str, str]:
-    """Who is asked: the models of the run on show, with what it kept."""
-    config, found = view.experiment.config(), {}
-    run = (shown or {}).get("run", "")
-    if run:
-        try:
-            config = view.experiment.validate(view.site.engine.records.read(run)["config"])
-            found.update(("After unlearning", line["ref"]) for line in view.site.engine.events(run) if line["kind"] == "keep")
-        except LabError:
-            pass
-    present = {who: ref for who, ref in found.items() if _kept(view, ref)}
-    return {"Before": config.model, **present, "Never knew": config.reference}
-
-
-def _kept(view: frame.View, ref: str) -> bool:
-    try:
-        view.site.engine.models.fingerprint(ref)
-    except LabError:
-        return False
-    return True
-
-
-def _answers(replies: dict[str, dict[str, Any]]) -> str:
-    def card(who: str, reply: dict[str, Any]) -> str:
-        first = reply["top"][0]
-        return (f'<div class="gb-answer"><h3>{escape(who)}</h3>'
-                f'<p class="gb-answer-text">{escape(reply["answer"]) or "<i>says nothing</i>"}</p>'
-                f'<p class="gb-quiet">first token {escape(repr(first["token"]))}, probability {number(first["probability"])}</p></div>')
-
-    cards = "".join(card(who, reply) for who, reply in replies.items())
-    return f'<div class="gb-answers-row" aria-live="polite">{cards}</div>'
+def _own(page: Page) -> str:
+    steps = [
+        ("1. Choose the model",
+         "In the field <b>Model</b> on the left: pick a built-in one, or type <code>hf/</code> and the name of a model on the Hugging Face "
+         "hub."),
+        ("2. Bring your questions",
+         "Under <b>Your own questions</b> press <b>Bring a file</b>: a table (CSV) whose first row says <code>question,answer</code>. "
+         "Better with <code>key</code> (the one word that counts), <code>subject</code> (the name) and <code>wrong_answers</code> "
+         '(between |). <a href="lab/samples/questions.csv" download>Download a sample</a>.'),
+        ("3. Press Run",
+         "Nothing is trained. The model is asked every question in every way that your table allows. What had to be left out, and why, "
+         "stands under the charts."),
+    ]
+    cards = "".join(f'<div class="gb-answer"><h3>{head}</h3><p>{words}</p></div>' for head, words in steps)
+    example = escape(f"{page.route}?{urlencode({'model': SMALL_MODEL, 'steps': 0})}")
+    as_it_is = escape(f"{page.route}?{urlencode({'steps': 0})}")
+    words = ", ".join(term(word, meaning) for word, meaning in WORDS.items())
+    return (f'<div class="gb-answers-row">{cards}</div>'
+            '<p class="gb-quiet">The built-in models never saw your questions, so they can only guess. If you have a model that never saw '
+            "them, or the model from before it forgot, name them under More: without the first, nobody can tell luck from memory. To begin "
+            f'with: <a href="{example}">a small public model</a> (135 million numbers, 270 MB, downloaded once) with the sample questions, '
+            f'or <a href="{as_it_is}">the built-in model as it is, nothing trained</a>. What you bring stays on this computer.</p>'
+            f'<p class="gb-quiet">Words on this page: {words}.</p>')

@@ -4,7 +4,7 @@
     run.click(start, inputs=controls.inputs)         # in `start`: controls.given(values) -> dict for the engine
 
 A field's `title` is the label, its description the help text, its bounds the bounds. `json_schema_extra` may hold
-"more": True (goes under "More") and "labels": {value: words}.
+"more": True (goes under "More"), "labels": {value: words} and "unavailable": {words: why it cannot be chosen here}.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any, Literal
 
 import gradio as gr
@@ -97,7 +98,9 @@ class Controls:
             words = _extra(info).get("labels", {})
             choices = [(str(words.get(str(value), words.get(value, value))), value) for value in values]
             kind = gr.CheckboxGroup if many else gr.Radio if len(choices) <= RADIO_AT_MOST else gr.Dropdown
-            return kind(choices=choices, **common)
+            made = kind(choices=choices, **common)
+            _say_why_not(_extra(info).get("unavailable", {}))
+            return made
         kinds, limits = _kinds(info.annotation), _limits(info)
         if bool in kinds:
             return gr.Checkbox(**common)
@@ -113,6 +116,13 @@ class Controls:
             return Dial(low, high, step=1 if whole else round((high - low) / 100, 6), **common)
         # A value outside the bounds reaches the config, whose sentence says what is allowed.
         return gr.Number(precision=0 if whole else None, placeholder="chosen for you" if type(None) in kinds else None, **common)
+
+
+def _say_why_not(reasons: Mapping[str, str]) -> None:
+    """What is listed under a choice although it cannot be had here, each with its reason."""
+    if reasons:
+        said = "".join(f"<li><s>{escape(name)}</s> {escape(why)}</li>" for name, why in reasons.items())
+        gr.HTML(f'<ul class="gb-quiet gb-cannot">{said}</ul>', apply_default_css=False)
 
 
 def _extra(info: FieldInfo) -> dict[str, Any]:
