@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -11,15 +11,18 @@ import gradio as gr
 from apps.lab.pages import Page
 from apps.lab.ui import frame
 from apps.lab.ui.controls import Dial
-from apps.lab.ui.draw_pad import DrawPad, drawn_as, ink_of
+from apps.lab.ui.draw_pad import drawn_as
 from apps.lab.ui.live_plot import LivePlot
 from apps.lab.ui.live_view import chart, numbers, panel
+from apps.lab.ui.own_file import OwnFile
+from apps.lab.ui.picture_desk import PictureDesk, heading, newest, refused, tiles, whole
 from apps.lab.ui.words import number, term
 from core.engine.errors import LabError
+from core.engine.registry import find
 
 INTRO = ("Two layers' worth of numbers, called a learngene, are enough to make a network of any depth: each layer is the first set plus a "
          "share of the second. Drag the slider and the network is there, untrained, and already reads letters.")
-GENE, ANCESTOR = "embedded/learngene-letters", "embedded/learngene-letters-ancestor"
+GENE, ANCESTOR, FLAT = "embedded/learngene-letters", "embedded/learngene-letters-ancestor", "embedded/learngene-letters-flat"
 SHARE = "right answers / test pictures"
 PANELS = [
     numbers("In numbers", [
@@ -49,89 +52,121 @@ TRAIN_PANELS = [
           note="A bar above both marks would mean: more than shuffled layers give."),
     panel("table", "by_depth", "Depth by depth", wide=True),
 ]
+DEPTHS_PANELS = [
+    panel("figure", "by_depth", "Untrained, at every depth, beside its rivals", wide=True,
+          note="Rivals: a learngene whose layers are all equal, and networks that learned from scratch. Bars are 95 % intervals."),
+    panel("figure", "by_macs", "Against the work that a picture costs"),
+    panel("figure", "by_parameters", "Against the numbers inside"),
+    panel("text", "absent", "Not there"),
+    panel("table", "by_depth", "Depth by depth", wide=True),
+]
 LINE = ("The paper saw that the weights of large trained networks change along a straight line from layer to layer. Does our small "
         "ancestor do that? A bar only counts where it stands above both marks, which show what layers in shuffled order give.")
+MAKE = ("Train a learngene of letters, digits or symbols, or of your own pictures: then the ancestor learns your classes first. When it is "
+        "finished, put it on the slider at the top of the page.")
 COST = "Tick the depths that you want to have. Storing one learngene is compared with storing a network for each depth."
 READY = '<p class="gb-probe-said" aria-live="polite">Making the first network ...</p>'
 
 
 def build(site: frame.Site, page: Page) -> None:
     """The slider on top, the race between inherited and scratch below it, and the tabs; what stands in a tab is asked for when it opens."""
-    with frame.page(site, page, intro=INTRO, panels=PANELS, models=MODELS, top=_slider) as view:
+    sliders: list[Slider] = []
+    with frame.page(site, page, intro=INTRO, panels=PANELS, models=MODELS, top=lambda site: sliders.append(_slider(site))) as view:
         frame.usual_tabs(view)
+        with gr.Tab("Every depth and its rivals", id="depths"):
+            frame.another(view, "learngene/depths", press="Measure every depth", panels=DEPTHS_PANELS, models=MODELS | {"flat": [FLAT]})
         with gr.Tab("What many depths cost", id="cost") as cost:
             _cost(view, cost)
         with gr.Tab("Do weights lie on a line?", id="line") as line:
             _line(view, line)
         with gr.Tab("Make a learngene", id="make"):
-            frame.another(view, "learngene/train", press="Train a learngene", panels=TRAIN_PANELS, models={"ancestor": [ANCESTOR]})
+            gr.HTML(f'<p class="gb-quiet">{MAKE}</p>', apply_default_css=False)
+            here = gr.Button("Put it on the slider", size="sm", elem_id="put-on")
+            made = frame.another(view, "learngene/train", press="Train a learngene", panels=TRAIN_PANELS, models={"ancestor": [ANCESTOR]})
+    for press in (here, sliders[0].mine):
+        press.click(_put_on(site, sliders[0]), inputs=made.live, outputs=sliders[0].chosen, **frame.QUIET).then(
+            None, js="() => scrollTo({ top: 0, behavior: 'smooth' })")
 
 
-def _slider(site: frame.Site) -> None:
+@dataclass(frozen=True)
+class Slider:
+    """`chosen`: where sentences go, and what says which learngene it is; `mine`: the button that puts the one made last there."""
+
+    chosen: list[Any]
+    own: OwnFile
+    mine: gr.Button
+
+
+def _slider(site: frame.Site) -> Slider:
     with gr.Column(elem_classes="gb-try"):
-        depth = Dial(1, 16, value=8, step=1, label="Depth", info="Layers of the network. It was trained at 8.", elem_id="grow-depth")
+        depth = Dial(1, 16, value=8, step=1, label="Depth", elem_id="grow-depth",
+                     info="Layers of the network: drag it. It was trained at 8 layers. Its width stays: a learngene grows in depth only.")
         with gr.Row(elem_classes="gb-columns"):
             with gr.Column(scale=3, min_width=320):
                 said = gr.HTML(READY, apply_default_css=False, elem_id="grown")
-                _heading("Every depth that you have tried")
+                heading("Every depth that you have tried")
                 curve = LivePlot("Right answers against depth, for the depths tried so far", height=240, elem_id="grow-curve")
                 every = gr.Button("Try all 16", size="sm")
-                _heading("Where each layer looks: greener means more")
+                heading("Where each layer looks: greener means more")
                 attention = LivePlot("Attention of each layer on the picture, first layer left", height=150)
-                _heading("How much of the second set each layer gets")
+                heading("How much of the second set each layer gets")
                 strip = LivePlot("Share of the slope in each layer", height=110)
             with gr.Column(scale=1, min_width=270):
-                pad = DrawPad("Draw a letter here", elem_id="pad")
-                _heading("What it reads in this picture")
-                answer = LivePlot("How sure the network is of its likeliest answers", height=240)
-                picture = Dial(0, 255, value=0, step=1, label="Or look at a test picture", elem_id="grow-picture")
-                upload = gr.UploadButton("Use a picture file", size="sm", file_types=[".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif"],
-                                         type="filepath")
+                desk = PictureDesk("Draw a letter here", prefix="grow")
                 with gr.Accordion("Use another learngene", open=False):
+                    mine = gr.Button("Use the one that I made last", size="sm", elem_id="grow-newest")
                     gene = gr.Dropdown([GENE], value=GENE, label="Learngene", allow_custom_value=True, elem_id="grow-gene",
-                                       info="One you made below: run/NUMBER/learngene")
+                                       info="One that a run kept: run/NUMBER/learngene")
                     ancestor = gr.Dropdown([ANCESTOR], value=ANCESTOR, label="Ancestor", allow_custom_value=True, elem_id="grow-ancestor")
                     task = gr.Dropdown(["letters", "digits", "symbols"], value="letters", label="Pictures", elem_id="grow-task")
-    focus = gr.State([])  # the drawing as 16 x 16 numbers; empty: a test picture
+                    own = OwnFile(site.engine, find("learngene/expand"), "pictures", prefix="grow")
     tried = gr.State({})  # depth -> share of right answers, of one learngene
 
-    setting = [depth, picture, focus, tried, gene, ancestor, task]
-    outputs = [said, answer, attention, strip, curve, pad, tried]
-    quick = {"inputs": setting, "outputs": outputs, "trigger_mode": "always_last", **frame.QUIET}
-    grow = _grower(site)
-    timed = _grower(site, latency=True)
-    words = {**quick, "outputs": said}  # a measurement that comes late must not turn the rest back
+    rest = [depth, tried, gene, ancestor, task, own.choice]
+    outputs = [said, desk.answers, attention, strip, curve, desk.pad, tried]
+    quick = {"inputs": [*desk.setting, *rest], "outputs": outputs, "trigger_mode": "always_last", **frame.QUIET}
+    grow, timed = _grower(site), _grower(site, latency=True)
     depth.change(grow, **quick)
-    depth.release(lambda *given: timed(*given)[0], **words)
+    depth.release(lambda *given: timed(*given)[0], **{**quick, "outputs": said})  # one that comes late must not turn the rest back
     site.blocks.load(grow, **quick)
-    for chosen in (gene, ancestor, task):
+    for chosen in (gene, ancestor, task, own.choice):
         chosen.change(grow, **quick)
-    picture.change(lambda: [], outputs=focus, **frame.QUIET).then(grow, **quick)
-    own = {"outputs": [focus, *outputs], "trigger_mode": "multiple", **frame.QUIET}  # one that waits would lose its drawing
-    pad.select(_drawn(grow), inputs=setting, **own)
-    upload.upload(_uploaded(grow), inputs=[upload, *setting], **own)
+    desk.connect(grow, rest=rest, outputs=outputs)
     every.click(_every(site), **quick)
     curve.select(_pointed, outputs=depth, **frame.QUIET)
+    return Slider([said, gene, ancestor, task, own.choice], own, mine)
 
 
-def _heading(words: str) -> None:
-    gr.HTML(f'<h3 class="gb-panel-title">{words}</h3>', apply_default_css=False)
+def _put_on(site: frame.Site, slider: Slider):
+    """The learngene made last, with the ancestor and the pictures that belong to it."""
+
+    def put_on(live: Any) -> list[Any]:
+        try:
+            record, kept = newest(site.engine, [live], "learngene")
+        except LabError as error:
+            return refused(error, 5)
+        config, run = record["config"], f"run/{record['id']}"
+        ancestor = f"{run}/ancestor" if "ancestor" in kept else config["ancestor"]
+        return [gr.skip(), f"{run}/learngene", ancestor, config["task"], slider.own.shown(config["pictures"])]
+
+    return put_on
 
 
-def _asked(depth: Any, picture: Any, drawing: Any, gene: Any, ancestor: Any, task: Any) -> dict[str, Any]:
-    return {"depth": int(depth), "picture": int(picture), "drawing": drawing or (), "learngene": gene, "ancestor": ancestor, "task": task}
+def _asked(picture: Any, drawing: Any, depth: Any, gene: Any, ancestor: Any, task: Any, pictures: Any) -> dict[str, Any]:
+    return {"depth": whole(depth), "picture": whole(picture), "drawing": drawing or (), "learngene": gene, "ancestor": ancestor,
+            "task": task, "pictures": pictures or ""}
 
 
 def _grower(site: frame.Site, *, latency: bool = False):
-    def grow(depth: Any, picture: Any, drawing: Any, tried: dict[str, Any], gene: Any, ancestor: Any, task: Any) -> list[Any]:
-        asked = _asked(depth, picture, drawing, gene, ancestor, task)
+    def grow(picture: Any, drawing: Any, depth: Any, tried: dict[str, Any], *which: Any) -> list[Any]:
+        asked = _asked(picture, drawing, depth, *which)
         try:
             made = site.engine.probe("learngene/expand", asked | ({"latency": True} if latency else {}))
         except LabError as error:
-            return [frame.say(error), *[gr.skip()] * 6]
+            return refused(error, 7)
         tried = _noted(tried, asked, {made["depth"]: made["right"]})
         return [_said(made), made["figures"]["prediction"], made["figures"]["attention"], made["figures"]["coefficients"],
-                _curve(tried, made), drawn_as(_rows(asked), own=bool(drawing)), tried]
+                _curve(tried, made), drawn_as(made["seen"], own=bool(drawing)), tried]
 
     return grow
 
@@ -140,66 +175,32 @@ def _every(site: frame.Site):
     """All sixteen depths at once, then the one that the slider stands at."""
     grow = _grower(site)
 
-    def all_depths(depth: Any, picture: Any, drawing: Any, tried: dict[str, Any], gene: Any, ancestor: Any, task: Any) -> list[Any]:
-        found = {}
+    def all_depths(picture: Any, drawing: Any, depth: Any, tried: dict[str, Any], *which: Any) -> list[Any]:
+        asked = _asked(picture, drawing, depth, *which)
         try:
-            for one in range(1, 17):
-                asked = _asked(one, picture, drawing, gene, ancestor, task)
-                found[one] = site.engine.probe("learngene/expand", asked)["right"]
+            found = {one: site.engine.probe("learngene/expand", asked | {"depth": one})["right"] for one in range(1, 17)}
         except LabError as error:
-            return [frame.say(error), *[gr.skip()] * 6]
-        return grow(depth, picture, drawing, _noted(tried, asked, found), gene, ancestor, task)
+            return refused(error, 7)
+        return grow(picture, drawing, depth, _noted(tried, asked, found), *which)
 
     return all_depths
 
 
 def _noted(tried: dict[str, Any], asked: dict[str, Any], found: dict[int, float]) -> dict[str, Any]:
     """Depths tried so far; another learngene begins anew."""
-    who = [asked["learngene"], asked["ancestor"], asked["task"]]
+    who = [asked[name] for name in ("learngene", "ancestor", "task", "pictures")]
     points = tried["points"] if tried.get("who") == who else {}
     return {"who": who, "points": dict(sorted((points | found).items()))}
 
 
 def _curve(tried: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
-    from core.learngene.data import SHOWN
     from core.learngene.depth import figures
 
-    drawn = figures.by_depth({"straight from the learngene": tried["points"]}, n=SHOWN, ancestor=made["ancestor_right"])
+    drawn = figures.by_depth({"straight from the learngene": tried["points"]}, n=made["pictures"], ancestor=made["ancestor_right"])
     drawn["layout"]["xaxis"] |= {"range": [0.5, 16.5], "dtick": 1}
     here = {"type": "scatter", "mode": "markers", "name": "here", "x": [made["depth"]], "y": [round(100 * made["right"], 1)],
             "marker": {"color": "#D55E00", "size": 13, "symbol": "circle-open", "line": {"width": 3}}}
     return {"data": [*drawn["data"], here], "layout": drawn["layout"] | {"showlegend": False}}
-
-
-def _rows(asked: dict[str, Any]) -> Any:
-    from core.learngene.data import read_task
-
-    return asked["drawing"] or read_task(asked["task"]).shown[0][asked["picture"], 0].tolist()
-
-
-def _drawn(grow: Any):
-    from core.learngene.pictures import from_drawing
-
-    def drawn(event: gr.EventData, *setting: Any) -> list[Any]:
-        return _own(lambda: from_drawing(ink_of(event)), grow, setting)
-
-    return drawn
-
-
-def _uploaded(grow: Any):
-    from core.learngene.pictures import read_picture, to_pixels
-
-    return lambda file, *setting: _own(lambda: to_pixels(read_picture(Path(file))), grow, setting)
-
-
-def _own(read: Any, grow: Any, setting: Any) -> list[Any]:
-    """The visitor's picture and what the network makes of it, or why it cannot be used."""
-    try:
-        rows = read()[0, 0].tolist()
-    except LabError as error:
-        return [gr.skip(), frame.say(error), *[gr.skip()] * 6]
-    depth, picture, _, *rest = setting
-    return [rows, *grow(depth, picture, rows, *rest)]
 
 
 def _pointed(event: gr.EventData) -> Any:
@@ -211,29 +212,21 @@ def _pointed(event: gr.EventData) -> Any:
 def _said(made: dict[str, Any]) -> str:
     low, high = made["right_interval"]
     beyond = " That is deeper than anything it was trained for." if made["extrapolated"] else ""
-    best = escape(made["answers"][0][0])
     truth = f"it is {escape(made['truth'])}" if made["truth"] else "your own picture"
-    layers = "1 layer" if made["depth"] == 1 else f"{made['depth']} layers"
+    layers, n = "1 layer" if made["depth"] == 1 else f"{made['depth']} layers", made["pictures"]
     macs = term("Multiply-adds", "How many times two numbers are multiplied and added for one picture: the work that it costs.")
-    agree = term("Says what the ancestor says", "Share of the 256 pictures on which both give the same answer, right or wrong.")
+    agree = term("Says what the ancestor says", f"Share of the {n} pictures on which both give the same answer, right or wrong.")
     timed = made["single_ms"] is not None
     return (
-        f'<p class="gb-probe-said" aria-live="polite">{layers}, no training: right in {made["right"]:.1%} of 256 pictures.{beyond} '
-        f"<small>Here it says {best} ({truth}); the ancestor says {escape(made['ancestor_answer'])}.</small></p>"
-        '<dl class="gb-probe-tiles">'
-        + _tile("Right answers", f"{made['right']:.1%}", f"95 % interval {low:.0%} to {high:.0%}; ancestor {made['ancestor_right']:.1%}")
-        + _tile(agree, f"{made['agrees']:.1%}", "of 256 pictures")
-        + _tile("Numbers inside", number(made["parameters"]), f"all made from {number(made['stored_parameters'])}")
-        + _tile("Stored", f"{made['stored_bytes'] / 1000:.0f} kB", "the same at every depth")
-        + _tile(macs, f"{made['macs'] / 1e6:.2f} million", "for one picture")
-        + _tile("Time for one picture", f"{number(made['single_ms'])} ms" if timed else "–",
-                f"{number(made['batch_ms'])} ms for 64" if timed else "let go of the slider")
-        + "</dl>")
-
-
-def _tile(label: str, value: str, more: str) -> str:
-    """One number; all three are HTML already."""
-    return f"<div><dt>{label}</dt><dd>{value}<small>{more}</small></dd></div>"
+        f'<p class="gb-probe-said" aria-live="polite">{layers}, no training: right in {made["right"]:.1%} of {n} pictures.{beyond} '
+        f"<small>Here it says {escape(made['answers'][0][0])} ({truth}); the ancestor says {escape(made['ancestor_answer'])}.</small></p>"
+        + tiles([("Right answers", f"{made['right']:.1%}", f"95 % interval {low:.0%} to {high:.0%}; ancestor {made['ancestor_right']:.1%}"),
+                 (agree, f"{made['agrees']:.1%}", f"of {n} pictures"),
+                 ("Numbers inside", number(made["parameters"]), f"{made['width']} wide, all made from {number(made['stored_parameters'])}"),
+                 ("Stored", f"{made['stored_bytes'] / 1000:.0f} kB", "the same at every depth"),
+                 (macs, f"{made['macs'] / 1e6:.2f} million", "for one picture"),
+                 ("Time for one picture", f"{number(made['single_ms'])} ms" if timed else "–",
+                  f"{number(made['batch_ms'])} ms for 64" if timed else "let go of the slider")]))
 
 
 def _cost(view: frame.View, tab: gr.Tab) -> None:
@@ -251,7 +244,7 @@ def _cost(view: frame.View, tab: gr.Tab) -> None:
 
     def count(depths: list[int], each: Any, scratch: Any) -> list[Any]:
         try:
-            cost = view.site.engine.probe("learngene/storage", {"depths": depths, "each": int(each), "scratch": int(scratch)})
+            cost = view.site.engine.probe("learngene/storage", {"depths": depths, "each": whole(each), "scratch": whole(scratch)})
         except LabError as error:
             return [frame.say(error), gr.skip(), gr.skip()]
         words = (f'<p class="gb-probe-said">{cost["ratio"]:.1f} times less to store. <small>Without the last step, which the paper leaves '

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -12,11 +13,14 @@ from apps.lab.pages import Page
 from apps.lab.ui import frame
 from apps.lab.ui.block_board import BlockBoard, standing, way_of
 from apps.lab.ui.controls import Dial
-from apps.lab.ui.draw_pad import DrawPad, drawn_as, ink_of
+from apps.lab.ui.draw_pad import drawn_as
 from apps.lab.ui.live_plot import LivePlot
 from apps.lab.ui.live_view import chart, numbers, panel
+from apps.lab.ui.own_file import OwnFile
+from apps.lab.ui.picture_desk import PictureDesk, heading, newest, refused, tiles, whole
 from apps.lab.ui.words import number, term
 from core.engine.errors import LabError
+from core.engine.registry import find
 
 INTRO = ("One large network taught a small one and a larger one of six blocks each. A path starts in the small one, crosses a stitch and "
          "goes on in the large one: press blocks and read what that network costs and how often it is right.")
@@ -55,86 +59,115 @@ POOL_PANELS = [
     panel("figure", "storage", "What has to be stored"),
     panel("table", "storage", "In numbers"),
 ]
+MAKE = ("Make a pool of digits, letters or symbols, or of your own pictures: then the ancestor learns your classes first. When it is "
+        "finished, put it on the board at the top of the page. Its stitches are random: choose another start on the board, or press "
+        "Run, which then trains yours.")
 STARTS = [("as they were trained", ""), ("transposed (the paper's start)", "transpose"), ("transposed and scaled", "scaled"),
           ("chain through the ancestor", "chain"), ("least squares (SN-Net's start)", "least_squares"), ("random", "random")]
-Walk = Callable[..., list[Any]]  # (path, start, picture, drawing, tried, small, large, pictures) -> the outputs of `_board`
+Walk = Callable[..., list[Any]]  # (picture, drawing, path, start, tried, small, large, task, pictures) -> the outputs of `_board`
+TRIED = 4  # where in that order the paths tried so far stand
 READY = '<p class="gb-probe-said" aria-live="polite">Walking the first path ...</p>'
 
 
 def build(site: frame.Site, page: Page) -> None:
     """The board on top, the training of the stitches below it, and the tabs."""
-    with frame.page(site, page, intro=INTRO, panels=PANELS, models=PARTS, top=_board) as view:
+    boards: list[Board] = []
+    with frame.page(site, page, intro=INTRO, panels=PANELS, models=PARTS, top=lambda site: boards.append(_board(site))) as view:
         frame.usual_tabs(view)
         with gr.Tab("Compare five starts", id="starts"):
             frame.another(view, "learngene/inits", press="Compare the starts", panels=INIT_PANELS, models=PARTS)
         with gr.Tab("Make a pool", id="make"):
-            frame.another(view, "learngene/pool", press="Make a pool", panels=POOL_PANELS, models=PARTS)
+            gr.HTML(f'<p class="gb-quiet">{MAKE}</p>', apply_default_css=False)
+            here = gr.Button("Put it on the board", size="sm", elem_id="put-on")
+            made = frame.another(view, "learngene/pool", press="Make a pool", panels=POOL_PANELS, models=PARTS)
+    beside = [view.controls.components[name] for name in ("small", "large", "task", "pictures")]  # so that Run trains it
+    for press in (here, boards[0].mine):
+        press.click(_put_on(site, boards[0]), inputs=[view.live, made.live], outputs=[*boards[0].chosen, *beside], **frame.QUIET).then(
+            None, js="() => scrollTo({ top: 0, behavior: 'smooth' })")
 
 
-def _board(site: frame.Site) -> None:
+@dataclass(frozen=True)
+class Board:
+    """`chosen`: where sentences go, the path, and what says which pool it is; `mine`: the button that puts the one made last there."""
+
+    chosen: list[Any]
+    own: OwnFile
+    mine: gr.Button
+
+
+def _board(site: frame.Site) -> Board:
     with gr.Column(elem_classes="gb-try"):
         board = BlockBoard(value=standing(6, 2, 3), elem_id="board")
         with gr.Row(elem_classes="gb-columns"):
             with gr.Column(scale=3, min_width=320):
                 said = gr.HTML(READY, apply_default_css=False, elem_id="walked")
-                _heading("Every path that you have tried")
+                heading("Every path that you have tried")
                 plot = LivePlot("Right answers against multiply-adds, for the paths tried so far", height=300, elem_id="walked-plot")
                 every = gr.Button("Try all paths", size="sm")
                 budget = Dial(0.2, 6, value=3, step=0.1, label="Budget", elem_id="budget",
                                    info="Million multiply-adds for one picture. Let go, and the best path within it is chosen.")
-                _heading("How alike are both streams, before and after the stitch?")
+                heading("How alike are both streams, before and after the stitch?")
                 likeness = LivePlot("Likeness (CKA) to the large model's own stream, before and after the stitch", height=200)
             with gr.Column(scale=1, min_width=270):
                 start = gr.Dropdown(STARTS, value="", label="Stitches", elem_id="walk-start")
-                pad = DrawPad("Draw a digit here", elem_id="pad")
-                _heading("What it reads in this picture")
-                answer = LivePlot("How sure the network is of its likeliest answers", height=220)
-                picture = Dial(0, 255, value=0, step=1, label="Or look at a test picture", elem_id="walk-picture")
+                desk = PictureDesk("Draw a digit here", prefix="walk")
                 with gr.Accordion("Use another pool", open=False):
+                    mine = gr.Button("Use the one that I made last", size="sm", elem_id="walk-newest")
                     small = gr.Dropdown([SMALL], value=SMALL, label="Small model", allow_custom_value=True, elem_id="walk-small",
-                                        info="One you made below: run/NUMBER/small")
+                                        info="One that a run kept: run/NUMBER/small")
                     large = gr.Dropdown([LARGE], value=LARGE, label="Large model", allow_custom_value=True, elem_id="walk-large")
                     task = gr.Dropdown(["digits", "letters", "symbols"], value="digits", label="Pictures", elem_id="walk-task")
+                    own = OwnFile(site.engine, find("learngene/path"), "pictures", prefix="walk")
     way = gr.State((2, 3))
-    focus = gr.State([])  # the drawing as 16 x 16 numbers; empty: a test picture
     tried = gr.State({})  # path -> what it costs and how often it is right, of one pool
 
-    outputs = [said, answer, likeness, plot, board, pad, tried]
-    inputs = [way, start, picture, focus, tried, small, large, task]
+    rest = [way, start, tried, small, large, task, own.choice]
+    inputs, outputs = [*desk.setting, *rest], [said, desk.answers, likeness, plot, board, desk.pad, tried]
     quick = {"inputs": inputs, "outputs": outputs, "trigger_mode": "always_last", **frame.QUIET}
     walk, timed = _walker(site), _walker(site, latency=True)
-    own = {"trigger_mode": "multiple", **frame.QUIET}  # one that waits would lose what was pressed or drawn
-    board.select(_pressed(walk), inputs=inputs, outputs=[way, *outputs], **own).then(
+    pressed = {"outputs": [way, *outputs], "trigger_mode": "multiple", **frame.QUIET}  # one that waits would lose what was pressed
+    board.select(_pressed(walk), inputs=inputs, **pressed).then(
         lambda *given: timed(*given)[0], **{**quick, "outputs": said})  # a measurement that comes late must not turn the rest back
     site.blocks.load(walk, **quick)
-    for chosen in (start, small, large, task):
+    for chosen in (start, small, large, task, own.choice):
         chosen.change(walk, **quick)
-    picture.change(lambda: [], outputs=focus, **frame.QUIET).then(walk, **quick)
-    pad.select(_drawn(walk), inputs=inputs, outputs=[focus, *outputs], **own)
+    desk.connect(walk, rest=rest, outputs=outputs)
     every.click(_all(site, walk), **quick)
-    budget.release(_afford(site, walk), inputs=[budget, *inputs], outputs=[way, *outputs], **own)
-    plot.select(_pointed(walk), inputs=inputs, outputs=[way, *outputs], **own)
+    budget.release(_afford(site, walk), inputs=[budget, *inputs], **pressed)
+    plot.select(_pointed(walk), inputs=inputs, **pressed)
+    return Board([said, way, small, large, task, own.choice], own, mine)
 
 
-def _heading(words: str) -> None:
-    gr.HTML(f'<h3 class="gb-panel-title">{words}</h3>', apply_default_css=False)
+def _put_on(site: frame.Site, board: Board) -> Walk:
+    """The pool made or trained last, with the pictures that belong to it."""
+
+    def put_on(*lives: Any) -> list[Any]:
+        try:
+            record, _ = newest(site.engine, lives, "pool")
+        except LabError as error:
+            return refused(error, 10)
+        config, run = record["config"], f"run/{record['id']}"
+        which = [f"{run}/small", f"{run}/large", config["task"], board.own.shown(config["pictures"])]
+        return [gr.skip(), (0, 1), *which, *which]
+
+    return put_on
 
 
-def _asked(way: Any, start: Any, picture: Any, drawing: Any, small: Any, large: Any, task: Any) -> dict[str, Any]:
-    return {"last_small": way[0], "first_large": way[1], "init": start or None, "picture": int(picture), "drawing": drawing or (),
-            "small": small, "large": large, "task": task}
+def _asked(picture: Any, drawing: Any, way: Any, start: Any, small: Any, large: Any, task: Any, pictures: Any) -> dict[str, Any]:
+    return {"last_small": way[0], "first_large": way[1], "init": start or None, "picture": whole(picture), "drawing": drawing or (),
+            "small": small, "large": large, "task": task, "pictures": pictures or ""}
 
 
 def _walker(site: frame.Site, *, latency: bool = False) -> Walk:
-    def walk(way: Any, start: Any, picture: Any, drawing: Any, tried: dict[str, Any], small: Any, large: Any, task: Any) -> list[Any]:
-        asked = _asked(way, start, picture, drawing, small, large, task)
+    def walk(picture: Any, drawing: Any, way: Any, start: Any, tried: dict[str, Any], *pool: Any) -> list[Any]:
+        asked = _asked(picture, drawing, way, start, *pool)
         try:
             made = site.engine.probe("learngene/path", asked | ({"latency": True} if latency else {}))
         except LabError as error:
-            return [frame.say(error), *[gr.skip()] * 6]
+            return refused(error, 7)
         tried = _noted(tried, asked, {made["path"]: _point(made, way)})
         return [_said(made), made["figures"]["prediction"], made["figures"].get("similarity"), _plot(tried, made),
-                standing(made["blocks"], *way), drawn_as(_rows(asked), own=bool(drawing)), tried]
+                standing(made["blocks"], *way), drawn_as(made["seen"], own=bool(drawing)), tried]
 
     return walk
 
@@ -145,14 +178,13 @@ def _every_way(blocks: int) -> list[tuple[int, int]]:
     return [(blocks - 1, -1), (-1, 0), *((way.j, way.k) for way in paired(blocks))]
 
 
-def _try_all(site: frame.Site, way: Any, *rest: Any) -> dict[str, Any]:
+def _try_all(site: frame.Site, picture: Any, drawing: Any, way: Any, start: Any, tried: dict[str, Any], *pool: Any) -> dict[str, Any]:
     """Every path that the pool was trained for, noted."""
-    start, picture, drawing, tried, small, large, task = rest
-    asked = _asked(way, start, picture, drawing, small, large, task)
-    blocks = site.engine.probe("learngene/path", asked)["blocks"]
+    asked = _asked(picture, drawing, way, start, *pool)
+    blocks = site.engine.probe("learngene/path", asked | {"last_small": -1, "first_large": 0})["blocks"]
     found = {}
     for one in _every_way(blocks):
-        made = site.engine.probe("learngene/path", _asked(one, start, picture, drawing, small, large, task))
+        made = site.engine.probe("learngene/path", asked | {"last_small": one[0], "first_large": one[1]})
         found[made["path"]] = _point(made, one)
     return _noted(tried, asked, found)
 
@@ -162,8 +194,8 @@ def _all(site: frame.Site, walk: Walk) -> Walk:
         try:
             tried = _try_all(site, *given)
         except LabError as error:
-            return _refused(error)[1:]
-        return walk(*given[:4], tried, *given[5:])
+            return refused(error, 7)
+        return walk(*given[:TRIED], tried, *given[TRIED + 1:])
 
     return all_paths
 
@@ -174,21 +206,16 @@ def _afford(site: frame.Site, walk: Walk) -> Walk:
     def afford(budget: Any, *given: Any) -> list[Any]:
         try:
             tried = _try_all(site, *given)
-            cheap = [point for point in tried["points"].values() if point["macs"] <= 1e6 * float(budget)]
+            cheap = [point for point in tried["points"].values() if point["macs"] <= 1e6 * (budget or 0)]
             if not cheap:
                 least = min(point["macs"] for point in tried["points"].values())
                 raise LabError("No network of this pool is that cheap.", f"The cheapest one needs {least / 1e6:.2f} million multiply-adds.")
         except LabError as error:
-            return _refused(error)
+            return refused(error, 7, skipped=1)
         way = max(cheap, key=lambda point: (point["right"], -point["macs"]))["way"]
-        return [way, *walk(way, *given[1:4], tried, *given[5:])]
+        return [way, *walk(*given[:2], way, given[3], tried, *given[TRIED + 1:])]
 
     return afford
-
-
-def _refused(error: LabError) -> list[Any]:
-    """Nothing changes but the words."""
-    return [gr.skip(), frame.say(error), *[gr.skip()] * 6]
 
 
 def _point(made: dict[str, Any], way: Any) -> dict[str, Any]:
@@ -197,7 +224,7 @@ def _point(made: dict[str, Any], way: Any) -> dict[str, Any]:
 
 def _noted(tried: dict[str, Any], asked: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     """Paths tried so far; another pool or another start begins anew."""
-    who = [asked["small"], asked["large"], asked["task"], asked["init"]]
+    who = [asked[name] for name in ("small", "large", "task", "pictures", "init")]
     return {"who": who, "points": (tried["points"] if tried.get("who") == who else {}) | found}
 
 
@@ -216,34 +243,15 @@ def _plot(tried: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
     return {"data": [*drawn["data"], here], "layout": drawn["layout"]}
 
 
-def _rows(asked: dict[str, Any]) -> Any:
-    from core.learngene.data import read_task
-
-    return asked["drawing"] or read_task(asked["task"]).shown[0][asked["picture"], 0].tolist()
-
-
 def _pressed(walk: Walk) -> Walk:
-    def pressed(event: gr.EventData, *given: Any) -> list[Any]:
+    def pressed(event: gr.EventData, picture: Any, drawing: Any, _: Any, *rest: Any) -> list[Any]:
         try:
             way = way_of(event)
         except LabError as error:
-            return _refused(error)
-        return [way, *walk(way, *given[1:])]
+            return refused(error, 7, skipped=1)
+        return [way, *walk(picture, drawing, way, *rest)]
 
     return pressed
-
-
-def _drawn(walk: Walk) -> Walk:
-    from core.learngene.pictures import from_drawing
-
-    def drawn(event: gr.EventData, *given: Any) -> list[Any]:
-        try:
-            rows = from_drawing(ink_of(event))[0, 0].tolist()
-        except LabError as error:
-            return _refused(error)
-        return [rows, *walk(*given[:3], rows, *given[4:])]
-
-    return drawn
 
 
 def _pointed(walk: Walk) -> Walk:
@@ -251,8 +259,8 @@ def _pointed(walk: Walk) -> Walk:
 
     def pointed(event: gr.EventData, *given: Any) -> list[Any]:
         name = event._data.get("text") if isinstance(event._data, dict) else None
-        point = given[4].get("points", {}).get(name) if isinstance(name, str) else None
-        return [point["way"], *walk(point["way"], *given[1:])] if point else [gr.skip()] * 8
+        point = given[TRIED].get("points", {}).get(name) if isinstance(name, str) else None
+        return [point["way"], *walk(*given[:2], point["way"], *given[3:])] if point else [gr.skip()] * 8
 
     return pointed
 
@@ -266,19 +274,12 @@ def _said(made: dict[str, Any]) -> str:
     alike = term("Likeness at the stitch", "CKA: how alike two streams of numbers are, from 0 to 1, whatever their size or rotation.")
     timed, stitched = made["single_ms"] is not None, made["likeness_before"] is not None
     return (
-        f'<p class="gb-probe-said" aria-live="polite">{name} is right in {made["right"]:.1%} of 256 pictures.{free} '
+        f'<p class="gb-probe-said" aria-live="polite">{name} is right in {made["right"]:.1%} of {made["pictures"]} pictures.{free} '
         f"<small>Here it says {escape(made['answers'][0][0])} ({truth}).</small></p>"
-        '<dl class="gb-probe-tiles">'
-        + _tile("Right answers", f"{made['right']:.1%}", f"95 % interval {low:.0%} to {high:.0%}")
-        + _tile("Numbers inside", number(made["parameters"]), "that this path uses")
-        + _tile(macs, f"{made['macs'] / 1e6:.2f} million", "for one picture")
-        + _tile("Time for one picture", f"{number(made['single_ms'])} ms" if timed else "–",
-                f"{number(made['batch_ms'])} ms for 64" if timed else "press a block to measure")
-        + _tile(alike, f"{made['likeness_after']:.2f}" if stitched else "–",
-                f"{made['likeness_before']:.2f} before it" if stitched else "there is no stitch")
-        + "</dl>")
-
-
-def _tile(label: str, value: str, more: str) -> str:
-    """One number; all three are HTML already."""
-    return f"<div><dt>{label}</dt><dd>{value}<small>{more}</small></dd></div>"
+        + tiles([("Right answers", f"{made['right']:.1%}", f"95 % interval {low:.0%} to {high:.0%}"),
+                 ("Numbers inside", number(made["parameters"]), "that this path uses"),
+                 (macs, f"{made['macs'] / 1e6:.2f} million", "for one picture"),
+                 ("Time for one picture", f"{number(made['single_ms'])} ms" if timed else "–",
+                  f"{number(made['batch_ms'])} ms for 64" if timed else "press a block to measure"),
+                 (alike, f"{made['likeness_after']:.2f}" if stitched else "–",
+                  f"{made['likeness_before']:.2f} before it" if stitched else "there is no stitch")]))

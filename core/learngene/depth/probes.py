@@ -46,10 +46,12 @@ class Descendant:
     """A network of one depth, measured. Shares are 0..1 on the `pictures` shown, at most 256; sizes count the head.
 
     answers: the likeliest classes of the picture in focus as (class, probability), likeliest first.
+    seen: the picture in focus as the network gets it, 16 rows of 16 numbers from -1 to 1.
     single_ms, batch_ms: median time of one picture and of 64, None unless asked for.
     """
 
     depth: int
+    width: int
     extrapolated: bool
     pictures: int
     parameters: int
@@ -65,6 +67,7 @@ class Descendant:
     truth: str | None
     answers: list[tuple[str, float]]
     ancestor_answer: str
+    seen: list[list[float]]
     single_ms: float | None
     batch_ms: float | None
     figures: dict[str, Any]
@@ -89,11 +92,11 @@ def expand(config: ExpandConfig, lab: Lab) -> Descendant:
     answers, right = likeliest(task, scores), (said.argmax(-1) == labels).float().mean().item()
     shares, stored = coefficients(config.depth), parameters(gene.store)
     return Descendant(
-        depth=config.depth, extrapolated=config.depth > gene.depth, pictures=len(labels), parameters=parameters(model),
-        stored_parameters=stored, stored_bytes=2 * stored, macs=macs(model.config), coefficients=shares, right=right,
+        depth=config.depth, width=model.config.hidden_size, extrapolated=config.depth > gene.depth, pictures=len(labels),
+        parameters=parameters(model), stored_parameters=stored, stored_bytes=2 * stored, macs=macs(model.config), coefficients=shares, right=right,
         right_interval=share_interval(right, len(labels)), ancestor_right=(teacher.argmax(-1) == labels).float().mean().item(),
         agrees=agreement(said, teacher), smallest_difference=smallest_difference(right, len(labels)), truth=truth, answers=answers,
-        ancestor_answer=task.classes[asked.argmax().item()],
+        ancestor_answer=task.classes[asked.argmax().item()], seen=focus[0, 0].tolist(),
         single_ms=_time(model, pixels[:1]) if config.latency else None, batch_ms=_time(model, pixels[:64]) if config.latency else None,
         figures={"coefficients": figures.coefficients(shares), "prediction": figures.prediction(*zip(*answers, strict=True)),
                  "attention": figures.attention([given.tolist() for given in maps])})

@@ -45,6 +45,7 @@ class PathConfig(Config):
 class PathAnswer:
     """One path, measured on the `pictures` shown, at most 256. Shares and likeness (linear CKA) are 0..1.
 
+    seen: the picture in focus as the network gets it, 16 rows of 16 numbers from -1 to 1.
     trained: False for a free stitch that no window covers.  likeness_before, likeness_after: how alike the stream is to
     the large model's own at that place, before and after the stitch; None for the two unstitched models.
     """
@@ -59,6 +60,7 @@ class PathAnswer:
     right_interval: tuple[float, float]
     truth: str | None
     answers: list[tuple[str, float]]
+    seen: list[list[float]]
     likeness_before: float | None
     likeness_after: float | None
     single_ms: float | None
@@ -85,7 +87,7 @@ def path(config: PathConfig, lab: Lab) -> PathAnswer:
     return PathAnswer(
         path=way.name, blocks=pool.blocks, pictures=len(labels), trained=way.trained,
         parameters=parameters_of(way, small, large, classes), macs=macs_of(way, small, large, classes),
-        right=right, right_interval=share_interval(right, len(labels)), answers=answers,
+        right=right, right_interval=share_interval(right, len(labels)), answers=answers, seen=focus[0, 0].tolist(),
         truth=truth, likeness_before=before, likeness_after=after,
         single_ms=latency_ms(lambda: pool(pixels[:1], way)) if config.latency else None,
         batch_ms=latency_ms(lambda: pool(pixels[:64], way)) if config.latency else None, figures=drawn)
