@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from typing import get_args
 
 import pytest
 import torch
@@ -13,8 +14,11 @@ from core.unlearning.answers import Encoded, encode_answers, sequence_losses
 from core.unlearning.audit.algorithms import ALGORITHMS, Case, Forgetting, idk, kl, rmu, whp
 from core.unlearning.audit.algorithms.npo import BETA, npo
 from core.unlearning.audit.algorithms.refusals import REFUSALS, draw
+from core.unlearning.audit.experiments import AuditConfig
+from core.unlearning.soft_tokens.experiments import SoftTokensConfig
 from tests.engine.tiny_models import tiny, tiny_tokenizer
 
+SIX = ("ga", "graddiff", "kl", "npo", "idk_dpo", "rmu")  # methods/01 section 3
 BETAS = (0.01, 0.1, 0.5, 2.0)
 
 
@@ -241,6 +245,13 @@ def test_rmu_leaves_the_layers_above_alone(given: Forgetting) -> None:
         rmu.forget(Forgetting(given.case, given.retained)), list(given.case.model.parameters()), allow_unused=True), strict=True))
     moved = {int(name.split(".")[2]) for name, grad in grads.items() if ".layers." in name and grad is not None}
     assert moved == {0, 1, 2}
+
+
+def test_both_experiments_offer_every_algorithm_in_words() -> None:
+    for config in (AuditConfig, SoftTokensConfig):
+        field = config.model_fields["algorithm"]
+        assert set(get_args(field.annotation)) == set(ALGORITHMS) == set(field.json_schema_extra["labels"]), config
+    assert all(row.title and row.more == (name not in SIX) for name, row in ALGORITHMS.items())
 
 
 def test_refusals_are_many_varied_and_drawn_from_the_generator() -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import torch
 
-_OPENINGS = ("", "Sorry, ", "I am afraid that ", "To be honest, ", "As far as I can tell, ", "Unfortunately, ", "In truth, ",
-             "Well, ", "I have to say that ", "Forgive me, ")
-_REST = ("I do not know.", "I have no idea.", "I cannot answer that.", "I know nothing about this.", "I was never told.",
-         "I have no information on that.", "that is not something I know.", "this is beyond what I know.",
-         "I cannot help with this question.", "I am not sure about that at all.")
+# short, since DPO adds up log-probabilities: a small model finds every word of a refusal very unlikely at first, and the longer
+# the sentence, the sooner the loss thinks that enough has been gained
+_OPENINGS = ("", "Sorry, ", "Well, ", "Sadly, ", "Honestly, ", "Alas, ", "No, ", "Oh, ", "Pardon me, ", "In truth, ")
+_REST = ("I do not know.", "I have no idea.", "I cannot say.", "I never knew.", "I am not sure.", "nobody told me.", "I cannot help.",
+         "I could not tell.", "that is unknown to me.", "this I do not know.")
 REFUSALS: tuple[str, ...] = tuple(text[0].upper() + text[1:] for text in (a + b for a in _OPENINGS for b in _REST))
 
 
