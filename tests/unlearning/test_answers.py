@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from core.engine.models import LoadedModel
 from core.unlearning.answers import answer, answer_losses, cut, decode_greedily, encode_answers, encode_prompt
 from core.unlearning.audits import build_prompts
 from core.unlearning.data import World
+from core.unlearning.decoding import cache_argument
 from tests.engine.tiny_models import EOS, PAD, tiny, tiny_tokenizer
 
 PROMPTS = ["Where was the author born?", "In", "the old town by the sea. In the old town by the sea.", "Ünïcödé 你好", "a b c"]
@@ -34,6 +37,13 @@ def test_batched_greedy_equals_generate_one_by_one(kind: str) -> None:
         said = decode_greedily(model, ids, mask, {EOS}, 12)
     assert said == [generated(model, row, 12) for row in rows]
     assert len({tuple(row) for row in said}) > 1
+
+
+def test_the_cache_goes_in_under_the_name_that_the_model_has() -> None:
+    """transformers 5.23 calls it past_key_values, 5.24 cache; a name that forward does not know is swallowed."""
+    old = SimpleNamespace(base_model=SimpleNamespace(forward=lambda input_ids, past_key_values=None: None))
+    new = SimpleNamespace(base_model=SimpleNamespace(forward=lambda input_ids, cache=None: None))
+    assert (cache_argument(old), cache_argument(new)) == ("past_key_values", "cache")
 
 
 def test_batched_answers_of_the_shipped_model_equal_generate(authors: LoadedModel, world: World, rng: torch.Generator) -> None:
