@@ -5,13 +5,17 @@
 
 import { button, h, number } from "./dom.js";
 import { list } from "./figures.js";
+import { isDark } from "./plot.js";
 import { PlotPanel } from "./plot_panel.js";
 
+const SOON = "Soon you can press a cell to read what was asked and answered.";
 const NARROW = 560;
 const FIXED = 6; // columns of the table before those of the models
 const STATES = ["not given", "given, but the model that never knew gives it too", "given"];
 const SUBJECTS = ["After forgetting", "Audited model"];
+const TWIN = "Never knew";
 const CHIPS = ["plain", "warn", "good"];
+const PALE = { light: "#E4E7EA", dark: "#3B4654" }; // a cell without the key, as the figure has it and as it looks in the dark
 
 export class MatrixPanel {
   #panel;
@@ -77,7 +81,7 @@ export class MatrixPanel {
   #marked(sight, grid, at) {
     const place = this.element.querySelector(".gb-plot");
     const narrow = this.element.clientWidth < NARROW;
-    const mark = [grid.figure, at?.question, at?.way, narrow];
+    const mark = [grid.figure, at?.question, at?.way, narrow, isDark()];
     if (!this.#last || mark.some((one, i) => one !== this.#last.mark[i])) {
       this.#last = { mark, figure: grid.framed(at, narrow) };
       place.style.setProperty("--gb-height", `${grid.figure.layout?.height || 480}px`);
@@ -90,7 +94,7 @@ export class MatrixPanel {
   #fill(grid, at) {
     this.#choice.hidden = !grid?.cells;
     if (!grid) return this.#cell.replaceChildren();
-    if (!grid.cells) return this.#cell.replaceChildren(h("p", { class: "gb-empty" }, "Soon you can press a cell to read what was asked and answered."));
+    if (!grid.cells) return this.#cell.replaceChildren(h("p", { class: "gb-empty" }, SOON));
     options(this.#question, grid.questions.map((name, i) => [i, name]), at.question);
     options(this.#way, grid.ways, at.way);
     const asked = grid.question(at.question);
@@ -149,15 +153,33 @@ class Grid {
   }
 
   framed(at, narrow) {
-    const { data, layout } = this.figure;
+    const { layout } = this.figure;
+    const data = isDark() ? JSON.parse(JSON.stringify(this.figure.data).replaceAll(PALE.light, PALE.dark)) : this.figure.data;
     const column = this.ids.indexOf(at?.way);
     const shapes = column < 0 ? [] : this.traces.map((trace) => ({
       type: "rect", xref: trace.xaxis || "x", yref: "y", x0: column - 0.5, x1: column + 0.5, y0: at.question - 0.5, y1: at.question + 0.5,
       line: { color: "#B0558A", width: 3 },
     }));
+    return { data, layout: { ...layout, ...(narrow ? this.#narrow() : {}), shapes } };
+  }
+
+  // Numbers for questions, every way named upright, names of models in lines of one word.
+  #narrow() {
+    const { layout } = this.figure;
     const few = this.questions.map((_, i) => String(i + 1));
-    const yaxis = narrow ? { ...layout.yaxis, tickmode: "array", tickvals: this.questions, ticktext: few } : layout.yaxis;
-    return { data, layout: { ...layout, yaxis, shapes } };
+    const across = Object.keys(layout).filter((key) => key.startsWith("xaxis"));
+    const upright = (axis) => ({
+      ...axis,
+      dtick: 1,
+      tickangle: -90,
+      tickfont: { size: 10 },
+      title: { ...axis.title, text: String(axis.title?.text || "").replaceAll(" ", "<br>"), font: { size: 11 } },
+    });
+    return {
+      showlegend: false, // it would be wider than the map; the note above says the same
+      ...Object.fromEntries(across.map((key) => [key, upright(layout[key])])),
+      yaxis: { ...layout.yaxis, tickmode: "array", tickvals: this.questions, ticktext: few },
+    };
   }
 }
 
@@ -167,45 +189,58 @@ function oneWay(grid, { question, way }) {
   if (!row) return [h("p", { class: "gb-empty" }, `“${name}” could not be tried on this question, or its turn has not come yet.`)];
   const luck = row.at(-1) ? ` Blind guessing is right ${number(Math.round(1000 * row.at(-1)) / 10)} % of the time.` : "";
   return [
-    h("p", { class: "gb-cell-said" }, "The key fact is ", h("b", {}, row[5]), `. ${STATEMENT(grid.state(grid.subject, question, way), grid.subject)}${luck}`),
-    h("div", { class: "gb-cell-answers" }, grid.models.map((model, i) => said(model, row[FIXED + i], grid.state(model, question, way)))),
-    h("details", { class: "gb-cell-prompt" }, h("summary", {}, "What the model read, to the letter"), h("pre", { class: "gb-words", tabindex: "0" }, row[4])),
+    h("p", { class: "gb-cell-said" }, "The key fact is ", h("b", {}, row[5]), `. ${statement(grid, question, way)}${luck}`),
+    h(
+      "div",
+      { class: "gb-cell-answers" },
+      grid.models.map((model, i) => said(model, row[FIXED + i], grid.state(model, question, way))),
+    ),
+    h(
+      "details",
+      { class: "gb-cell-prompt" },
+      h("summary", {}, "What the model read, to the letter"),
+      h("pre", { class: "gb-words", tabindex: "0" }, row[4]),
+    ),
   ];
 }
 
-const STATEMENT = (state, model) =>
-  state === null || state === undefined
-    ? `${model} has not been asked this way yet.`
-    : [
-        `${model}: the answer does not hold it.`,
-        `${model}: the answer holds it, but so does that of the model that never knew, so it may be luck.`,
-        `${model}: the answer holds it, and the model that never knew does not give it.`,
-      ][state];
+function statement(grid, question, way) {
+  const state = grid.state(grid.subject, question, way);
+  if (state === null) return `${grid.subject} has not been asked this way yet.`;
+  if (state === 0) return `${grid.subject}: the answer does not hold it.`;
+  if (state === 1) return `${grid.subject}: the answer holds it, but so does that of the model that never knew, so it may be luck.`;
+  const control = grid.models.includes(TWIN) ? ", and that of the model that never knew does not" : "; no model that never knew was asked";
+  return `${grid.subject}: the answer holds it${control}.`;
+}
 
 function everyWay(grid, { question }) {
   const place = grid.models.indexOf(grid.subject);
-  const rows = grid.ways.filter(([id]) => id !== "").map(([id, name]) => [name, grid.row(question, id), grid.state(grid.subject, question, id)]);
+  const rows = grid.ways
+    .filter(([id]) => id !== "")
+    .map(([id, name]) => [name, grid.row(question, id)?.[FIXED + place] ?? "…", grid.state(grid.subject, question, id)]);
   return [
     h("p", { class: "gb-cell-said" }, `Every way of asking: “${grid.question(question)}”. What ${grid.subject} said:`),
     h(
       "ul",
       { class: "gb-cell-ways" },
-      rows.map(([name, row, state]) => h("li", {}, h("span", { class: "gb-quiet" }, name), h("span", {}, row?.[FIXED + place] ?? "…"), chip(state))),
+      rows.map(([name, words, state]) => h("li", {}, h("span", { class: "gb-quiet" }, name), h("span", {}, words), chip(state))),
     ),
   ];
 }
 
 function said(model, words, state) {
-  return h("div", { class: "gb-answer" }, h("h4", {}, model), h("p", { class: "gb-answer-text" }, words ?? "…"), chip(state));
+  const luck = model === TWIN && state ? "key given: luck" : "";
+  return h("div", { class: "gb-answer" }, h("h4", {}, model), h("p", { class: "gb-answer-text" }, words ?? "…"), chip(state, luck));
 }
 
-function chip(state) {
-  if (state === null || state === undefined) return h("span", { class: "gb-quiet" }, "not asked yet");
-  return h("span", { class: `gb-chip gb-chip--${CHIPS[state]}` }, `${state ? "✓" : "✗"} key ${STATES[state]}`);
+function chip(state, words = "") {
+  if (state === null) return h("span", { class: "gb-quiet" }, "not asked yet");
+  return h("span", { class: `gb-chip gb-chip--${CHIPS[state]}` }, `${state ? "✓" : "✗"} ${words || `key ${STATES[state]}`}`);
 }
 
 function options(select, pairs, chosen) {
   const wanted = pairs.map(([value, name]) => h("option", { value }, name));
-  if (select.options.length !== wanted.length || wanted.some((one, i) => one.textContent !== select.options[i].textContent)) select.replaceChildren(...wanted);
+  const known = [...select.options].map((one) => one.textContent);
+  if (known.length !== wanted.length || wanted.some((one, i) => one.textContent !== known[i])) select.replaceChildren(...wanted);
   select.value = String(chosen);
 }
