@@ -9,35 +9,46 @@ import pytest
 import torch
 
 from core.engine.errors import LabError
-from core.engine.models import LoadedModel
+from core.engine.models import LoadedModel, ModelStore
 from core.engine.runner import Engine
-from core.unlearning.data import World
+from core.engine.settings import ASSETS
+from core.unlearning.data import World, read_world
 from core.unlearning.metrics import key_found
 from tests.engine.tiny_models import save, tiny
 
 NAME = "unlearning/ask"
 
 
-def test_it_answers_and_shows_how(engine: Engine, authors: LoadedModel, world: World) -> None:
+@pytest.fixture(scope="module")
+def worlds(store: ModelStore) -> LoadedModel:
+    return store.load("embedded/worlds")
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return read_world(ASSETS / "models" / "worlds", "authors")
+
+
+def test_it_answers_and_shows_how(engine: Engine, worlds: LoadedModel, world: World) -> None:
     record = world.retain[0]
     answer = engine.probe(NAME, {"question": record.question})
     assert key_found(answer["answer"], record.key)
     assert answer["said"][0] == answer["top"][0]["token"] == answer["lens"][-1][0]["token"]
     chances = [guess["probability"] for guess in answer["top"]]
     assert len(chances) == 5 and sorted(chances, reverse=True) == chances
-    layers = authors.model.config.num_hidden_layers
+    layers = worlds.model.config.num_hidden_layers
     assert len(answer["lens"]) == len(answer["settled"]) == layers + 1
     assert all(len(row) == len(answer["said"]) for row in answer["lens"] + answer["settled"])
     assert [g["token"] for g in answer["lens"][-1]] == answer["said"], "the last layer is what is said"
     assert record.subject.split()[0] in "".join(answer["tokens"])
 
 
-def test_top_tokens_equal_a_plain_forward(engine: Engine, authors: LoadedModel) -> None:
+def test_top_tokens_equal_a_plain_forward(engine: Engine, worlds: LoadedModel) -> None:
     answer = engine.probe(NAME, {"question": "Where was Felix Tanaka born?"})
-    ids = authors.tokenizer(answer["prompt"], return_tensors="pt").input_ids
-    best = authors.model(input_ids=ids).logits[0, -1].softmax(-1).topk(5)
+    ids = worlds.tokenizer(answer["prompt"], return_tensors="pt").input_ids
+    best = worlds.model(input_ids=ids).logits[0, -1].softmax(-1).topk(5)
     assert [g["probability"] for g in answer["top"]] == pytest.approx(best.values.tolist(), abs=1e-5)
-    assert [g["token"] for g in answer["top"]] == [authors.tokenizer.decode([t]) for t in best.indices]
+    assert [g["token"] for g in answer["top"]] == [worlds.tokenizer.decode([t]) for t in best.indices]
 
 
 @pytest.mark.parametrize("question", ["", "   \n ", "\x00\x01\x1b"])

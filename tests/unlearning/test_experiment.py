@@ -142,7 +142,7 @@ def test_same_seed_same_numbers(engine: Engine, quick: tuple[dict, list[dict]]) 
 
 
 def test_the_shared_model_is_not_touched(engine: Engine) -> None:
-    shared = engine.models.load("embedded/authors").model
+    shared = engine.models.load("embedded/worlds").model
     before = {name: tensor.clone() for name, tensor in shared.state_dict().items()}
     result, _ = run(engine, QUICK | {"algorithm": "ga", "steps": 2, "learning_rate": 0.01, "audits": []})
     assert result["metrics"]["direct recall unlearned"] < result["metrics"]["direct recall original"]
@@ -228,7 +228,7 @@ def test_own_questions_are_asked_and_what_cannot_be_known_is_said(engine: Engine
 
 
 def test_a_model_from_before_needs_a_model_audited_as_it_is(engine: Engine) -> None:
-    state = engine.wait(engine.start("unlearning/audit", QUICK | {"original": "embedded/authors"}).id, timeout=120)
+    state = engine.wait(engine.start("unlearning/audit", QUICK | {"original": "embedded/worlds"}).id, timeout=120)
     assert state["outcome"] == "failed" and "the model itself is the one from before" in state["error"]
 
 
@@ -276,5 +276,16 @@ def test_values_out_of_bounds_are_refused_in_words(engine: Engine, wrong: dict) 
 
 
 def test_fork_trains_while_the_loaded_one_is_frozen(authors: LoadedModel, store) -> None:
-    assert all(p.requires_grad for p in store.fork("embedded/authors").model.parameters())
+    assert all(p.requires_grad for p in store.fork("embedded/worlds").model.parameters())
     assert not any(p.requires_grad for p in authors.model.parameters())
+
+
+def test_what_a_model_cannot_read_is_left_out_and_said(engine: Engine, tmp_path: Path) -> None:
+    """The tiny model reads 128 tokens of about two characters."""
+    with (tmp_path / "long.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["question", "answer"], ["Where was Ida born?", "Porto"], [f"Where {'x y ' * 120}?", "Porto"],
+                                    ["Who was it?", "z q " * 120]])
+    ref = f"path/{save(tiny('gpt2'), tmp_path / 'gpt2')}"
+    asked = {"model": ref, "questions": f"path/{tmp_path / 'long.csv'}", "reference": None, "actpert": False, "audits": ["prefix"]}
+    result, events = run(engine, asked)
+    assert result["verdict"]["evidence"]["n"] == 1 and "2 questions, with their answers" in named(events, "text", "notes")[-1]["text"]

@@ -1,6 +1,6 @@
 """One question to one model: the answer, the runners-up, and the logit lens.
 
-    reply = ask(lab.load("embedded/authors"), AskConfig(question="Where was Ida Brandt born?"))
+    reply = ask(lab.load("embedded/worlds"), AskConfig(question="Where was Ida Brandt born?"))
     reply.answer          # "Ida Brandt was born in Porto."
     reply.lens[2][0]      # after two layers, what it would have said first
 """
@@ -29,7 +29,7 @@ EXAMPLE = "Where was Felix Tanaka born?"
 class AskConfig(Config):
     """What to ask whom, and how."""
 
-    model: ModelRef = Field("embedded/authors", title="Model", description="The model to ask.")
+    model: ModelRef = Field("embedded/worlds", title="Model", description="The model to ask.")
     question: CleanText = Field(EXAMPLE, max_length=400, title="Your question", description="At most 400 characters.")
     style: Literal["plain", "prefix", "affirm", "raw"] = Field(
         "plain", title="How to ask",

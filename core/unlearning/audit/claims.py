@@ -14,16 +14,17 @@ from core.engine.claims import Claim
 
 Result = dict[str, Any]
 EXPERIMENT = "unlearning/audit"
-MODELS = ("embedded/authors", "embedded/authors-retain")
+MODELS = ("embedded/worlds", "embedded/worlds-retain")
 SIX_WAYS = ("ga", "graddiff", "kl", "npo", "idk_dpo", "rmu")
-COMMON = {"steps": 60, "check_every": 2, "actpert": False}
+COMMON = {"steps": 60, "check_every": 2, "retain_questions": 40, "actpert": False}
 STOPPED = {name: COMMON | {"algorithm": name} for name in (*SIX_WAYS, "idk_nll")}
 # the one run of each seed that is also looked into
 INSIDE = STOPPED["idk_nll"] | {"actpert": True}
 # gradient ascent is looked at after every step and without stopping, so that no good stop is missed
-GA_ALL = {"algorithm": "ga", "stop_early": False, "check_every": 1, "steps": 32, "actpert": False, "audits": []}
+GA_ALL = {"algorithm": "ga", "stop_early": False, "check_every": 1, "steps": 32, "retain_questions": 40, "actpert": False, "audits": []}
 ONE, SIX = ({"algorithm": "npo", "subjects": n, "steps": 100, "check_every": 2, "actpert": False, "audits": []} for n in (1, 6))
-AS_THEY_ARE = [{"world": world, "subjects": 6, "steps": 0, "actpert": False, "audits": []} for world in ("authors", "saga", "people")]
+AS_THEY_ARE = [{"world": world, "subjects": 6, "steps": 0, "retain_questions": 40, "actpert": False, "audits": []}
+               for world in ("authors", "saga", "people")]
 EXACT = "share of all facts about six subjects, in the worst of three worlds; exact, since seeds change nothing"
 MATCHED, LOOKS_FORGOTTEN = 0.10, 0.25
 STOP_NOTE = "Stopped at the first look (every 2 steps) at which at most a tenth of the plain questions was answered, within 60 steps."

@@ -8,9 +8,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from statistics import fmean
 
 import torch
@@ -60,6 +62,11 @@ class Questions:
                 left_out[name] = (len(missing), missing[0])
         kept = {name: asked for name, asked in prompts.items() if any(asked)}
         return cls(records, kept, left_out, retain, world.holdout, {r.attribute: world.values(r.attribute) for r in records})
+
+    @cached_property
+    def key(self) -> str:
+        """Equal for questions that would be answered alike."""
+        return hashlib.sha256(repr((self.records, self.prompts, self.retain, self.strangers, self.values)).encode()).hexdigest()
 
     @property
     def direct(self) -> list[Prompt]:

@@ -56,6 +56,7 @@ from core.unlearning.audit import one, results
 from core.unlearning.audit.algorithms import ALGORITHMS
 from core.unlearning.audit.ask import Answer, AskConfig
 from core.unlearning.audit.examine import Outputs, Pace, Questions, Scores, examine, parts
+from core.unlearning.audit.fitting import fit
 from core.unlearning.audit.forgetting import History, forget
 from core.unlearning.audit.inside import Settings, look_inside
 from core.unlearning.audit.one import ActPertConfig, Look
@@ -76,7 +77,7 @@ Audit = Literal["prefix", "affirm", "icl", "choice", "reverse", "paraphrase", "c
 class AuditConfig(Config):
     """Who forgets what, how, and how it is asked afterwards."""
 
-    model: ModelRef = Field("embedded/authors", title="Model", description="The model that is to forget, or to be audited as it is.")
+    model: ModelRef = Field("embedded/worlds", title="Model", description="The model that is to forget, or to be audited as it is.")
     world: Literal["authors", "saga", "people"] = Field(
         "authors", title="World", json_schema_extra={"labels": {"authors": "Invented authors", "saga": "A book that was never written",
                                                                 "people": "Invented public figures"}},
@@ -108,7 +109,7 @@ class AuditConfig(Config):
                                         description="How far one step goes; empty means what suits the way of forgetting.")
     retain_weight: float = Field(1.0, ge=0, le=20, title="Weight of what should stay", json_schema_extra={"more": True},
                                  description="How much the facts to keep count, in those ways of forgetting that rehearse them.")
-    reference: ModelRef | None = Field("embedded/authors-retain", title="Model that never knew", json_schema_extra={"more": True},
+    reference: ModelRef | None = Field("embedded/worlds-retain", title="Model that never knew", json_schema_extra={"more": True},
                                        description="Trained without these people: what real forgetting would look like. May be empty.")
     original: ModelRef | None = Field(None, title="Model from before", json_schema_extra={"more": True},
                                       description="Only for 0 steps or your own questions: what the audited model was before it forgot.")
@@ -136,9 +137,10 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
     yield pace.step("loading the models", by=0)
     world, questions = _questions(config, lab)
     models = _models(config, lab, trains)
+    questions, too_long = fit(questions, models.values())
     pace.total = parts(questions) * (len(models) + trains) + trains * config.steps + config.actpert * ACTPERT_PARTS
     names = NAMES if trains else AS_IT_IS
-    notes = _notes(config, world, questions, models)
+    notes = _notes(config, world, questions, models, too_long)
     if notes:
         yield Text("notes", "\n".join(notes))
     run = _Run(questions, names, lab)
@@ -151,7 +153,7 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
         plain = subject.model.get_base_model() if hasattr(subject.model, "get_base_model") else subject.model
         history = yield from forget(config, lab, world, subject.model, models["original"], questions, pace, run.melt)
         models["unlearned"] = replace(subject, model=plain)
-        yield from run.examine("unlearned", models["unlearned"], pace)
+        yield from run.examine("unlearned", models["unlearned"], pace, changed=True)
         if history.steps and plain is subject.model:
             yield Keep("unlearned", subject.model, subject.tokenizer)
     yield results.scores_table(run.scores, names)
@@ -188,13 +190,22 @@ class _Run:
         yield results.answers_table(self.questions, self.answers, self.names)
         yield from self.show()
 
-    def examine(self, who: str, loaded: LoadedModel, pace: Pace) -> Iterator[Event]:
-        """Asks one model everything and shows it beside the others."""
+    def examine(self, who: str, loaded: LoadedModel, pace: Pace, changed: bool = False) -> Iterator[Event]:
+        """Asks one model everything and shows it beside the others. A shared model is asked the same questions only once."""
         def asked(outputs: dict[str, Outputs]) -> Iterator[Event]:
             self.answers[who] = outputs
             yield from self.show()
 
-        self.scores[who] = yield from examine(loaded.model, loaded.tokenizer, self.questions, pace, who, asked)
+        key = (loaded.fingerprint, "unlearning audit", self.questions.key)
+        known = None if changed else self.lab.cache.get(key)
+        if known is None:
+            known = yield from examine(loaded.model, loaded.tokenizer, self.questions, pace, who, asked)
+            if not changed:
+                self.lab.cache[key] = known
+        else:
+            yield pace.step(f"the {who} model was asked all this before", by=parts(self.questions))
+            yield from asked(known.asked)
+        self.scores[who] = known
         yield results.answers_table(self.questions, self.answers, self.names)
         yield results.cells_table(self.questions, self.answers, self.names, loaded.tokenizer)
         yield from results.comparisons(self.questions, self.scores, self.names, self.lab)
@@ -206,7 +217,7 @@ def _questions(config: AuditConfig, lab: Lab) -> tuple[World, Questions]:
         records = shuffled(world.records, lab.rng("own questions"))[:config.most_questions]
         records = sorted(records, key=world.records.index)
     else:
-        world = read_world(lab.folder("authors"))
+        world = read_world(lab.folder("worlds"), config.world)
         records = world.forget(config.subjects)
     kept = shuffled(world.retain, lab.rng("retain questions"))[:config.retain_questions]
     return world, Questions.draw(world, records, config.audits, kept, lab.rng)
@@ -229,13 +240,15 @@ def _readable(loaded: LoadedModel) -> LoadedModel:
     return loaded
 
 
-def _notes(config: AuditConfig, world: World, questions: Questions, models: Mapping[str, LoadedModel]) -> list[str]:
+def _notes(config: AuditConfig, world: World, questions: Questions, models: Mapping[str, LoadedModel], too_long: int) -> list[str]:
     """What was left out and why, in sentences."""
     notes = list(world.notes)
     if config.questions and config.steps:
         notes.append("With your own questions nothing is trained: the model is audited as it is.")
     if config.questions and len(questions.records) < len(world.records):
         notes.append(f"{len(questions.records)} of the {len(world.records)} questions of the file were asked.")
+    if too_long:
+        notes.append(f"{too_long} questions, with their answers, are longer than the model can read: left out.")
     for way, (count, reason) in questions.left_out.items():
         which = "any question" if way not in questions.prompts else f"{count} of the {len(questions.records)} questions"
         notes.append(f"\"{AUDITS[way].title}\" could not be tried on {which}. {reason}")

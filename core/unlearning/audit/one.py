@@ -25,7 +25,7 @@ from core.unlearning.audits import Prompt, render
 class ActPertConfig(Config):
     """Which question, whose name in it, and where and how hard to push."""
 
-    model: ModelRef = Field("embedded/authors", title="Model", description="The model to look into.")
+    model: ModelRef = Field("embedded/worlds", title="Model", description="The model to look into.")
     question: CleanText = Field(EXAMPLE, max_length=400, title="Your question", description="At most 400 characters.")
     subject: CleanText = Field("", max_length=100, title="The name in it",
                                description="Which words to shake; empty means the last name in the question.")
