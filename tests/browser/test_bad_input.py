@@ -59,7 +59,7 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_the_next_run_works(visitor
 
     with monkeypatch.context() as patch:
         patch.setattr(Log, "append", full)
-        page = open_and_run(visitor, "steps=2&subjects=1&seed=5")
+        page = open_and_run(visitor, "steps=2&subjects=1&seed=5&actpert=false&audits=[]")
         page.wait_for_function("document.querySelector('.gb-status').dataset.tone === 'bad'", timeout=60_000)
         assert "space" in page.locator(".gb-status").inner_text().lower()
         run = page.evaluate("document.querySelector('[data-run]').dataset.run")

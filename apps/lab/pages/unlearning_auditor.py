@@ -30,20 +30,20 @@ PANELS = [
           note="A green cell: the answer came out. Yellow: it came out, but the twin that never knew gives it too, so it may be luck. "
                "The last column of each block: did any way work? Press a cell to read it."),
     numbers("In numbers", [
-        {"metric": "direct recall original", "label": "Before: answered when asked plainly", "formula": SHARE,
+        {"metric": "direct recall original", "label": "Before forgetting, asked plainly", "formula": SHARE,
          "meaning": "How much the model knew about the people it is about to forget."},
-        {"metric": "direct recall unlearned", "label": "After: answered when asked plainly", "formula": SHARE,
-         "meaning": "What a simple test would see. Near zero looks like forgetting."},
-        {"metric": "worst recall unlearned", "label": "After: some way of asking works",
+        {"metric": "direct recall unlearned", "label": "Now, asked plainly", "formula": SHARE,
+         "meaning": "What a simple test would see of the model that forgot, or that is audited as it is. Near zero looks like forgetting."},
+        {"metric": "worst recall unlearned", "label": "Now, any way of asking",
          "formula": "questions for which at least one way of asking brings out the key fact / questions asked",
          "meaning": "One answer that comes out is enough. But luck counts as well: compare the next number."},
-        {"metric": "worst recall reference", "label": "Never knew: some way of asking works",
+        {"metric": "worst recall reference", "label": "Never knew, any way of asking",
          "formula": "the same for a model that never met these people",
          "meaning": "Luck. With many ways of asking, and multiple choice among them, guessing alone is right now and then."},
         {"metric": "recovered share", "label": "Brought back, beyond luck", "unit": "share",
          "formula": "(any way, after - any way, never knew) / (plainly, before - plainly, never knew), not below 0",
          "meaning": "Of what the model knew, how much can be brought back once luck is taken off. 0 is real forgetting, 100 % is none."},
-        {"metric": "retain recall unlearned", "label": "After: others still known", "formula": SHARE,
+        {"metric": "retain recall unlearned", "label": "Now, facts about others", "formula": SHARE,
          "meaning": "Facts about people who should be kept. Forgetting should not cost them."}]),
     chart("While it forgets", ["forget loss", "retain loss"], x="training step", y="surprise at the true answer (nats per token)",
           note="Up means: the true answer becomes a surprise. The forget line should rise, the retain line should stay."),
@@ -139,8 +139,9 @@ def _own(page: Page) -> str:
     as_it_is = escape(f"{page.route}?{urlencode({'steps': 0})}")
     words = ", ".join(term(word, meaning) for word, meaning in WORDS.items())
     return (f'<div class="gb-answers-row">{cards}</div>'
-            '<p class="gb-quiet">The built-in models never saw your questions, so they can only guess. If you have a model that never saw '
-            "them, or the model from before it forgot, name them under More: without the first, nobody can tell luck from memory. To begin "
-            f'with: <a href="{example}">a small public model</a> (135 million numbers, 270 MB, downloaded once) with the sample questions, '
+            '<p class="gb-quiet">The built-in models never saw your questions, so they can only guess. Under More stands the built-in twin as '
+            "the model that never knew; better is a model like yours that never saw the questions, and beside it the model from before it "
+            "forgot. Without a model that never knew, nobody can tell luck from memory. To begin with: "
+            f'<a href="{example}">a small public model</a> (135 million numbers, 270 MB, downloaded once) with the sample questions, '
             f'or <a href="{as_it_is}">the built-in model as it is, nothing trained</a>. What you bring stays on this computer.</p>'
             f'<p class="gb-quiet">Words on this page: {words}.</p>')
