@@ -139,9 +139,9 @@ def _own(page: Page) -> str:
     as_it_is = escape(f"{page.route}?{urlencode({'steps': 0})}")
     words = ", ".join(term(word, meaning) for word, meaning in WORDS.items())
     return (f'<div class="gb-answers-row">{cards}</div>'
-            '<p class="gb-quiet">The built-in models never saw your questions, so they can only guess. Under More stands the built-in twin as '
-            "the model that never knew; better is a model like yours that never saw the questions, and beside it the model from before it "
-            "forgot. Without a model that never knew, nobody can tell luck from memory. To begin with: "
+            '<p class="gb-quiet">The built-in models never saw your questions, so they can only guess. Under More stands the built-in twin '
+            "as the model that never knew; better is a model like yours that never saw the questions, and beside it the model from before "
+            "it forgot. Without a model that never knew, nobody can tell luck from memory. To begin with: "
             f'<a href="{example}">a small public model</a> (135 million numbers, 270 MB, downloaded once) with the sample questions, '
             f'or <a href="{as_it_is}">the built-in model as it is, nothing trained</a>. What you bring stays on this computer.</p>'
             f'<p class="gb-quiet">Words on this page: {words}.</p>')
