@@ -13,6 +13,9 @@ from core.engine.settings import Settings
 from tests.servers import serving
 
 
+PATIENCE_MS = 120_000  # a busy machine is no failure
+
+
 class Visitor:
     """One browser with its own cookies; `complaints` and `outside` must stay empty."""
 
@@ -24,6 +27,7 @@ class Visitor:
     def open(self, path: str = ""):
         """A new tab on `path`, watched from its first request."""
         page = self.context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
         page.on("console", lambda message: self.complaints.append(f"{message.text} ({message.location['url']})")
                 if message.type == "error" else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))

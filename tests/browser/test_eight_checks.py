@@ -103,10 +103,10 @@ class Checked:
 
 
 CHECKED = [
-    Checked("unlearning-auditor", {"steps": 2, "subjects": 1}, {"steps": 400, "subjects": 6, "stop_early": "false"}, "Never knew",
-            ask_a_question),
-    Checked("soft-token-bench", {"targets": 2, "steps": 5, "forget_steps": 1, "surface_targets": 0}, {"steps": 5000, "tokens": 1},
-            "Never knew", make_it_say),
+    Checked("unlearning-auditor", {"steps": 2, "subjects": 1, "actpert": "false", "audits": '["reverse"]'},
+            {"steps": 400, "subjects": 6, "stop_early": "false"}, "Never knew", ask_a_question),
+    Checked("soft-token-bench", {"targets": 2, "steps": 5, "sentence_steps": 5, "forget_steps": 1, "surface_targets": 0},
+            {"steps": 5000, "tokens": 1}, "Never knew", make_it_say),
     Checked("cot-energy", {}, {"problem": "3+4*2-5*7*9-8"}, "certainty of the token", think_it_out, think_slowly),
     Checked("learngene-depth", {"epochs": 1, "scratch_epochs": 1, "depth": 2}, {"epochs": 100}, "scratch", draw_a_letter),
     Checked("learngene-pool", {"epochs": 0}, {"epochs": 100}, "unstitched", draw_a_digit),
@@ -139,11 +139,20 @@ def shown_run(page) -> str:
     return page.evaluate("document.querySelector('[data-run]').dataset.run")
 
 
+def rival_and_interval(page, rival: str) -> None:
+    data = page.evaluate("[...document.querySelectorAll('.js-plotly-plot')]"
+                         ".map((p) => p.data.map((t) => ({ name: t.name || '', bars: Boolean(t.error_y || t.error_x) })))")
+    assert any(len(traces) > 1 and any(rival in trace["name"] for trace in traces) for traces in data)
+    said = page.locator(".gb-live").inner_text()
+    assert any(trace["bars"] for traces in data for trace in traces) or re.search(r"95 ?%|too few", said)
+    assert re.search(r"95 ?%|too few|interval", said)
+
+
 def test_every_built_page_is_checked():
     assert {checked.route for checked in CHECKED} == {page.route for page in PAGES if page.built}
 
 
-def test_1_the_first_view_is_full(checked, visitor):
+def test_1_4_and_5_the_first_view_is_full_with_a_rival_and_an_interval_in_one_picture(checked, visitor):
     one = visitor()
     one.open("").close()  # the site's own scripts are in the browser's cache, as after the home page
     began = time.monotonic()
@@ -156,6 +165,7 @@ def test_1_the_first_view_is_full(checked, visitor):
     assert page.get_by_role("heading", level=1).inner_text() == next(p.question for p in PAGES if p.route == checked.route)
     empty = page.locator(".gb-live .gb-panel--empty:visible")
     assert empty.count() == 0, "the first view leaves a panel empty"
+    rival_and_interval(page, checked.rival)
 
 
 def test_2_and_3_a_run_speaks_and_stops_at_once(checked, visitor, monkeypatch):
@@ -173,17 +183,6 @@ def test_2_and_3_a_run_speaks_and_stops_at_once(checked, visitor, monkeypatch):
     settled(page, "warn")
     within("stop", time.monotonic() - began)
     assert "Stopped" in page.locator(".gb-badge").inner_text()
-
-
-def test_4_and_5_a_rival_and_an_interval_stand_in_the_same_picture(checked, visitor):
-    page = visitor().open(checked.route)
-    settled(page)
-    data = page.evaluate("[...document.querySelectorAll('.js-plotly-plot')]"
-                         ".map((p) => p.data.map((t) => ({ name: t.name || '', bars: Boolean(t.error_y || t.error_x) })))")
-    assert any(len(traces) > 1 and any(checked.rival in trace["name"] for trace in traces) for traces in data)
-    said = page.locator(".gb-live").inner_text()
-    assert any(trace["bars"] for traces in data for trace in traces) or re.search(r"95 ?%|too few", said)
-    assert re.search(r"95 ?%|too few|interval", said)
 
 
 def test_6_link_and_report_reproduce_the_numbers(checked, visitor, lab_engine):

@@ -22,12 +22,17 @@ lab = Client("http://127.0.0.1:7860/")
 answer = lab.predict({"algorithm": "npo", "subjects": 3}, api_name="/unlearning_audit")
 print(answer["verdict"]["text"])"""
 
+FILES = ("Where a setting takes a file of your own: send it as a form field named <code>file</code> to <code>/lab/uploads</code> "
+         "and use the <code>ref</code> of the answer.")
+
 
 def build(site: frame.Site) -> None:
     frame.header()
     gr.HTML(f'<header class="gb-head"><h1 class="gb-question">For programs</h1><p class="gb-intro">{INTRO}</p></header>',
             apply_default_css=False)
-    gr.Code(EXAMPLE, language="python", label="Python", interactive=False)
+    # without a language: the colours of the highlighting are too faint to read
+    gr.Code(EXAMPLE, language=None, label="Python", interactive=False, show_line_numbers=False)
+    gr.HTML(f'<p class="gb-quiet">{FILES}</p>', apply_default_css=False)
     gr.HTML(f'<div class="gb-table-frame" tabindex="0" role="region" aria-label="Endpoints"><table class="gb-runs"><thead><tr>'
             '<th scope="col">Endpoint</th><th scope="col">Kind</th><th scope="col">Question</th><th scope="col">Settings</th></tr></thead>'
             f'<tbody>{"".join(_row(entry) for entry in catalogue())}</tbody></table></div>', apply_default_css=False)
