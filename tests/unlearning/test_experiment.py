@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -13,7 +14,9 @@ from safetensors.torch import load_file, save_file
 from core.engine.errors import LabError
 from core.engine.models import LoadedModel
 from core.engine.runner import Engine
-from core.unlearning.audit.examine import Outputs
+from core.unlearning.audit.algorithms import ALGORITHMS
+from core.unlearning.audit.examine import Outputs, Scores
+from core.unlearning.audit.experiments import AuditConfig
 from core.unlearning.audits import AUDITS
 from core.unlearning.metrics import key_found
 from tests.engine.tiny_models import save, tiny
@@ -53,6 +56,15 @@ def named(events: list[dict], kind: str, name: str) -> list[dict]:
 def rows(events: list[dict], name: str) -> list[dict]:
     table = named(events, "table", name)[-1]
     return [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
+
+
+def test_the_controls_offer_every_way_there_is() -> None:
+    fields = AuditConfig.model_fields
+    assert set(get_args(fields["algorithm"].annotation)) == set(ALGORITHMS)
+    [ways] = get_args(fields["audits"].annotation)
+    assert set(get_args(ways)) == {name for name, audit in AUDITS.items() if audit.build} - {"direct"}
+    unavailable = fields["audits"].json_schema_extra["unavailable"]
+    assert unavailable == {audit.title: audit.reason for audit in AUDITS.values() if audit.build is None} and len(unavailable) == 2
 
 
 def test_everything_promised_is_said(quick: tuple[dict, list[dict]]) -> None:
@@ -121,8 +133,6 @@ def test_numbers_hang_together(quick: tuple[dict, list[dict]]) -> None:
 
 
 def test_the_worst_case_is_per_question() -> None:
-    from core.unlearning.audit.examine import Scores
-
     asked = {"direct": Outputs(["", "", ""], [True, False, False]), "choice": Outputs(["", "", None], [False, True, None])}
     scores = Scores(asked, None, None, [], [], [], None, None)
     assert scores.worst.found == [True, True, False] and asked["choice"].share == 0.5
@@ -232,10 +242,11 @@ def test_a_model_from_before_needs_a_model_audited_as_it_is(engine: Engine) -> N
     assert state["outcome"] == "failed" and "the model itself is the one from before" in state["error"]
 
 
-@pytest.mark.parametrize("audit", [name for name, entry in AUDITS.items() if entry.build and name not in WAYS])
-def test_every_way_of_asking_runs(engine: Engine, audit: str) -> None:
-    result, events = run(engine, QUICK | {"steps": 0, "audits": [audit], "reference": None})
-    assert f"{audit} recall unlearned" in result["metrics"] and len(rows(events, "cells")) == 20
+def test_every_way_of_asking_is_followed(engine: Engine) -> None:
+    ways = [name for name, entry in AUDITS.items() if entry.build and name not in WAYS]
+    result, events = run(engine, QUICK | {"steps": 0, "audits": ways, "reference": None})
+    assert len(ways) == 8 and len(rows(events, "cells")) == 10 * (len(ways) + 1)
+    assert all(result["metrics"][f"{way} recall unlearned"] >= 0.8 for way in ways), "the model was taught to follow it"
 
 
 def test_an_absurd_learning_rate_ends_in_a_sentence(engine: Engine, tmp_path: Path) -> None:

@@ -192,17 +192,17 @@ def final_metrics(questions: Questions, scores: Mapping[str, Scores], inside: In
     for who, own in scores.items():
         for way, outputs in own.asked.items():
             yield Metric(f"{way} recall {who}", outputs.share, unit="share")
-        found = {"worst recall": own.worst.share, "strongest audit": strongest(questions, own)[1],
-                 "retain recall": own.retain.share if own.retain else None,
-                 "answer probability": fmean(own.memory.probability),
-                 "key probability": fmean(own.key_probability) if own.key_probability else None,
-                 "answer overlap": fmean(own.overlap), "exact memorisation": fmean(own.memory.exact),
-                 "extraction strength": fmean(own.memory.strength),
-                 "truth ratio": truth_ratio_of(own),
-                 "membership": own.auc, "utility": own.utility}
-        for name, value in found.items():
-            if value is not None:
-                yield Metric(f"{name} {who}", value)
+        for name, value, unit in (
+                ("worst recall", own.worst.share, "share"), ("strongest audit", strongest(questions, own)[1], "share beyond guessing"),
+                ("retain recall", own.retain.share if own.retain else None, "share"),
+                ("answer probability", fmean(own.memory.probability), "probability per token"),
+                ("key probability", fmean(own.key_probability) if own.key_probability else None, "probability per token"),
+                ("answer overlap", fmean(own.overlap), "ROUGE-L recall"), ("exact memorisation", fmean(own.memory.exact), "of tokens"),
+                ("extraction strength", fmean(own.memory.strength), "share of the answer"),
+                ("truth ratio", truth_ratio_of(own), "mean of min(R, 1/R)"), ("membership", own.auc, "AUC"),
+                ("utility", own.utility, "harmonic mean")):
+            if value is not None and math.isfinite(value):
+                yield Metric(f"{name} {who}", value, unit=unit)
     yield from _readable(scores)
     for name, value in (("forget quality", quality(scores)), ("privleak", privleak(scores)), *_brought_back(questions, scores)):
         if value is not None and math.isfinite(value):

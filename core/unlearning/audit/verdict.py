@@ -73,7 +73,8 @@ def say(findings: Findings) -> str:
         parts.append(f"The training broke down at step {findings.broken_at}: the numbers stopped being numbers. "
                      f"Everything here is about the last good step, {findings.steps}.")
     if original is not None and original.direct.share < KNEW_IT:
-        parts.append(f"This model knew only {original.direct.hits} of the {findings.n} facts to begin with, so there was little to forget. "
+        who = "The model from before" if findings.audited else "This model"
+        parts.append(f"{who} knew only {original.direct.hits} of the {findings.n} facts to begin with, so there was little to forget. "
                      "Choose a model that knows these people, such as the one the lab comes with.")
         return " ".join(parts)
     parts += [_plainly(findings), _brought_back(findings)]
