@@ -183,7 +183,8 @@ case ${1:-} in
         shift
         set_up test
         cd "$ROOT" || exit 1
-        exec "$VENV/bin/python" -m pytest "$@"
+        # a file stays with one process: its tests share a lab and a browser
+        exec "$VENV/bin/python" -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile "$@"
         ;;
     cli)
         shift

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+TESTS = "-m pytest --numprocesses logical --maxprocesses 4 --dist loadfile"
+
 # Stands for python3 and, copied by `-m venv`, for the Python of the virtual environment. $FAKE holds its settings and its diary.
 FAKE_PYTHON = """#!/bin/sh
 case "$*" in
@@ -97,11 +99,11 @@ def test_a_moved_checkout_is_installed_again(launch, fake: Path, checkout: Path,
 def test_tests_install_what_they_need_once_and_pass_their_words_and_status_on(launch, fake: Path) -> None:
     (fake / "status").write_text("3")
     done = launch("test", "tests/cli", "-k", "two words")
-    assert done.returncode == 3 and "[test]" in diary(fake)[1] and diary(fake)[2] == "start -m pytest tests/cli -k two words"
+    assert done.returncode == 3 and "[test]" in diary(fake)[1] and diary(fake)[2] == f"start {TESTS} tests/cli -k two words"
     launch("cli", "list", "--json")
     assert diary(fake)[3:] == ["start -P -m apps.cli list --json"], "what the tests need includes what the lab needs"
     launch("test")
-    assert diary(fake)[4:] == ["start -m pytest"]
+    assert diary(fake)[4:] == [f"start {TESTS}"]
 
 
 def test_mcp_is_installed_when_asked_for(launch, fake: Path) -> None:
