@@ -7,6 +7,8 @@ import re
 import pytest
 from PIL import Image, ImageDraw
 
+from tests.learngene.brought import header_only, shapes, zipped
+
 PAGE = "learngene-depth"
 
 
@@ -54,6 +56,11 @@ def test_dragging_makes_and_measures_each_depth_without_a_button(visitor, lab_en
         assert shares(page) == pytest.approx(100 * made["right"], abs=0.06)
         assert f"{made['parameters']:,}" in page.locator("#grown").inner_text()
     assert "deeper than anything" in page.locator("#grown").inner_text()
+    number = page.locator("#grow-depth input[type=number]")
+    for typed, shown in (("1000", "16 layers,"), ("0", "1 layer,")):
+        number.fill(typed)
+        number.press("Tab")
+        said(page, shown)
     tried = page.evaluate("document.querySelector('#grow-curve .js-plotly-plot').data[0].x")
     assert {1, 8, 9, 16} <= set(tried)
 
@@ -87,9 +94,12 @@ def test_a_picture_file_is_read_and_a_text_is_refused_in_a_sentence(visitor, tmp
     page.locator("input[type=file]").first.set_input_files(tmp_path / "letter.png")
     said(page, "your own picture")
     (tmp_path / "text.png").write_text("not a picture")
-    page.locator("input[type=file]").first.set_input_files(tmp_path / "text.png")
-    page.wait_for_selector("#grown .gb-notice")
-    assert "not a picture" in page.locator("#grown").inner_text()
+    frames = [Image.new("L", (20, 20), shade) for shade in (0, 120, 255)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    (tmp_path / "huge.png").write_bytes(header_only(30_000, 30_000))
+    for name, words in (("text.png", "text.png is not a picture"), ("moving.gif", "is animated"), ("huge.png", "is far too large")):
+        page.locator("input[type=file]").first.set_input_files(tmp_path / name)
+        said(page, words)
 
 
 def test_a_learngene_that_does_not_exist_gives_a_sentence(visitor):
@@ -101,6 +111,27 @@ def test_a_learngene_that_does_not_exist_gives_a_sentence(visitor):
     page.wait_for_selector("#grown .gb-notice")
     assert page.locator("#grown b").count() == 0
     assert "Traceback" not in page.locator("#grown").inner_text()
+
+
+def test_own_pictures_are_checked_trained_on_and_put_on_the_slider(visitor, tmp_path):
+    page = opened(visitor)
+    page.get_by_role("tab", name="Make a learngene").click()
+    page.locator("#put-on").click()
+    said(page, "You have made no learngene on this page yet.")
+    file = page.locator("input[type=file][accept='.zip']").last
+    for given, words in ((shapes(3, ("bar",)), "one class only"), (shapes(6), "3 classes: 'bar', 'box', 'dot'. 12 pictures to learn from")):
+        file.set_input_files(zipped(tmp_path / "shapes.zip", given))
+        page.get_by_text(words).wait_for(timeout=30_000)
+    page.get_by_role("tabpanel", name="Make a learngene").get_by_text("More", exact=True).click()
+    for field, value in (("epochs", "0"), ("teach", "1")):
+        number = page.locator(f"#train-{field} input[type=number]")
+        number.fill(value)
+        number.press("Tab")
+    page.locator("#train-run").click()
+    page.get_by_text("After this little training").wait_for(timeout=120_000)
+    page.locator("#put-on").click()
+    said(page, "of 6 pictures")
+    assert page.locator("#grow-answers .ytick").count() == 3  # the visitor's own classes
 
 
 def test_the_page_opens_at_its_top(visitor):

@@ -31,6 +31,9 @@ def test_a_pressed_path_is_measured_and_timed(visitor, lab_engine):
 
 def test_the_two_models_alone_and_a_pair_that_was_never_trained(visitor):
     page = opened(visitor)
+    page.get_by_text("Use another pool").click()
+    page.locator("#walk-newest").click()
+    said(page, "You have made no pool on this page yet.")
     page.get_by_role("button", name="Large model alone", exact=True).click()
     said(page, "The large model alone is right")
     said(page, "there is no stitch")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,3 +42,10 @@ def zipped(file: Path, members: Mapping[str, bytes], folders: tuple[str, ...] = 
         for name, content in members.items():
             archive.writestr(name, content)
     return file
+
+
+def header_only(width: int, height: int) -> bytes:
+    """A PNG whose header promises these sides and whose pixels are missing: decoding it would fail or take for ever."""
+    chunks = [b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0), b"IDAT"]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+                                          for chunk in chunks)

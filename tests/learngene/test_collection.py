@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import struct
 import zipfile
-import zlib
 
 import pytest
 import torch
@@ -16,7 +14,7 @@ from core.engine.settings import ASSETS
 from core.learngene import collection
 from core.learngene.collection import PER_EPOCH, read_collection, reading
 from core.learngene.pictures import MB, ink_of, read_picture, squeeze
-from tests.learngene.brought import SHAPES, shape, shapes, zipped
+from tests.learngene.brought import SHAPES, header_only, shape, shapes, zipped
 
 
 def _unpack(archive, folder):
@@ -136,16 +134,10 @@ def test_a_zip_bomb_is_refused_before_anything_is_unpacked(tmp_path, monkeypatch
         read_collection(zipped(tmp_path / "one.zip", shapes(3) | {"bar/bomb.png": b"\0" * 21 * MB}))
 
 
-def _header_only(width: int, height: int) -> bytes:
-    chunks = [b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0), b"IDAT"]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
-                                          for chunk in chunks)
-
-
 @pytest.mark.parametrize(("sides", "said"), [((30_000, 30_000), "far too large"), ((30_000, 10), "30000 x 10")])
 def test_a_huge_picture_inside_is_refused_by_its_header(tmp_path, sides, said):
     with pytest.raises(LabError, match=f"bar/huge.png is {said}"):
-        read_collection(zipped(tmp_path / "x.zip", shapes(3) | {"bar/huge.png": _header_only(*sides)}))
+        read_collection(zipped(tmp_path / "x.zip", shapes(3) | {"bar/huge.png": header_only(*sides)}))
 
 
 def test_an_animation_inside_is_refused(tmp_path):

@@ -15,7 +15,7 @@ from core.learngene.depth.rivals import RIVALS
 from core.learngene.pool.stitches import INITS
 
 NAMES = ["learngene/depths", "learngene/train", "learngene/finetune", "learngene/pool", "learngene/stitch", "learngene/inits"]
-PROBES = ["learngene/expand", "learngene/storage", "learngene/linearity", "learngene/path"]
+PROBES = ["learngene/expand", "learngene/storage", "learngene/linearity", "learngene/path", "learngene/pictures"]
 
 
 def _run(engine: Engine, name: str, config: dict, seed: int = 0, fresh: bool = False) -> tuple[dict, dict[str, list[dict]]]:

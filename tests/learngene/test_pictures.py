@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
-
 import numpy as np
 import pytest
 import torch
@@ -13,6 +10,7 @@ from PIL import Image
 from core.engine.errors import LabError
 from core.learngene.data import LETTERS, SYMBOLS, distort, glyphs, read_task, shift
 from core.learngene.pictures import from_drawing, ink_of, read_picture, squeeze
+from tests.learngene.brought import header_only
 
 
 @pytest.mark.parametrize(("name", "classes", "per_epoch", "tested"),
@@ -63,18 +61,15 @@ def test_distortion_keeps_the_letter_in_the_picture():
     assert ((pictures + 1).sum((1, 2, 3)) > 20).all()
 
 
-def _png(path, width: int, height: int):
-    """A PNG whose header promises these sides and whose pixels are missing: decoding it would fail or take for ever."""
-    chunks = [b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0), b"IDAT"]
-    whole = [struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks]
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(whole))
+def _file(path, content: bytes):
+    path.write_bytes(content)
     return path
 
 
 @pytest.mark.parametrize(("sides", "said"), [((30_000, 30_000), "far too large"), ((30_000, 10), "30000 x 10")])
 def test_a_huge_picture_is_refused_by_its_header(tmp_path, sides, said):
     with pytest.raises(LabError, match=said):
-        read_picture(_png(tmp_path / "huge.png", *sides))
+        read_picture(_file(tmp_path / "huge.png", header_only(*sides)))
 
 
 def test_text_called_picture_is_refused(tmp_path):
@@ -85,7 +80,7 @@ def test_text_called_picture_is_refused(tmp_path):
 
 def test_half_a_picture_is_refused(tmp_path):
     with pytest.raises(LabError, match="not a picture"):
-        read_picture(_png(tmp_path / "half.png", 40, 40))
+        read_picture(_file(tmp_path / "half.png", header_only(40, 40)))
 
 
 def test_an_animation_is_refused(tmp_path):
