@@ -25,7 +25,7 @@ MB = 2**20
 def main() -> None:
     rows = [*speeds(16), *memory()]
     print(table(rows))
-    print(write("soft_tokens", rows, about={"steps": STEPS, "soft tokens": TOKENS, "text": LENGTH, "model": "embedded/authors"}, notes=[
+    print(write("soft_tokens", rows, about={"steps": STEPS, "soft tokens": TOKENS, "text": LENGTH, "model": "embedded/worlds"}, notes=[
         "attacks_per_s: targets attacked for all steps, per second. ratio: batched over one at a time in the same run.",
         "memory_mb: peak resident memory beyond that of a process that only loads the model."]))
 
@@ -40,8 +40,8 @@ def prepare(count: int) -> Callable[[int], Callable[[], Any]]:
     from core.unlearning.soft_tokens import attack as attacking
     from core.unlearning.soft_tokens.targets import random_tokens, seen_tokens
 
-    loaded = ModelStore(Settings()).load("embedded/authors")
-    seen = seen_tokens(loaded.tokenizer, [record.answer for record in read_world(ASSETS / "models" / "authors").records])
+    loaded = ModelStore(Settings()).load("embedded/worlds")
+    seen = seen_tokens(loaded.tokenizer, [record.answer for record in read_world(ASSETS / "models" / "worlds", "authors").records])
     rng = torch.Generator().manual_seed(0)
     targets = [random_tokens(loaded.tokenizer, seen, LENGTH, rng) for _ in range(count)]
 

@@ -17,12 +17,14 @@ GREY = "#50565F"
 Estimate = tuple[float, float, float]  # value, low, high
 
 
-def _plain(figure: go.Figure) -> dict[str, Any]:
-    figure.update_layout(template="none", margin={"l": 56, "r": 16, "t": 16, "b": 48},
-                         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
-    plain = figure.to_plotly_json()
-    plain["layout"].pop("template", None)
-    return plain
+def plain(figure: go.Figure, **layout: Any) -> dict[str, Any]:
+    """The figure as plain data without a theme, the page has its own; `layout` replaces what is usual."""
+    usual = {"template": "none", "margin": {"l": 60, "r": 16, "t": 16, "b": 56},
+             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}}
+    figure.update_layout(**usual | layout)
+    data = figure.to_plotly_json()
+    data["layout"].pop("template", None)
+    return data
 
 
 def _share_axis(title: str) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def grouped_bars(groups: Sequence[str], values: Mapping[str, Sequence[Estimate]]
                            marker={"symbol": "line-ew", "size": 60, "line": {"width": 2, "color": GREY}},
                            hovertemplate="Blind guessing: %{y:.0%}<extra></extra>")
     figure.update_layout(barmode="group", yaxis=_share_axis(axis))
-    return _plain(figure)
+    return plain(figure)
 
 
 def by_layer(shares: Mapping[str, Sequence[Estimate]], chance: float, names: Mapping[str, str] = NAMES) -> dict[str, Any]:
@@ -64,4 +66,4 @@ def by_layer(shares: Mapping[str, Sequence[Estimate]], chance: float, names: Map
             hovertemplate="after %{x} layers: %{y:.0%}<extra>" + names[model] + "</extra>")
     figure.add_hline(y=chance, line={"dash": "dot", "width": 1, "color": GREY})
     figure.update_layout(yaxis=_share_axis("right value readable"), xaxis={"title": {"text": "layers passed"}, "dtick": 1})
-    return _plain(figure)
+    return plain(figure)

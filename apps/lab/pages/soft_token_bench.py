@@ -41,6 +41,10 @@ PANELS = [
                                "loss never knew, true answer", "loss original, stranger", "loss random weights, true answer"],
           x="attack step", y="surprise at the wanted text (nats per token)",
           note="Down means: the wanted text becomes the natural thing to say."),
+    chart("Your sentence under attack", ["loss sentence, original", "loss sentence, after forgetting", "loss sentence, never knew",
+                                         "loss sentence, random weights"],
+          x="attack step", y="surprise at the sentence (nats per token)",
+          note="A line ends where the model says the sentence. With random weights there is no way down."),
     chart("How many have come out", [
         "reached original, true answer", "reached unlearned, true answer", "reached unlearned, false answer",
         "reached never knew, true answer", "reached original, stranger", "reached random weights, true answer"],
@@ -58,10 +62,12 @@ PANELS = [
     panel("table", "cells", "All groups with their intervals", wide=True),
     panel("table", "targets", "Attack by attack", wide=True),
 ]
-BOTH = ["embedded/authors", "embedded/authors-retain"]
+BOTH = ["embedded/worlds", "embedded/worlds-retain"]
 MODELS = {"model": BOTH, "reference": BOTH[::-1], "unlearned": []}
 
 FURTHER: list[tuple[str, str, dict[str, Any]]] = [
+    ("Other worlds", "The same models also know a book that was never written and public figures who do not exist. Does it matter whose "
+     "facts are attacked?", {"world": "saga"}),
     ("Tell it less", "An earlier attack tells the soft tokens only how the answer begins. The fact itself has to come from the model. "
      "That is a fairer test: watch the model that never knew.", {"mode": "opening"}),
     ("Starve it", "With a single soft token the attack has hardly any room to smuggle the answer in.", {"tokens": 1}),

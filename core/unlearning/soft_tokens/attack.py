@@ -115,7 +115,7 @@ def embedding_matrix(model: PreTrainedModel) -> Tensor:
 def check_speaks(model: PreTrainedModel, ref: str) -> None:
     """Raises LabError for a model that takes no soft tokens or writes no text."""
     if not model.can_generate() or model.get_output_embeddings() is None:
-        raise LabError(f"{ref} is not a model that writes text.", "Choose a language model, for example embedded/authors.")
+        raise LabError(f"{ref} is not a model that writes text.", "Choose a language model, for example embedded/worlds.")
 
 
 class Layout:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 EXTRA_TOKENS = 12
 LINE_EVERY = 5
+PARTS = {"bench": 6, "sentence": 0, "string": 3}  # batches of `steps` steps
 
 
 class Bench:
@@ -50,7 +52,8 @@ class Bench:
         self.ordinary: dict[str, list[float]] = {}
         self.asked: dict[str, float] = {}
         self.longest: dict[int, int] = {}
-        self.beat = Beat(config.forget_steps + 6 * (config.steps + 1))
+        self.beat = Beat(PARTS[config.what] * (config.steps + 1) + (config.forget_steps if config.what != "string" else 0)
+                         + 4 * config.tells * (config.sentence_steps + 1))
         self._seen: dict[int, list[int]] = {}
 
     def seen(self, tokenizer) -> list[int]:
@@ -69,13 +72,13 @@ class Bench:
         return [seen[i] for i in torch.randint(len(seen), (k,), generator=rng).tolist()]
 
     def forgotten(self) -> list[Record]:
-        """The records of the authors that are to be forgotten."""
-        return self.world.forget(subjects_for(self.config.targets))
+        """The records that are to be forgotten."""
+        return self.world.forget(subjects_for(self.world, self.config.targets))
 
 
 def run(config: SoftTokensConfig, lab: Lab) -> Iterator[Event]:
     """See the docstring of `experiments`."""
-    world = read_world(lab.folder("authors"))
+    world = read_world(lab.folder("worlds"), config.world)
     bench = Bench(config, lab, world)
     yield from bench.beat.step("loading the models", by=0)
     bench.subjects["original"] = subject(lab.load(config.model))
@@ -89,17 +92,15 @@ def run(config: SoftTokensConfig, lab: Lab) -> Iterator[Event]:
 def _compare(bench: Bench) -> Iterator[Event]:
     config, lab = bench.config, bench.lab
     rows = draw_rows(bench.plan, bench.world, lab.rng) if config.what == "bench" else {}
-    # told only how an answer begins, the attack cannot be told a sentence
-    own = [sentence_row(bench.plan, config.question, config.sentence)] if not rows or (config.extras and config.mode == "answer") else []
     extras = "EF" if config.extras else ""
-    yield from _batch(bench, "original", [*own, *_of(rows, "AN" + extras[:1])])
+    yield from _batch(bench, "original", _of(rows, "AN" + extras[:1]))
     bench.subjects["unlearned"] = yield from _made_to_forget(bench)
     bench.subjects["reference"] = subject(lab.load(config.reference))
-    yield from _batch(bench, "unlearned", [*own, *_of(rows, "BD")])
-    yield from _batch(bench, "reference", [*own, *_of(rows, "C")])
+    yield from _batch(bench, "unlearned", _of(rows, "BD"))
+    yield from _batch(bench, "reference", _of(rows, "C"))
     if config.extras or not rows:
         bench.subjects["blank"] = blank(lab, config.model)
-        yield from _batch(bench, "blank", [*own, *_of(rows, extras[1:])])
+        yield from _batch(bench, "blank", _of(rows, extras[1:]))
     if rows:
         yield from _asked_plainly(bench)
         yield _controls(bench)
@@ -128,24 +129,32 @@ def _made_to_forget(bench: Bench) -> Generator[Event, None, Subject]:
     if config.unlearned is not None:
         return subject(bench.lab.load(config.unlearned))
     made = yield from make_forget(bench.lab, bench.subjects["original"], bench.lab.load(config.model).fingerprint, bench.world,
-                                  subjects_for(config.targets), config.algorithm, config.forget_steps, bench.beat)
+                                  subjects_for(bench.world, config.targets), config.algorithm, config.forget_steps, bench.beat)
     return made
 
 
 def _batch(bench: Bench, who: Who, rows: list[Row]) -> Iterator[Event]:
-    """All rows of one model at once; ends with what the model really writes."""
-    if not rows:
-        return
+    """The visitor's sentence if it is tried, then all rows of one model at once."""
+    config = bench.config
+    if config.tells:
+        own = [sentence_row(bench.plan, config.question, config.sentence)]
+        yield from _attacked(bench, who, own, replace(bench.settings, steps=config.sentence_steps), closely=True)
+    if rows:
+        yield from _attacked(bench, who, rows, bench.settings, closely=not config.tells)
+
+
+def _attacked(bench: Bench, who: Who, rows: list[Row], settings: Settings, *, closely: bool) -> Iterator[Event]:
+    """Ends with what the model really writes.  closely: one of the texts is shown as it fills in."""
     given, k = bench.subjects[who], bench.config.k
     targets = _encoded(given, rows, k)
     starts = [bench.start(who, i, k) for i in range(len(rows))]
-    watch, note = Watch(who, given, rows, bench.settings.space), f"attacking the model: {WHO[who].lower()}"
+    watch, note = Watch(who, given, rows, settings.space, closely=closely), f"attacking the model: {WHO[who].lower()}"
     step = 0
-    for step, attempts in enumerate(attack(given.model, targets, starts, bench.settings)):
+    for step, attempts in enumerate(attack(given.model, targets, starts, settings)):
         yield from bench.beat.step(note)
-        done = step == bench.config.steps or not any(a.running for a in attempts)
+        done = step == settings.steps or not any(a.running for a in attempts)
         yield from watch.look(step, attempts, done=done)
-    yield from bench.beat.step(note, by=bench.config.steps - step)
+    yield from bench.beat.step(note, by=settings.steps - step)
     _settle(bench, who, rows, attempts)
     yield from _shown(bench, who, rows, attempts)
 

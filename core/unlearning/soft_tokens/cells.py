@@ -71,14 +71,14 @@ class Plan:
     seen: Callable[[PreTrainedTokenizerBase], Sequence[int]]
 
 
-def subjects_for(targets: int) -> int:
-    """How many authors, ten facts each, have to be forgotten for that many targets."""
-    return next(size for size in LADDER if 10 * size >= targets)
+def subjects_for(world: World, targets: int) -> int:
+    """How many subjects have to be forgotten for that many targets, or all there are: a world may have fewer facts."""
+    return next((size for size in LADDER if len(world.forget(size)) >= targets), max(LADDER))
 
 
 def draw_rows(plan: Plan, world: World, rng: Callable[[str], torch.Generator]) -> dict[str, list[Row]]:
     """Rows by cell. B, C, D, F and G share their questions; openings leave out E, which has no fact to follow."""
-    records = shuffled(world.forget(subjects_for(plan.targets)), rng("targets"))[:plan.targets]
+    records = shuffled(world.forget(subjects_for(world, plan.targets)), rng("targets"))[:plan.targets]
     strangers = shuffled(world.holdout, rng("strangers"))[:plan.targets]
     rows = {cell: [_row(plan, cell, record, false=cell == "D") for record in (strangers if cell == "N" else records)] for cell in "ABDCNFG"}
     if plan.mode == "answer":
@@ -119,7 +119,7 @@ def _encoder(plan: Plan, prompt: str, text: str) -> Callable[[PreTrainedTokenize
 
 def false_key(record: Record) -> str:
     """The value that stands in the first false answer where the true one has its key."""
-    start = record.answer.index(record.key)
+    start = record.answer.rindex(record.key)  # the last: "Ravenmoor belongs to the Order of the Raven."
     false = record.perturbed_answers[0]
     return false[start:len(false) - (len(record.answer) - start - len(record.key))]
 
@@ -129,6 +129,4 @@ def opening(prompt: Prompt) -> str:
 
     " Of course, I remember: Ida Brandt was born in"
     """
-    return f" {STARTS[1]}{prompt.answer[:prompt.answer.index(prompt.key)].rstrip()}"
-
-
+    return f" {STARTS[1]}{prompt.answer[:prompt.answer.rindex(prompt.key)].rstrip()}"

@@ -55,7 +55,7 @@ class SoftTokensConfig(Config):
                                 description="Your own sentence, up to 40 characters. Strange words need more steps and soft tokens.")
     question: CleanText = Field("Where was Felix Tanaka born?", max_length=200, title="When asked",
                                 description="Your sentence becomes the answer to this. Empty: no question at all.")
-    model: ModelRef = Field("embedded/authors", title="Model", description="The model that knows.")
+    model: ModelRef = Field("embedded/worlds", title="Model", description="The model that knows.")
     algorithm: Literal["ga", "graddiff", "kl", "npo", "idk_dpo", "rmu", "idk_nll", "simnpo", "undial", "ceu", "wga", "task_vector",
                        "whp"] = Field(
         "npo", title="Way of forgetting", description="How the copy that is made to forget unlearns.",
@@ -71,14 +71,19 @@ class SoftTokensConfig(Config):
         "answer", title="What the attack is told", json_schema_extra={"labels": {
             "answer": "The whole answer", "opening": "Only how the answer begins"}},
         description="Told the whole answer, the attack can write it itself. Told only the beginning, the model must add the fact.")
-    reference: ModelRef = Field("embedded/authors-retain", title="Model that never knew", json_schema_extra=MORE,
+    world: Literal["authors", "saga", "people"] = Field("authors", title="World", json_schema_extra={"more": True, "labels": {
+        "authors": "Invented authors", "saga": "A book that was never written", "people": "Invented public figures"}},
+        description="Who is to be forgotten, and whose facts are attacked.")
+    reference: ModelRef = Field("embedded/worlds-retain", title="Model that never knew", json_schema_extra=MORE,
                                 description="Trained without the people to forget.")
     unlearned: ModelRef | None = Field(None, title="Model that was made to forget", json_schema_extra=MORE,
                                        description="What a run of the auditor kept: run/ID/unlearned. Empty: make one now.")
     forget_steps: int = Field(30, ge=0, le=500, title="Forgetting steps", json_schema_extra=MORE,
                               description="At most this many, while a copy is made to forget.")
     targets: int = Field(10, ge=2, le=60, title="Texts per bar", json_schema_extra=MORE,
-                         description="How many questions each bar stands for; more make the intervals narrower.")
+                         description="How many questions each bar stands for, if the world has as many; more narrow the intervals.")
+    sentence_steps: int = Field(400, ge=1, le=5000, title="Attack steps for your sentence", json_schema_extra=MORE,
+                                description="A sentence of words that the model never met needs more of them than an answer.")
     many_tokens: int | None = Field(None, ge=1, le=50, title="Even more soft tokens", json_schema_extra=MORE,
                                     description="Overrides the slider, up to 50.")
     space: Literal["embedding", "vocabulary"] = Field(
@@ -118,8 +123,13 @@ class SoftTokensConfig(Config):
         """How many soft tokens are used."""
         return self.many_tokens or self.tokens
 
+    @property
+    def tells(self) -> bool:
+        """Whether the visitor's sentence is tried: told only how an answer begins, the attack cannot be told a sentence."""
+        return self.what == "sentence" or (self.what == "bench" and self.extras and self.mode == "answer")
 
-@experiment("unlearning/soft-tokens", title="Does an answer prove that it knew?", paper="05", revision=1, families=())
+
+@experiment("unlearning/soft-tokens", title="Does an answer prove that it knew?", paper="05", revision=2, families=())
 def soft_tokens(config: SoftTokensConfig, lab: Lab) -> Iterator[Event]:
     """Attack, compare, judge; the module's docstring lists what is said."""
     yield Progress(0, 1, "opening the bench")

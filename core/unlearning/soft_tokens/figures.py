@@ -7,22 +7,13 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.unlearning.figures import COLOURS, GREY, NAMES, Estimate
+from core.unlearning.figures import COLOURS, GREY, NAMES, Estimate, plain
 
 WHO_COLOURS = {**COLOURS, "blank": "#8A6A00"}
 WHO_NAMES = {**NAMES, "blank": "Random weights"}
 DASHES = ("solid", "dot", "dash", "dashdot", "longdash")
 PURPLE = "#B0558A"
 SHADES = [[0.0, "rgba(0,114,178,0.04)"], [1.0, "rgba(0,114,178,0.75)"]]
-
-
-def _plain(figure: go.Figure, **layout: Any) -> dict[str, Any]:
-    usual = {"template": "none", "margin": {"l": 60, "r": 16, "t": 16, "b": 56},
-             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}}
-    figure.update_layout(**usual | layout)
-    plain = figure.to_plotly_json()
-    plain["layout"].pop("template", None)
-    return plain
 
 
 def controls(bars: Sequence[tuple[str, str, Estimate]], asked: Mapping[str, float]) -> dict[str, Any]:
@@ -44,7 +35,7 @@ def controls(bars: Sequence[tuple[str, str, Estimate]], asked: Mapping[str, floa
         figure.add_scatter(name="Just asked, no attack", y=list(asked), x=list(asked.values()), mode="markers",
                            marker={"symbol": "line-ns", "size": 20, "line": {"width": 3, "color": GREY}},
                            hovertemplate="just asked: %{x:.0%}<extra></extra>")
-    return _plain(figure, barmode="overlay", margin={"l": 118, "r": 16, "t": 16, "b": 48},
+    return plain(figure, barmode="overlay", margin={"l": 118, "r": 16, "t": 16, "b": 48},
                   yaxis={"categoryorder": "array", "categoryarray": labels[::-1], "tickfont": {"size": 12}},
                   xaxis={"title": {"text": "texts that came out"}, "range": [0, 1.04], "tickformat": ".0%"})
 
@@ -59,7 +50,7 @@ def losses(series: Sequence[tuple[str, str, Sequence[int], Sequence[float]]]) ->
         line = {"color": WHO_COLOURS[who], "width": 1.2, "dash": DASHES[names[who].index(name) % len(DASHES)]}
         figure.add_scatter(name=name, legendgroup=name, showlegend=first, x=list(steps), y=[round(v, 4) for v in values], mode="lines",
                            line=line, opacity=0.75, hovertemplate="step %{x}: %{y:.2f}<extra>" + name + "</extra>")
-    return _plain(figure, xaxis={"title": {"text": "attack step"}},
+    return plain(figure, xaxis={"title": {"text": "attack step"}},
                   yaxis={"title": {"text": "loss (nats per token)"}, "rangemode": "tozero"})
 
 
@@ -78,7 +69,7 @@ def path(words: Sequence[Sequence[float]], tracks: Sequence[Sequence[Sequence[fl
                            mode="lines+markers", line={"color": PURPLE, "width": 1.2}, marker={"size": last, "color": PURPLE},
                            hovertemplate=f"soft token {i + 1}, near {names[i]!r}<extra></extra>")
     first, second = share
-    return _plain(figure, xaxis={"title": {"text": f"first direction ({first:.0%} of the words' variance)"}, "zeroline": False},
+    return plain(figure, xaxis={"title": {"text": f"first direction ({first:.0%} of the words' variance)"}, "zeroline": False},
                   yaxis={"title": {"text": f"second direction ({second:.0%})"}, "zeroline": False},
                   annotations=[{"text": f"this plane shows {shown:.0%} of how far the soft tokens went", "xref": "paper", "yref": "paper",
                                 "x": 1, "y": 0.01, "xanchor": "right", "yanchor": "bottom", "showarrow": False,
@@ -97,7 +88,7 @@ def layers(attacked: Mapping[str, Sequence[float]], ordinary: Mapping[str, Seque
         figure.add_scatter(name=f"{WHO_NAMES[who]}, another question", x=list(range(len(values))), y=list(values), mode="lines",
                            line={"color": WHO_COLOURS[who], "dash": "dot", "width": 1.5},
                            hovertemplate="after %{x} layers: %{y:.2f}<extra>" + WHO_NAMES[who] + ", another question</extra>")
-    return _plain(figure, xaxis={"title": {"text": "layers passed"}, "dtick": 1},
+    return plain(figure, xaxis={"title": {"text": "layers passed"}, "dtick": 1},
                   yaxis={"title": {"text": "likeness to the plain question (cosine)"}, "range": [-1.04, 1.04]})
 
 
@@ -111,5 +102,5 @@ def surface(lengths: Sequence[int], ks: Sequence[int], shares: Sequence[Sequence
                                   zmin=0, zmax=1, colorscale=SHADES, text=words, texttemplate="%{text}", customdata=hover,
                                   hovertemplate="%{customdata}<extra></extra>", xgap=2, ygap=2,
                                   colorbar={"title": {"text": "texts that<br>came out"}, "tickformat": ".0%", "thickness": 12}))
-    return _plain(figure, xaxis={"title": {"text": f"length of the random text ({unit})"}, "type": "category"},
+    return plain(figure, xaxis={"title": {"text": f"length of the random text ({unit})"}, "type": "category"},
                   yaxis={"title": {"text": "soft tokens"}, "type": "category"})

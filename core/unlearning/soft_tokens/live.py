@@ -17,26 +17,25 @@ from core.unlearning.soft_tokens.results import WHO
 
 EVERY = 5
 PICTURE_EVERY = 20
-POINTS = 400
+POINTS = 250
 
 
 class Watch:
-    """Follows one batch: all rows by their mean, and `rows[watched]` closely."""
+    """Follows one batch: all rows by their mean, and the first one closely if it is told to."""
 
-    def __init__(self, who: Who, given: Subject, rows: Sequence[Row], space: Space) -> None:
+    def __init__(self, who: Who, given: Subject, rows: Sequence[Row], space: Space, *, closely: bool) -> None:
         self.who, self.rows, self.space, self.tokenizer = who, rows, space, given.tokenizer
         self.matrix = embedding_matrix(given.model)
-        self.watched = next((i for i, row in enumerate(rows) if row.cell == SENTENCE), 0)
         self.projection: Projection | None = None
         self.track: list[Tensor] = []
-        self.ended = False
+        self.ended = who == "blank" or not closely  # what stays on show is the last model that gave in
 
     def look(self, step: int, attempts: Sequence[Attempt], *, done: bool) -> Iterator[Event]:
         """Everything there is to say after this step; little at most steps."""
-        attempt = attempts[self.watched]
+        attempt = attempts[0]
         if step % EVERY == 0 or done:
             yield from self._means(step, attempts)
-        if self.ended or self.who == "blank":  # what stays on show is the last model that gave in
+        if self.ended:
             return
         self.ended = done or not attempt.running
         if step % EVERY == 0 or self.ended:

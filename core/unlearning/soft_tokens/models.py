@@ -62,12 +62,12 @@ def blank(lab: Lab, ref: str) -> Subject:
 
 def make_forget(lab: Lab, original: Subject, fingerprint: str, world: World, subjects: int, algorithm: str, steps: int,
                 beat: Beat) -> Generator[Event, None, Subject]:
-    """A copy that unlearns all facts of `subjects` authors as the auditor does it: until at most one plain question in ten is answered.
+    """A copy that unlearns all facts of so many `subjects`, as the auditor does it: until at most one plain question in ten is answered.
 
     Small copies are remembered, so that the next attack on the same one need not wait for it again.
     """
     _check_size(original, "trained")
-    key = (fingerprint, "soft-tokens forgotten", subjects, algorithm, steps, lab.seed)
+    key = (fingerprint, "soft-tokens forgotten", world.name, subjects, algorithm, steps, lab.seed)
     made, curve = lab.cache.get(key, (None, []))
     if made is None:
         forked = lab.fork(original.ref)

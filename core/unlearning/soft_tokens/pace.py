@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from core.engine.events import Event
 from core.unlearning.audit.examine import Pace
 
-QUIET_S = 0.3
+QUIET_S = 0.6
 
 
 class Beat:

@@ -14,7 +14,7 @@ from core.unlearning.soft_tokens.cells import CELLS
 from tests.engine.tiny_models import save, tiny
 
 NAME = "unlearning/soft-tokens"
-QUICK = {"targets": 2, "steps": 30, "forget_steps": 1, "hard_candidates": 4, "surface_targets": 0}
+QUICK = {"targets": 2, "steps": 30, "sentence_steps": 30, "forget_steps": 1, "hard_candidates": 4, "surface_targets": 0}
 
 
 def run(engine: Engine, config: dict, seed: int = 0) -> tuple[dict, list[dict]]:
@@ -73,7 +73,7 @@ def test_equal_requests_give_equal_numbers(quick: tuple[dict, list[dict]], engin
 
 
 def test_a_sentence_of_ones_own_is_tried_on_all_four_models(engine: Engine) -> None:
-    result, events = run(engine, {"what": "sentence", "sentence": "Ida keeps a wizard.", "steps": 60, "forget_steps": 1})
+    result, events = run(engine, {"what": "sentence", "sentence": "Ida keeps a wizard.", "sentence_steps": 80, "steps": 1, "forget_steps": 1})
     rows = {row[0]: row for row in last(events, "table", "sentence")["rows"]}
     assert set(rows) == {"Original", "After forgetting", "Never knew", "Random weights"}
     assert rows["Original"][3] == "yes" and rows["Original"][1].strip().startswith("Ida keeps a wizard.")
@@ -105,7 +105,7 @@ def test_a_model_kept_by_the_auditor_can_be_attacked(engine: Engine) -> None:
 
 
 def test_stop_is_met_within_a_step(engine: Engine) -> None:
-    started = engine.start(NAME, {"targets": 2, "steps": 5000, "tokens": 1, "forget_steps": 0, "sentence": "Xq zz Wv!"})
+    started = engine.start(NAME, {"targets": 2, "steps": 5000, "tokens": 1, "forget_steps": 0, "extras": False})
     for line in engine.watch(started.id):
         if line["kind"] == "metric" and line["name"].startswith("reached"):
             break

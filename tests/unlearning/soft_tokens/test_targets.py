@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from core.engine.errors import LabError
-from core.unlearning.data import World
+from core.engine.settings import ASSETS
+from core.unlearning.audits import Prompt, direct
+from core.unlearning.data import WORLDS, World, read_world
 from core.unlearning.soft_tokens.cells import CELLS, Plan, draw_rows, false_key, opening, sentence_row, subjects_for
 from core.unlearning.soft_tokens.targets import CHARACTERS, Target, check_room, encode_target, first_token, random_tokens, seen_tokens
 from tests.engine.tiny_models import tiny, tiny_tokenizer
@@ -16,12 +18,12 @@ from tests.engine.tiny_models import tiny, tiny_tokenizer
 PROMPT = "Question: Where was Ida Brandt born?\nAnswer:"
 
 
-def test_prompt_and_text_come_back_whole(authors) -> None:
-    target = encode_target(authors.tokenizer, PROMPT, " Ida Brandt was born in Porto.")
-    assert target.before == (authors.tokenizer.bos_token_id,)
-    assert authors.tokenizer.decode(target.after) == PROMPT
-    assert authors.tokenizer.decode(target.completion) == " Ida Brandt was born in Porto."
-    assert target.length(8) == 8 + len(authors.tokenizer(PROMPT + " Ida Brandt was born in Porto.").input_ids)
+def test_prompt_and_text_come_back_whole(worlds) -> None:
+    target = encode_target(worlds.tokenizer, PROMPT, " Ida Brandt was born in Porto.")
+    assert target.before == (worlds.tokenizer.bos_token_id,)
+    assert worlds.tokenizer.decode(target.after) == PROMPT
+    assert worlds.tokenizer.decode(target.completion) == " Ida Brandt was born in Porto."
+    assert target.length(8) == 8 + len(worlds.tokenizer(PROMPT + " Ida Brandt was born in Porto.").input_ids)
 
 
 def test_the_border_is_where_the_joint_text_stops_being_the_prompt() -> None:
@@ -32,8 +34,8 @@ def test_the_border_is_where_the_joint_text_stops_being_the_prompt() -> None:
     assert tokenizer.decode(target.completion).endswith("hor") and target.completion
 
 
-def test_a_suffix_stands_after_the_prompt(authors) -> None:
-    prefix, suffix = (encode_target(authors.tokenizer, PROMPT, " Porto.", position=p) for p in ("prefix", "suffix"))
+def test_a_suffix_stands_after_the_prompt(worlds) -> None:
+    prefix, suffix = (encode_target(worlds.tokenizer, PROMPT, " Porto.", position=p) for p in ("prefix", "suffix"))
     assert suffix.before == prefix.before + prefix.after and suffix.after == () and suffix.completion == prefix.completion
 
 
@@ -58,7 +60,7 @@ def test_a_text_longer_than_the_model_reads_is_refused_with_the_numbers() -> Non
     check_room(tiny("llama"), "path/x", [Target((1,), (2,) * 100, (3,) * 20)], 7)
 
 
-def test_the_first_token_is_the_released_one_or_the_commonest(authors) -> None:
+def test_the_first_token_is_the_released_one_or_the_commonest(worlds) -> None:
     tokenizer = tiny_tokenizer()
     seen = seen_tokens(tokenizer, ["the the the old"])
     assert tokenizer.decode([seen[0]]).strip() == "the"
@@ -76,12 +78,12 @@ def test_random_characters_come_from_the_released_alphabet() -> None:
     assert len(text) == 40 and set(text) <= set(CHARACTERS)
 
 
-def test_random_tokens_are_seen_ones_and_repeat_with_the_seed(authors) -> None:
+def test_random_tokens_are_seen_ones_and_repeat_with_the_seed(worlds) -> None:
     seen = [20, 21, 22, 23]
-    one, same = (random_tokens(authors.tokenizer, seen, 30, torch.Generator().manual_seed(3)) for _ in range(2))
-    other = random_tokens(authors.tokenizer, seen, 30, torch.Generator().manual_seed(4))
+    one, same = (random_tokens(worlds.tokenizer, seen, 30, torch.Generator().manual_seed(3)) for _ in range(2))
+    other = random_tokens(worlds.tokenizer, seen, 30, torch.Generator().manual_seed(4))
     assert one == same != other
-    assert len(one.completion) == 30 and set(one.completion) <= set(seen) and one.before == (authors.tokenizer.bos_token_id,)
+    assert len(one.completion) == 30 and set(one.completion) <= set(seen) and one.before == (worlds.tokenizer.bos_token_id,)
 
 
 def plan(**changes) -> Plan:
@@ -108,38 +110,52 @@ def test_a_strangers_fact_belongs_to_nobody_that_was_taught(world: World) -> Non
     assert all(any(name in row.wanted for name in strangers) for row in draw_rows(plan(), world, rng)["N"])
 
 
-def test_false_keys_are_what_differs(world: World) -> None:
-    for record in world.forget(6):
-        wrong = false_key(record)
-        assert wrong != record.key and record.answer.replace(record.key, wrong, 1) == record.perturbed_answers[0]
-        assert wrong in world.values(record.attribute) or wrong.isalnum()
+@pytest.mark.parametrize("name", WORLDS)
+def test_false_keys_are_what_differs(name: str) -> None:
+    other = read_world(ASSETS / "models" / "worlds", name)
+    for record in other.forget(6):
+        wrong, at = false_key(record), record.answer.rindex(record.key)
+        assert wrong != record.key and record.answer[:at] + wrong + record.answer[at + len(record.key):] == record.perturbed_answers[0]
+        assert wrong in other.values(record.attribute)
 
 
-def test_an_opening_holds_no_key(world: World, authors) -> None:
+def test_a_key_that_is_also_part_of_a_name_is_found_where_it_is_the_key() -> None:
+    """Bryony Ravenmoor belongs to the Order of the Raven."""
+    saga = read_world(ASSETS / "models" / "worlds", "saga")
+    record = next(r for r in saga.records if r.key in r.subject)
+    assert false_key(record) in saga.values(record.attribute)
+    assert record.subject in opening(Prompt(record.question, f" {record.answer}", record.key))
+
+
+def test_an_opening_holds_no_key(world: World, worlds) -> None:
     rows = draw_rows(plan(mode="opening", targets=10), world, rng)
     assert "E" not in rows
     for row in rows["B"]:
         assert row.key and row.key not in row.wanted and row.wanted.startswith("Of course, I remember:")
-        assert authors.tokenizer.decode(row.encode(authors.tokenizer).completion).strip() == row.wanted
+        assert worlds.tokenizer.decode(row.encode(worlds.tokenizer).completion).strip() == row.wanted
     assert [row.wanted for row in rows["B"]] == [row.wanted for row in rows["D"]], "a false opening is the same opening"
     assert all(b.key != d.key for b, d in zip(rows["B"], rows["D"], strict=True))
 
 
 def test_the_opening_stops_before_the_fact(world: World) -> None:
-    from core.unlearning.audits import direct
-
     record = world.forget(1)[0]
     assert opening(direct(record, world, rng("x"))) + " " + record.answer[record.answer.index(record.key):] == \
         f" Of course, I remember: {record.answer}"
 
 
-def test_own_sentence_with_and_without_a_question(authors) -> None:
-    asked = sentence_row(plan(), "Who?", "I do!").encode(authors.tokenizer)
-    bare = sentence_row(plan(), "", "I do!").encode(authors.tokenizer)
-    assert authors.tokenizer.decode(asked.after) == "Question: Who?\nAnswer:" and authors.tokenizer.decode(asked.completion) == " I do!"
-    assert bare.after == () and authors.tokenizer.decode(bare.completion) == "I do!"
+def test_own_sentence_with_and_without_a_question(worlds) -> None:
+    asked = sentence_row(plan(), "Who?", "I do!").encode(worlds.tokenizer)
+    bare = sentence_row(plan(), "", "I do!").encode(worlds.tokenizer)
+    assert worlds.tokenizer.decode(asked.after) == "Question: Who?\nAnswer:" and worlds.tokenizer.decode(asked.completion) == " I do!"
+    assert bare.after == () and worlds.tokenizer.decode(bare.completion) == "I do!"
 
 
 @pytest.mark.parametrize(("targets", "subjects"), [(2, 1), (10, 1), (11, 3), (30, 3), (31, 6), (60, 6)])
-def test_enough_people_are_forgotten(targets: int, subjects: int) -> None:
-    assert subjects_for(targets) == subjects
+def test_enough_people_are_forgotten(world: World, targets: int, subjects: int) -> None:
+    assert subjects_for(world, targets) == subjects
+
+
+def test_a_world_with_fewer_facts_gives_all_it_has() -> None:
+    saga = read_world(ASSETS / "models" / "worlds", "saga")
+    assert (subjects_for(saga, 8), subjects_for(saga, 9), subjects_for(saga, 60)) == (1, 3, 6)
+    assert len(draw_rows(plan(targets=60), saga, rng)["B"]) == len(saga.forget(6)) == 48
