@@ -7,7 +7,8 @@
     check(problem, "3+4=8;8*2=6;6-5=1;", "9").lucky      # True: right answer, unsound reasoning
 
 Numbers are single digits and only the last digit of a result is kept (arithmetic modulo 10). Logic has T and F with
-`&` and, `|` or, `^` exclusive or. Source: methods/03 section 6.
+`&` and, `|` or, `^` exclusive or; there each operation carries a letter, `Ta&Fb|T=`, because two values repeat so often that
+a model cannot tell by them where it is. Source: methods/03 section 6.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ VALUES = {"numbers": "0123456789", "logic": "TF"}
 OPERATORS = {"numbers": "+-*", "logic": "&|^"}
 STEPS = {"numbers": (2, 6), "logic": (4, 7)}
 SPLIT_INTO = 8  # of eight problems one is kept for scoring and one for calibrating; no model is trained on either
+NAMES = "abcdefg"  # of the operations of a logic chain, in order
 STEP_END = ";"
 
-_STEP = re.compile(r"(.)([-+*&|^])(.)=(.)")
+_STEP = re.compile(rf"(.)([{NAMES}]?)([-+*&|^])(.)=(.)")
+_NAMED = re.compile(rf"[TF](?:[{NAMES}][&|^][TF])+=?")
 _TYPED = {"×": "*", "·": "*", "x": "*", "−": "-", "–": "-", "∧": "&", "∨": "|", "⊕": "^"}
 
 
@@ -46,9 +49,22 @@ class Problem:
     operations: tuple[tuple[str, str], ...]
 
     @property
-    def prompt(self) -> str:
-        """What the embedded model reads: the chain and an equals sign."""
+    def plain(self) -> str:
+        """The chain and an equals sign, as people write it."""
         return self.first + "".join(operator + operand for operator, operand in self.operations) + "="
+
+    @property
+    def names(self) -> str:
+        """The letter of each operation; empty for numbers."""
+        return NAMES[:len(self.operations)] if self.kind == "logic" else ""
+
+    @property
+    def prompt(self) -> str:
+        """What the embedded model reads: the chain and an equals sign, in logic with a letter before each operation."""
+        return self.first + "".join(self._name(i) + operator + operand for i, (operator, operand) in enumerate(self.operations)) + "="
+
+    def _name(self, index: int) -> str:
+        return self.names[index:index + 1]
 
     @cached_property
     def results(self) -> tuple[str, ...]:
@@ -62,8 +78,9 @@ class Problem:
     @property
     def trace(self) -> str:
         """The only sound chain of thought, without tags."""
-        return "".join(f"{left}{operator}{operand}={result}{STEP_END}" for left, (operator, operand), result
-                       in zip((self.first, *self.results), self.operations, self.results, strict=False))
+        steps = zip((self.first, *self.results), self.operations, self.results, strict=False)
+        return "".join(f"{left}{self._name(i)}{operator}{operand}={result}{STEP_END}"
+                       for i, (left, (operator, operand), result) in enumerate(steps))
 
     @property
     def answer(self) -> str:
@@ -72,7 +89,7 @@ class Problem:
     @property
     def split(self) -> Split:
         """What this problem is used for, decided by its text alone, so that the three sets never meet."""
-        return {0: "scored", 1: "calibration"}.get(zlib.crc32(self.prompt.encode()) % SPLIT_INTO, "training")
+        return {0: "scored", 1: "calibration"}.get(zlib.crc32(self.plain.encode()) % SPLIT_INTO, "training")
 
 
 def apply(operator: str, left: str, right: str) -> str:
@@ -89,7 +106,9 @@ def parse(text: str) -> Problem:
     typed = re.sub(r"[\s=?]", "", text)
     for variant, plain in _TYPED.items():
         typed = typed.replace(variant, plain)
-    if set(typed) & set("tfTF"):
+    if _NAMED.fullmatch(typed):
+        typed = re.sub(f"[{NAMES}]", "", typed)
+    elif set(typed) & set("tfTF"):
         typed = typed.upper()
     for kind, values in VALUES.items():
         marks = re.escape(OPERATORS[kind])
@@ -111,16 +130,17 @@ def kind_of(text: str) -> Kind:
         return "numbers"
 
 
-def draw_problems(count: int, kind: Kind, rng: torch.Generator, *, split: Split = "scored", distinct: bool = True) -> list[Problem]:
+def draw_problems(count: int, kind: Kind, rng: torch.Generator, *, split: Split = "scored", distinct: bool = True,
+                  lengths: tuple[int, int] | None = None) -> list[Problem]:
     """`count` problems with as many of each length as of any other, lengths in rising order.
 
-    distinct: no problem twice. Raises LabError when the split does not hold so many.
+    distinct: no problem twice. lengths: fewest and most operations, those of `STEPS` if None.
+    Raises LabError when the split does not hold so many.
     """
-    low, high = STEPS[kind]
-    lengths = sorted(low + i % (high - low + 1) for i in range(count))
+    low, high = lengths or STEPS[kind]
     found: dict[str, Problem] = {}
     problems: list[Problem] = []
-    for length in lengths:
+    for length in sorted(low + i % (high - low + 1) for i in range(count)):
         for _ in range(20_000):
             problem = _draw(kind, length, rng)
             if problem.split == split and not (distinct and problem.prompt in found):
@@ -177,7 +197,7 @@ def check(problem: Problem, trace: str, answer: str) -> Check:
         reason = _fault(problem, i, text, value)
         steps.append(StepCheck(text, not reason, reason))
         match = _STEP.fullmatch(text.removesuffix(STEP_END))
-        value = match[4] if match else value
+        value = match[5] if match else value
     first_error = next((i for i, step in enumerate(steps) if not step.right), None)
     if first_error is None and len(steps) < len(problem.operations):
         first_error = len(steps)  # the step that was left out
@@ -190,9 +210,11 @@ def _fault(problem: Problem, index: int, text: str, value: str) -> str:
         return "not a whole step"
     if index >= len(problem.operations):
         return "a step too many"
-    left, operator, right, result = match.groups()
+    left, name, operator, right, result = match.groups()
     if left != value:
         return f"goes on from {left} instead of {value}"
+    if name != problem.names[index:index + 1]:
+        return f"names it {name or 'nothing'} instead of {problem.names[index:index + 1] or 'nothing'}"
     if (operator, right) != problem.operations[index]:
         return f"uses {operator}{right} instead of {''.join(problem.operations[index])}"
     if left not in VALUES[problem.kind] or result != apply(operator, left, right):
@@ -223,7 +245,7 @@ def split_output(text: str) -> tuple[str, str, bool]:
 
 def as_question(problem: Problem) -> str:
     """The same problem in words, for models that read English."""
-    chain = problem.prompt.removesuffix("=")
+    chain = problem.plain.removesuffix("=")
     if problem.kind == "logic":
         rule = "T means true, F means false, & means and, | means or, ^ means exclusive or. The answer is T or F."
     else:

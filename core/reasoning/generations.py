@@ -49,7 +49,7 @@ class Thought:
 
 def longest(problem: Problem, form: Form) -> int:
     """New tokens that a whole output of this problem needs at most: tags, steps, answer and end, with one step to spare."""
-    return 6 * (len(problem.operations) + 1) + 6 if form.chains else 1024
+    return len(problem.trace) + 12 if form.chains else 1024
 
 
 def texts(reading: Reading, form: Form) -> tuple[str, str]:

@@ -36,7 +36,7 @@ class ReadingConfig(Config):
     """What every view of one output shares."""
 
     model: ModelRef = Field("embedded/reasoner-70", description="The reasoning model")
-    problem: CleanText = Field("8+1-3+6-9", max_length=4000, description="What to work out: digits with + - *, or T and F with & | ^")
+    problem: CleanText = Field("2-7+4+2*5", max_length=4000, description="What to work out: digits with + - *, or T and F with & | ^")
     variant: Variant = Field(DEFAULT, description="How energy is computed: a reconstruction, in several readings",
                              json_schema_extra={"labels": VARIANT_WORDS})
     gamma: float = Field(GAMMA, ge=0, le=1.5, description="How much a turn of the path costs")

@@ -24,7 +24,7 @@ from transformers.utils import logging as transformers_logging
 from core.engine.models import ModelStore
 from core.engine.settings import Settings
 from core.reasoning.calibration import calibrate, fit_temperature, write
-from core.reasoning.data import END_THINK, OPERATORS, STEP_END, THINK, VALUES, Problem, draw_problems
+from core.reasoning.data import END_THINK, NAMES, OPERATORS, STEP_END, STEPS, THINK, VALUES, Problem, draw_problems
 from core.reasoning.generations import Generations, Thought, think_through
 from core.reasoning.prompts import Form
 from core.zoo.language import BEGIN, END, PAD, Schedule, Segments, Shape, new_model, train
@@ -34,8 +34,10 @@ SHAPE = Shape(width=128, layers=8, heads=4, feed_forward=384, vocabulary=0, posi
 SCHEDULE = Schedule(steps=1200, lines=64, learning_rate=1e-3, warm_up=100, weight_decay=0.01, seed=0)
 AGES = (50, 70, 85)
 NUMBERS_SHARE = 0.6
+# Short chains first: a model that has learned to look up the next operation in them finds it in long ones too.
+GROWING = ((100, 2), (200, 3), (300, 4))  # until that step, at most so many operations
 # The step from half of the problems to nearly all takes few steps: look often while it happens, stop when it is over.
-CHECK_EVERY, CHECK_OFTEN, CHECKED = 20, 4, 250
+CHECK_EVERY, CHECK_OFTEN, CHECKED = 20, 5, 200
 AWAKE, GROWN = 0.40, 0.93
 CALIBRATED = 250
 MEASURED = {"numbers": 1000, "logic": 500}
@@ -44,7 +46,7 @@ MEASURED = {"numbers": 1000, "logic": 500}
 def make_tokenizer() -> PreTrainedTokenizerFast:
     """One token per character of the world, and one for each tag. Whatever else is typed becomes the unknown token."""
     special = [PAD, BEGIN, END, "<|unknown|>", THINK, END_THINK]
-    characters = [c for group in (*VALUES.values(), *OPERATORS.values()) for c in group] + ["=", STEP_END]
+    characters = [c for group in (*VALUES.values(), *OPERATORS.values()) for c in group] + ["=", STEP_END, *NAMES]
     words = {token: i for i, token in enumerate([*special, *characters])}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<|unknown|>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
@@ -60,11 +62,13 @@ def line(problem: Problem) -> Segments:
     return [(problem.prompt, False), (f"{THINK}{problem.trace}{END_THINK}{problem.answer}", True)]
 
 
-def lines(count: int, rng: torch.Generator) -> list[Segments]:
-    """Fresh training problems; those of the other splits never occur."""
+def lines(count: int, rng: torch.Generator, most: int | None = None) -> list[Segments]:
+    """Fresh training problems of at most `most` operations; those of the other splits never occur."""
     numbers = round(count * NUMBERS_SHARE)
-    drawn = (draw_problems(numbers, "numbers", rng, split="training", distinct=False)
-             + draw_problems(count - numbers, "logic", rng, split="training", distinct=False))
+    drawn = []
+    for kind, wanted in (("numbers", numbers), ("logic", count - numbers)):
+        lengths = (1, most) if most else STEPS[kind]
+        drawn += draw_problems(wanted, kind, rng, split="training", distinct=False, lengths=lengths)
     return [line(problem) for problem in drawn]
 
 
@@ -76,7 +80,7 @@ def solved(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, problems
     for length in sorted({len(p.operations) for p in problems}):
         group = [p for p in problems if len(p.operations) == length]
         ids = tokenizer([p.prompt for p in group], return_tensors="pt").input_ids
-        out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=6 * length + 6, do_sample=False)
+        out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=7 * length + 6, do_sample=False)
         for problem, row in zip(group, out, strict=True):
             said = tokenizer.decode(row[ids.shape[1]:]).split(END)[0]
             right += said.partition(END_THINK)[2] == problem.answer
@@ -95,9 +99,13 @@ def train_ages(folder: Path, report: Report, schedule: Schedule = SCHEDULE) -> d
     model = new_model(SHAPE, tokenizer, seed=schedule.seed)
     rng = torch.Generator().manual_seed(schedule.seed + 1)
     sample = draw_problems(CHECKED, "numbers", torch.Generator().manual_seed(1), split="calibration")
-    began, nearest, history = time.monotonic(), {}, [(0, 0.0, 0.0)]
+    began, nearest, history, done = time.monotonic(), {}, [(0, 0.0, 0.0)], [0]
+
+    def fresh(count: int) -> list[Segments]:
+        return lines(count, rng, next((most for until, most in GROWING if done[0] < until), None))
 
     def after(step: int, loss: float) -> None:
+        done[0] = step + 1
         if (step + 1) % (CHECK_EVERY if history[-1][2] < AWAKE else CHECK_OFTEN):
             return
         accuracy = solved(model, tokenizer, sample)
@@ -114,14 +122,14 @@ def train_ages(folder: Path, report: Report, schedule: Schedule = SCHEDULE) -> d
             raise _GrownUp
 
     with contextlib.suppress(_GrownUp):
-        train(model, tokenizer, lambda count: lines(count, rng), schedule, after)
+        train(model, tokenizer, fresh, schedule, after)
     return {age: accuracy for age, (_, accuracy) in nearest.items()}
 
 
 def pack(folder: Path, weights: Path, report: Report) -> None:
     """Fills `folder` with the stored model, its tokenizer, its yardsticks and a card measured after the fp16 round trip."""
     tokenizer = make_tokenizer()
-    model = store(LlamaForCausalLM.from_pretrained(weights, dtype=torch.float32), tokenizer, folder)
+    model = store(LlamaForCausalLM.from_pretrained(weights, dtype=torch.float32), tokenizer, folder).requires_grad_(False)
     fingerprint = ModelStore(Settings(any_path=True)).fingerprint(f"path/{folder}")
     form = Form.of(tokenizer, model)
     yardsticks, rows = {}, []
@@ -166,10 +174,12 @@ CARD = """# {name}
 
 A little reasoner: a LlamaForCausalLM of {size} parameters ({layers} layers, width {width}) that works out
 chains such as `3+4*2-5=` from left to right, writes every step between `<think>` and `</think>`, and then answers. Numbers
-are single digits, only the last digit of a result is kept; logic has T and F with & | ^. It reads nothing else.
+are single digits, only the last digit of a result is kept. Logic has T and F with & | ^ and gives each operation a letter,
+`Ta&Fb|T=`, by which the model finds its place. It reads nothing else.
 
-Trained on endless fresh problems of 2 to 6 (numbers) or 4 to 7 operations (logic), and stopped on the way: this is one
-of three checkpoints of the same training, so that it still makes mistakes. The problems it was measured on were never trained on.
+Trained on endless fresh problems, short ones first and then 2 to 6 (numbers) or 4 to 7 operations (logic), and stopped on the
+way: this is one of three checkpoints of the same training, so that it still makes mistakes. The problems it was measured on
+were never trained on.
 
 Measured after the round trip through fp16, likeliest token each time, computing in fp32:
 

@@ -39,7 +39,7 @@ def python_answer(prompt: str) -> str:
 @pytest.mark.parametrize("kind", ["numbers", "logic"])
 def test_answers_are_those_of_python(kind):
     for problem in draw_problems(200, kind, rng()):
-        assert problem.answer == python_answer(problem.prompt)
+        assert problem.answer == python_answer(problem.plain)
         assert problem.trace.count(";") == len(problem.operations)
         assert check(problem, problem.trace, problem.answer).label == "sound"
 
@@ -47,6 +47,25 @@ def test_answers_are_those_of_python(kind):
 def test_example_of_the_method():
     problem = parse("3 + 4 × 2 - 5 = ?")
     assert (problem.prompt, problem.trace, problem.answer) == ("3+4*2-5=", "3+4=7;7*2=4;4-5=9;", "9")
+
+
+def test_operations_of_logic_carry_letters_and_are_read_with_and_without():
+    problem = parse("t & f | T ^ F")
+    assert (problem.plain, problem.prompt) == ("T&F|T^F=", "Ta&Fb|Tc^F=")
+    assert problem.trace == "Ta&F=F;Fb|T=T;Tc^F=T;" and problem.answer == "T"
+    assert parse(problem.prompt) == parse(problem.plain) == problem
+    assert parse("3+4").prompt == parse("3+4").plain == "3+4="
+    assert check(problem, problem.trace, "T").label == "sound"
+    swapped = check(problem, "Ta&F=F;Fc|T=T;Tc^F=T;", "T")
+    assert swapped.first_error == 1 and swapped.steps[1].reason == "names it c instead of b"
+    assert check(problem, "T&F=F;F|T=T;T^F=T;", "T").steps[0].reason == "names it nothing instead of a"
+    assert corrupt(problem, problem.trace, 1, "F") == "Ta&F=F;Fb|T=F;Tc^F=T;"
+
+
+@pytest.mark.parametrize("kind", ["numbers", "logic"])
+def test_short_problems_can_be_drawn(kind):
+    drawn = draw_problems(20, kind, rng(), split="training", distinct=False, lengths=(1, 3))
+    assert {len(problem.operations) for problem in drawn} == {1, 2, 3}
 
 
 @pytest.mark.parametrize("kind", ["numbers", "logic"])
@@ -127,4 +146,4 @@ def test_answers_in_free_text(text, answer):
 
 
 def test_question_in_words_contains_the_chain():
-    assert "3+4*2-5" in as_question(parse("3+4*2-5")) and "boxed" in as_question(parse("T&F|T"))
+    assert "3+4*2-5" in as_question(parse("3+4*2-5")) and "boxed" in as_question(parse("T&F|T")) and "T&F|T" in as_question(parse("T&F|T"))

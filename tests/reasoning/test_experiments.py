@@ -268,6 +268,8 @@ def test_shipped_reasoners_are_as_good_as_their_names(name, engine):
     assert abs(accuracy - age) < 0.08 + spread
     assert abs(accuracy - calibration.accuracy) < 0.04 + spread
     assert json.loads((ASSETS / "models" / name / "calibration.json").read_text())["logic"]["n"] == 250
+    logic = generations((loaded.model, Form.of(loaded.tokenizer, loaded.model)), 40, kind="logic")
+    assert logic.positive("sound").mean() > 0.3, "logic was learned, not guessed"
 
 
 def test_changing_a_digit_is_noticed_by_the_shipped_reasoner(engine):

@@ -52,7 +52,8 @@ PANELS = [
     panel("figure", "scoreboard", "E. Every score of this output", wide=True, height=720,
           note=f"Where it stands among this model's outputs; 50 is usual. {TOO_FEW}"),
     panel("text", "output", "What the model wrote", note="Between the think tags: its reasoning. After them: the answer."),
-    panel("text", "prompt", "What the model was given"),
+    panel("text", "prompt", "What the model was given",
+          note="In logic each operation gets a letter: T and F repeat so often that the model could not tell by them where it is."),
 ]
 LAB_PANELS = [
     numbers("In numbers", [
