@@ -82,6 +82,8 @@ class AskDesk:
         who.input(self._look, inputs=[self.question, self._style, who, asked], outputs=[likeliest, layers], trigger_mode="always_last",
                   **frame.QUIET)
         view.site.blocks.load(self._ask, inputs=self._inputs, outputs=self._outputs, **frame.QUIET)
+        for event in (view.live.change, view.live.finish):
+            event(self._ask_small, inputs=self._inputs, outputs=self._outputs, **frame.QUIET)
 
     def answer_after(self, event: Any) -> None:
         """Asks once `event` has set the question."""
@@ -103,6 +105,12 @@ class AskDesk:
                  f"first token {reply['top'][0]['token']!r}, probability {number(reply['top'][0]['probability'])}")
                 for who, reply in replies.items()]
         return [cards(said), gr.Radio(list(replies), value=first, visible=True), *self._layers(replies[first]), refs]
+
+    def _ask_small(self, words: str, how: str, shown: dict[str, Any] | None) -> list[Any]:
+        """Unasked, as another run comes into sight: only of models that are loaded in no time."""
+        if any(ref.startswith("hf/") for ref in models_on_show(self._view, shown).values()):
+            return [gr.skip()] * 5
+        return self._ask(words, how, shown)
 
     def _look(self, words: str, how: str, who: str, refs: dict[str, str]) -> list[Any]:
         try:
