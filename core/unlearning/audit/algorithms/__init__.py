@@ -5,8 +5,8 @@
 The paper does not name its six (methods/01 section 3); the first six here are documented in TOFU, MUSE, RWKU or
 open-unlearning and are our choice, the rest stands under "More". Formulas and their constants are those of the method file.
 The learning rates fit the embedded models of two million parameters: with them at most a quarter of the plain questions about
-three people is still answered within 30 steps, and of the rest four fifths or more is kept. That of ceu, which has no retain
-term, is a compromise.
+three authors is still answered within 30 steps, and of the rest four fifths or more is kept (one seed; whp on three characters of
+the saga). Not so for ceu, which has no retain term: at half its rate 0.30 is still answered then, at the rate itself nobody looked.
 """
 
 from core.unlearning.audit.algorithms import ceu, ga, idk, kl, npo, rmu, simnpo, task_vector, undial, wga, whp
