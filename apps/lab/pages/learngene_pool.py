@@ -41,9 +41,9 @@ PANELS = [
           note="Each point is a network from the same blocks. Stars are the two models without a stitch. On the dotted line stand the "
                "networks that no other one beats in both."),
     panel("figure", "board", "Every path at once", note="Across: last small block. Up: first large block. The darker, the better."),
-    panel("figure", "storage", "What has to be stored",
-          note="SN-Net, the method this one is compared with, stores two models as deep as the ancestor."),
     panel("figure", "training", "While random paths are trained", note="Mean over the stitched paths, on 256 pictures."),
+    panel("figure", "storage", "What has to be stored", wide=True,
+          note="SN-Net, the method this one is compared with, stores two models as deep as the ancestor."),
     chart("Surprise", ["loss pool"], x="pass over the pictures", y="surprise at the right answer (nats)"),
     panel("table", "paths", "Path by path, with 95 % intervals", wide=True),
 ]
@@ -56,7 +56,7 @@ INIT_PANELS = [
 ]
 POOL_PANELS = [
     panel("figure", "training", "While the two models learn", wide=True),
-    panel("figure", "storage", "What has to be stored"),
+    panel("figure", "storage", "What has to be stored", wide=True),
     panel("table", "storage", "In numbers"),
 ]
 MAKE = ("Make a pool of digits, letters or symbols, or of your own pictures: then the ancestor learns your classes first. When it is "
@@ -238,6 +238,7 @@ def _plot(tried: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
     drawn = figures.pareto([(name, *point, i in best) for i, (name, point) in enumerate(zip(names, points, strict=True))],
                            "multiply-adds for one picture")
     drawn["layout"]["yaxis"] |= {"range": [max(0, 100 * min(right for _, right in points) - 10), 101]}
+    drawn["layout"]["xaxis"] |= {"range": [0, 1.1 * max(macs for macs, _ in points)]}
     here = {"type": "scatter", "mode": "markers", "name": "here", "x": [made["macs"]], "y": [round(100 * made["right"], 1)],
             "text": [made["path"]], "marker": {"color": "#B0558A", "size": 18, "symbol": "circle-open", "line": {"width": 3}}}
     return {"data": [*drawn["data"], here], "layout": drawn["layout"]}

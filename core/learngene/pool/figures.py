@@ -46,7 +46,7 @@ def similarity(before: float, after: float) -> dict[str, Any]:
     """How alike the small model's stream and the large model's own are, before and after the stitch (linear CKA, 0..1)."""
     bars = {"type": "bar", "x": ["before the stitch", "after the stitch"], "y": [round(before, 3), round(after, 3)],
             "marker": {"color": [ORANGE, BLUE]}}
-    return drawn([bars], "", "likeness to the large model's own stream (CKA)", yaxis={"range": [0, 1]})
+    return drawn([bars], "", "likeness (CKA)", yaxis={"range": [0, 1]})
 
 
 def inits(rows: Mapping[str, Sequence[tuple[int, float]]]) -> dict[str, Any]:
