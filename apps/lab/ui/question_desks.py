@@ -160,24 +160,25 @@ class InsideDesk:
         event.then(lambda *given: self._look(given[0], "", *given[2:]), inputs=self._inputs, outputs=self._outputs, **frame.QUIET)
 
     def _offer(self, chosen: str | None, shown: dict[str, Any] | None) -> Any:
-        return self._choice(chosen, models_on_show(self._view, shown))
+        refs = models_on_show(self._view, shown)
+        return gr.Radio(list(refs), value=self._pick(chosen, refs))
 
     @staticmethod
-    def _choice(chosen: str | None, refs: dict[str, str]) -> Any:
-        """The models as a choice: what was chosen if it is still there, else the one that forgot, else the first."""
-        return gr.Radio(list(refs), value=chosen if chosen in refs else AFTER if AFTER in refs else next(iter(refs), None))
+    def _pick(chosen: str | None, refs: dict[str, str]) -> str | None:
+        """What was chosen if it is still there, else the model that forgot, else the first."""
+        return chosen if chosen in refs else AFTER if AFTER in refs else next(iter(refs), None)
 
     def _look(self, words: str, name: str, chosen: str | None, layer: Any, mode: str, alpha: Any,
               shown: dict[str, Any] | None) -> list[Any]:
         refs = models_on_show(self._view, shown)
         if not refs:
             return [notice("The models of this run are no longer here.", "Press Run to make them again."), gr.skip(), gr.skip()]
-        choice = self._choice(chosen, refs)
-        ref = refs[choice.value]
+        who = self._pick(chosen, refs)
+        choice = gr.Radio(list(refs), value=who)
         whole = int(layer) if isinstance(layer, float) and layer.is_integer() else layer
         try:
-            look = self._view.site.engine.probe("unlearning/actpert", {"model": ref, "question": words, "subject": name, "layer": whole,
-                                                                       "mode": mode, "alpha": alpha})
+            look = self._view.site.engine.probe("unlearning/actpert", {"model": refs[who], "question": words, "subject": name,
+                                                                       "layer": whole, "mode": mode, "alpha": alpha})
         except LabError as error:
             return [frame.say(error), gr.skip(), choice]
         return [_said(look), figures.shift_map(look["tokens"], look["shaken"], look["size"]), choice]
