@@ -108,6 +108,12 @@ def test_every_rival_starts_somewhere_and_learns(engine, refs, rival):
     assert {trace["name"] for trace in last["data"]} == racers
 
 
+def test_nobody_distils_from_an_ancestor_that_does_not_know_the_classes(engine, refs):
+    result, _ = _run(engine, "learngene/finetune", {"learngene": refs["learngene"], "ancestor": refs["ancestor"], "source": "symbols",
+                                                    "task": "digits", "depth": 2, "epochs": 1, "scratch_epochs": 1, "rival": "distilled"})
+    assert result["outcome"] == "failed" and "does not know these classes" in result["error"]
+
+
 def test_descendant_starts_as_the_learngene_answers_and_gets_a_new_head_for_another_task(engine, refs):
     base = {"learngene": refs["learngene"], "ancestor": refs["ancestor"], "source": "symbols", "depth": 3, "epochs": 1, "scratch_epochs": 1}
     same, _ = _run(engine, "learngene/finetune", base | {"task": "symbols"})

@@ -62,8 +62,6 @@ POOL_PANELS = [
 MAKE = ("Make a pool of digits, letters or symbols, or of your own pictures: then the ancestor learns your classes first. When it is "
         "finished, put it on the board at the top of the page. Its stitches are random: choose another start on the board, or press "
         "Run, which then trains yours.")
-STARTS = [("as they were trained", ""), ("transposed (the paper's start)", "transpose"), ("transposed and scaled", "scaled"),
-          ("chain through the ancestor", "chain"), ("least squares (SN-Net's start)", "least_squares"), ("random", "random")]
 Walk = Callable[..., list[Any]]  # (picture, drawing, path, start, tried, small, large, task, pictures) -> the outputs of `_board`
 TRIED = 4  # where in that order the paths tried so far stand
 READY = '<p class="gb-probe-said" aria-live="polite">Walking the first path ...</p>'
@@ -109,7 +107,9 @@ def _board(site: frame.Site) -> Board:
                 heading("How alike are both streams, before and after the stitch?")
                 likeness = LivePlot("Likeness (CKA) to the large model's own stream, before and after the stitch", height=200)
             with gr.Column(scale=1, min_width=270):
-                start = gr.Dropdown(STARTS, value="", label="Stitches", elem_id="walk-start")
+                words = find("learngene/stitch").config.model_fields["init"].json_schema_extra["labels"]
+                starts = [("as they were trained", ""), *((word, name) for name, word in words.items())]
+                start = gr.Dropdown(starts, value="", label="Stitches", elem_id="walk-start")
                 desk = PictureDesk("Draw a digit here", prefix="walk")
                 with gr.Accordion("Use another pool", open=False):
                     mine = gr.Button("Use the one that I made last", size="sm", elem_id="walk-newest")

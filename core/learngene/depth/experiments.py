@@ -26,6 +26,7 @@ from typing import Any
 from pydantic import Field
 from transformers import PreTrainedModel
 
+from core.engine.errors import LabError
 from core.engine.events import Event, Figure, Keep, Metric, Progress, Table, Verdict
 from core.engine.experiment import Config, DataRef, ModelRef, experiment
 from core.engine.lab import Lab
@@ -172,6 +173,11 @@ def _flattened(gene: Learngene) -> Learngene:
     return flat
 
 
+RIVAL_WORDS = {"none": "nobody", "distilled": "from scratch, taught by the ancestor", "pretrained": "trained on the source first",
+               "heuristic": "the ancestor's last three layers", "gradient": "the ancestor's three quietest layers",
+               "every_other": "ancestor layers, evenly picked"}
+
+
 class FinetuneConfig(Config):
     learngene: ModelRef = Field("embedded/learngene-letters", description="The learngene to grow from")
     source: TaskName = Field("letters", description="What the learngene was trained on")
@@ -182,7 +188,8 @@ class FinetuneConfig(Config):
     depth: int = Field(6, ge=1, le=DEEPEST, description="Layers of the descendant")
     epochs: int = Field(5, ge=1, le=100, description="Passes over the training pictures")
     scratch_epochs: int = Field(5, ge=1, le=300, description="Passes that the rivals get")
-    rival: RivalName = Field("none", description="A second rival beside the network from scratch")
+    rival: RivalName = Field("none", description="A second rival beside the network from scratch",
+                             json_schema_extra={"labels": RIVAL_WORDS})
     pretrain_epochs: int = Field(20, ge=1, le=200, description="Passes over the source that the pre-trained rival gets first",
                                  json_schema_extra={"more": True})
     rate: float = Field(TUNE_RATE, ge=1e-5, le=1e-2, description="Peak learning rate of the descendant", json_schema_extra={"more": True})
@@ -242,7 +249,10 @@ def _line_up(config: FinetuneConfig, lab: Lab, start: Start) -> Iterator[Event]:
     if config.rival == "pretrained":
         racers.append(_Racer(config.rival, (yield from _pretrained(config, lab, start)), recipe))
     else:
-        teacher = start.ancestor if config.rival == "distilled" and same else None
+        if config.rival == "distilled" and not same:
+            raise LabError("The ancestor does not know these classes, so it cannot teach them to a rival.",
+                           "Choose the same pictures as source and task, or another rival.")
+        teacher = start.ancestor if config.rival == "distilled" else None
         with born_from(lab.rng("rival")):
             rival = RIVALS[config.rival](start)
         racers.append(_Racer(config.rival, rival, recipe, teacher))

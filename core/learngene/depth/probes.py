@@ -93,9 +93,10 @@ def expand(config: ExpandConfig, lab: Lab) -> Descendant:
     shares, stored = coefficients(config.depth), parameters(gene.store)
     return Descendant(
         depth=config.depth, width=model.config.hidden_size, extrapolated=config.depth > gene.depth, pictures=len(labels),
-        parameters=parameters(model), stored_parameters=stored, stored_bytes=2 * stored, macs=macs(model.config), coefficients=shares, right=right,
-        right_interval=share_interval(right, len(labels)), ancestor_right=(teacher.argmax(-1) == labels).float().mean().item(),
-        agrees=agreement(said, teacher), smallest_difference=smallest_difference(right, len(labels)), truth=truth, answers=answers,
+        parameters=parameters(model), stored_parameters=stored, stored_bytes=2 * stored, macs=macs(model.config), coefficients=shares,
+        right=right, right_interval=share_interval(right, len(labels)),
+        ancestor_right=(teacher.argmax(-1) == labels).float().mean().item(), agrees=agreement(said, teacher),
+        smallest_difference=smallest_difference(right, len(labels)), truth=truth, answers=answers,
         ancestor_answer=task.classes[asked.argmax().item()], seen=focus[0, 0].tolist(),
         single_ms=_time(model, pixels[:1]) if config.latency else None, batch_ms=_time(model, pixels[:64]) if config.latency else None,
         figures={"coefficients": figures.coefficients(shares), "prediction": figures.prediction(*zip(*answers, strict=True)),

@@ -55,7 +55,8 @@ class PoolConfig(Config):
     blocks: Literal[3, 6, 9] = Field(6, description="Blocks of each model in the pool")
     small_width: int = Field(SMALL_WIDTH, ge=12, le=192, multiple_of=3, description="Width of the small model",
                              json_schema_extra={"more": True})
-    source: Literal["distilled", "labels"] = Field("distilled", description="Taught by the ancestor, or each trained alone on labels")
+    source: Literal["distilled", "labels"] = Field("distilled", description="Who teaches the two models", json_schema_extra={
+        "labels": {"distilled": "the ancestor", "labels": "labels alone"}})
     epochs: int = Field(10, ge=0, le=200, description="Passes over the training pictures, for each of the two; the stored pool had 50")
     dense: bool = Field(True, description="Match the large model at three depths, not at its end only", json_schema_extra={"more": True})
     rate: float = Field(SCRATCH_RATE, ge=1e-5, le=1e-2, description="Peak learning rate", json_schema_extra={"more": True})
@@ -117,12 +118,16 @@ def instances(config: PoolConfig, lab: Lab, task: Task, ancestor: LoadedModel) -
     return Pool.unpack(packed["small"], packed["large"])
 
 
+INIT_WORDS = {"transpose": "transposed (the paper's start)", "scaled": "transposed and scaled", "chain": "chain through the ancestor",
+              "least_squares": "least squares (SN-Net's start)", "random": "random"}
+
+
 class StitchConfig(Config):
     task: TaskName = Field("digits", description="What the pictures show")
     pictures: DataRef = pictures_field("The pictures that this pool was made of: a ZIP file")
     small: ModelRef = Field("embedded/learngene-instances-small", description="The small model of the pool")
     large: ModelRef = Field("embedded/learngene-instances-large", description="The large model of the pool")
-    init: InitName = Field("least_squares", description="How the stitches begin")
+    init: InitName = Field("least_squares", description="How the stitches begin", json_schema_extra={"labels": INIT_WORDS})
     epochs: int = Field(3, ge=0, le=100,
                         description="Passes over the training pictures, a random path at every step; the stored pool had 40")
     train: Literal["everything", "stitches"] = Field("everything", description="What learns")
