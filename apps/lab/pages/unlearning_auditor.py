@@ -21,12 +21,15 @@ INSIDE, TRUTH, ALL = ("Look inside: can a push on its thoughts bring answers bac
                       "All numbers, question by question")
 
 
+DESKS = ".gb-tabs"  # where a pressed question leads
+
+
 def _folded(fold: str, *panels: Panel) -> list[Panel]:
     return [{**one, "fold": fold} for one in panels]
 
 
 PANELS = [
-    panel("matrix", "matrix", "Every question, asked in every way", wide=True,
+    panel("matrix", "matrix", "Every question, asked in every way", wide=True, select=DESKS,
           note="A green cell: the answer came out. Yellow: it came out, but the twin that never knew gives it too, so it may be luck. "
                "The last column of each block: did any way work? Press a cell to read it."),
     numbers("In numbers", [
@@ -76,11 +79,11 @@ PANELS = [
         panel("figure", "actpert", "4. Does it count?", wide=True, height=380,
               note="On the other half: hatched, asked plainly; plain, with the best push. It counts only if the orange bar beats a push in "
                    "a random direction and the same search in a model that never knew."),
-        panel("table", "actpert_answers", "What was said with the best push", wide=True, select=True,
+        panel("table", "actpert_answers", "What was said with the best push", wide=True, select=DESKS,
               note="Press a question to put it to the models yourself.")),
     *_folded(
         ALL,
-        panel("table", "answers", "Question by question", wide=True, select=True,
+        panel("table", "answers", "Question by question", wide=True, select=DESKS,
               note="Press a question to put it to the models yourself."),
         panel("table", "scores", "Every measure, the models side by side", wide=True),
         panel("table", "shares", "Every share with its 95 % interval", wide=True)),
@@ -114,11 +117,11 @@ def build(site: frame.Site, page: Page) -> None:
 
 def _picked(event: gr.EventData) -> list[Any]:
     """The question of a pressed row or cell, for both desks, and the tab it asks for."""
-    row, go = event._data.get("row") or {}, event._data.get("go")
-    question = row.get("question") or row.get("Question")
+    values, go = event._data.get("values"), event._data.get("go")
+    question = values.get("Question") if isinstance(values, dict) else None
     if not isinstance(question, str) or not question:
         return [gr.skip(), gr.skip(), gr.skip()]
-    return [question, question, gr.Tabs(selected=go) if go in ("ask", "inside") else gr.skip()]
+    return [question, question, gr.Tabs(selected=go if go in ("ask", "inside") else "ask")]
 
 
 def _own(page: Page) -> str:

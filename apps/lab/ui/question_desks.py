@@ -135,7 +135,7 @@ class InsideDesk:
         with gr.Row():
             self.question = gr.Textbox(FIRST, label="Question", max_length=400, scale=4, elem_id="inside-question", placeholder=FIRST)
             name = gr.Textbox("", label="The name in it", max_length=100, scale=2, elem_id="inside-name", placeholder="found by itself")
-            press = gr.Button("Look inside", variant="primary", scale=0, min_width=130, elem_id="inside")
+            press = gr.Button("Look inside", variant="primary", scale=0, min_width=150, elem_id="inside")
         with gr.Row():
             who = gr.Radio([], label="Which model", elem_id="inside-who")
             layer = Dial(1, 12, value=start.layer, step=1, label="Push after layer", elem_id="inside-layer")
@@ -151,17 +151,16 @@ class InsideDesk:
             trigger(self._look, trigger_mode="always_last", **quick)
         for changed in (layer.release, alpha.release, mode.input, who.input):
             changed(self._look, trigger_mode="always_last", **quick)
-        for event in (view.live.change, view.live.finish):
-            event(self._offer, inputs=[who, view.live], outputs=who, **frame.QUIET)
-        view.site.blocks.load(self._offer, inputs=[who, view.live], outputs=who, **frame.QUIET)
+        for event in (view.live.change, view.live.finish, view.site.blocks.load):
+            event(self._offer, inputs=view.live, outputs=who, **frame.QUIET)
 
     def answer_after(self, event: Any) -> None:
         """Looks once `event` has set the question; an earlier name would not fit it."""
         event.then(lambda *given: self._look(given[0], "", *given[2:]), inputs=self._inputs, outputs=self._outputs, **frame.QUIET)
 
-    def _offer(self, chosen: str | None, shown: dict[str, Any] | None) -> Any:
+    def _offer(self, shown: dict[str, Any] | None) -> Any:
         refs = models_on_show(self._view, shown)
-        return gr.Radio(list(refs), value=self._pick(chosen, refs))
+        return gr.Radio(list(refs), value=self._pick(None, refs))
 
     @staticmethod
     def _pick(chosen: str | None, refs: dict[str, str]) -> str | None:

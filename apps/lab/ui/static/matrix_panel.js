@@ -5,6 +5,7 @@
 
 import { button, h, number } from "./dom.js";
 import { list } from "./figures.js";
+import { goTo } from "./panel.js";
 import { isDark } from "./plot.js";
 import { PlotPanel } from "./plot_panel.js";
 
@@ -98,7 +99,10 @@ export class MatrixPanel {
     options(this.#question, grid.questions.map((name, i) => [i, name]), at.question);
     options(this.#way, grid.ways, at.way);
     const asked = grid.question(at.question);
-    const act = (go) => () => this.#context.onPoint({ panel: "cells", go, row: { question: asked, Question: asked } });
+    const act = (go) => () => {
+      this.#context.onPoint({ panel: "cells", go, values: { Question: asked } });
+      goTo(this.#panel.select);
+    };
     this.#cell.replaceChildren(
       ...(at.way === "" ? everyWay(grid, at) : oneWay(grid, at)),
       h("div", { class: "gb-cell-foot" }, button("Ask the models myself", act("ask")), button("Look inside this question", act("inside"))),

@@ -25,6 +25,13 @@ export function titleOf(panel) {
   return panel.title || human(panel.name || (panel.metrics || []).join(", ") || "Numbers");
 }
 
+/** Brings the place into sight to which a pressed row leads: `select` of a panel is true, or a selector. */
+export function goTo(place) {
+  if (typeof place !== "string") return;
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  document.querySelector(place)?.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
+}
+
 /** Whether two lists hold the same things, in order. */
 export function same(a, b) {
   return a !== null && b !== null && a.length === b.length && a.every((item, i) => Object.is(item, b[i]));
@@ -70,9 +77,12 @@ export class TablePanel extends EventPanel {
   constructor(panel, context) {
     super(panel, context, "table", "tables", (event) => {
       const title = titleOf(panel);
-      const chosen = panel.select ? (row, values) => context.onPoint({ panel: panel.name, row, values }) : null;
+      const chosen = (row, values) => {
+        context.onPoint({ panel: panel.name, row, values });
+        goTo(panel.select);
+      };
       return [
-        table(event, title, chosen),
+        table(event, title, panel.select ? chosen : null),
         h(
           "div",
           { class: "gb-panel-foot" },

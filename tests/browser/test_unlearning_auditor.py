@@ -1,0 +1,174 @@
+"""What is the auditor's own: the matrix that one presses, one question from the inside, one's own questions and model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from apps.lab.server import create_app
+from core.engine.runner import Engine
+from core.engine.settings import Settings
+from tests.engine.tiny_models import save, tiny
+from tests.servers import serving
+
+AUDITOR = "unlearning-auditor"
+HOSTILE = '<img src=x onerror="document.title=1">'
+MATRIX = ".gb-panel--matrix"
+
+
+@pytest.fixture(scope="module")
+def lab_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """With a folder of two models: `tiny`, which never learned anything, and `huge`, whose numbers are near the largest there are."""
+    root = tmp_path_factory.mktemp("auditor")
+    save(tiny("llama"), root / "models" / "tiny")
+    huge = save(tiny("llama"), root / "models" / "huge") / "model.safetensors"
+    weights = load_file(huge)
+    head = next(name for name in weights if "lm_head" in name or "embed_tokens" in name)
+    save_file(weights | {head: weights[head] * 1e37}, huge, metadata={"format": "pt"})
+    engine = Engine(Settings(home=root / "home", models_dir=root / "models", threads=1))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def lab_address(lab_engine: Engine) -> Iterator[str]:
+    with serving(create_app(engine=lab_engine)) as address:
+        yield address
+
+
+def opened(visitor, query: str = "", **size):
+    page = visitor(**size).open(f"{AUDITOR}?{query}" if query else AUDITOR)
+    page.wait_for_function("/^(done|recorded)$/.test(document.querySelector('.gb-status')?.dataset.tone || '')"
+                           " && document.querySelector('.gb-live .main-svg')", timeout=120_000)
+    return page
+
+
+def run_to_its_end(page) -> str:
+    """Presses Run and waits; what the head of the view says then."""
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.wait_for_function("!document.querySelector('[data-run]').dataset.run.startsWith('first-')"
+                           " && /^(done|bad)$/.test(document.querySelector('.gb-status').dataset.tone)", timeout=240_000)
+    return page.locator(".gb-status").inner_text()
+
+
+def last(engine: Engine, run: str, name: str) -> dict:
+    return [event for event in engine.events(run) if event.get("name") == name][-1]
+
+
+def press_cell(page, model: int, question: int, way: int) -> None:
+    """A real click in the middle of a cell, the axes' own arithmetic telling where that is."""
+    page.locator(f"{MATRIX} .gb-plot").scroll_into_view_if_needed()
+    page.evaluate(f"document.querySelector('{MATRIX}').scrollIntoView({{ block: 'start' }})")
+    x, y = page.evaluate(f"""() => {{
+        const plot = document.querySelector('{MATRIX} .js-plotly-plot'), box = plot.getBoundingClientRect();
+        const across = plot._fullLayout['xaxis{model + 1 if model else ""}'], down = plot._fullLayout.yaxis;
+        return [box.x + across._offset + across.c2p({way}), box.y + down._offset + down.c2p({question})]; }}""")
+    page.mouse.move(x - 1, y - 1)
+    page.mouse.click(x, y)
+
+
+def test_a_pressed_cell_tells_what_was_asked_and_said_and_leads_inside(visitor, lab_engine):
+    cells, answers = (last(lab_engine, f"first-{AUDITOR}", name) for name in ("cells", "answers"))
+    way = next(row[1] for row in cells["rows"] if row[1] != "direct")
+    row = next(row for row in cells["rows"] if (row[0], row[1]) == (2, way))
+    question = answers["rows"][2][0]
+    page = opened(visitor)
+    press_cell(page, 0, 2, 1)
+    page.wait_for_function(f"document.querySelector('{MATRIX} .gb-cell-choices').textContent && "
+                           f"document.querySelectorAll('{MATRIX} select')[0].value === '2'")
+    cell = page.locator(f"{MATRIX} .gb-cell")
+    assert page.locator(f"{MATRIX} select").nth(1).input_value() == way
+    assert f"The key fact is {row[5]}." in cell.inner_text()
+    assert [text.strip() for text in cell.locator(".gb-answer-text").all_inner_texts()] == row[6:-2]
+    cell.locator("summary").click()
+    assert cell.locator("pre").inner_text().strip() == row[4].strip()
+
+    page.locator(f"{MATRIX} select").nth(1).select_option(label="any way")  # the same without a mouse
+    listed = cell.locator(".gb-cell-ways li")
+    listed.first.wait_for()
+    assert listed.count() == len({row[1] for row in cells["rows"]})
+
+    page.locator(MATRIX).get_by_role("button", name="Show as table").click()  # every block of it, in words
+    assert page.locator(f"{MATRIX} .gb-plot-table tbody tr").count() == len(cells["columns"][6:-2]) * len(answers["rows"])
+    assert page.locator(f"{MATRIX} .gb-plot-table td").get_by_text("key given", exact=True).count() > len(answers["rows"])
+
+    cell.get_by_role("button", name="Look inside this question").click()
+    page.wait_for_selector("#inside-answers .gb-answer >> nth=2", timeout=60_000)
+    page.wait_for_function("document.querySelector('.gb-tabs').getBoundingClientRect().top < innerHeight / 2")  # brought into sight
+    assert page.locator("#inside-question textarea, #inside-question input").first.input_value() == question
+    model = lab_engine.records.read(f"first-{AUDITOR}")["config"]["model"]
+    look = lab_engine.probe("unlearning/actpert", {"model": model, "question": question})
+    said = page.locator("#inside-answers .gb-answer-text").all_inner_texts()
+    assert said == [look[name] or "says nothing" for name in ("before", "after", "random")]
+    assert page.locator("#inside-answers .gb-piece--shaken").count() == sum(look["shaken"])
+
+
+def test_folded_parts_open_full_and_a_phone_shows_numbers_for_names(visitor):
+    page = opened(visitor, width=390, height=844, dark=True)
+    ticks = page.locator(f"{MATRIX} .yaxislayer-above text").all_inner_texts()
+    assert ticks and all(tick.strip().isdigit() for tick in ticks)
+    for fold in page.locator(".gb-fold").all():
+        fold.locator("> summary").click()
+        assert fold.locator(".gb-panel--empty:visible").count() == 0
+    page.wait_for_function("[...document.querySelectorAll('.gb-fold .gb-plot')].every((plot) => plot.querySelector('.main-svg'))",
+                           timeout=30_000)
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+@pytest.mark.parametrize(("name", "content", "words"), [
+    ("columns.csv", b"name,town\nIda,Porto\n", "no column 'question'"),
+    ("binary.csv", bytes(range(256)) * 40, "not a text"),
+    ("long.csv", b"question,answer\n" + b"".join(b"Who is number %d?,It is %d.\n" % (i, i) for i in range(100_000)), "2,000 rows"),
+], ids=["columns", "binary", "100,000 rows"])
+def test_a_wrong_file_is_refused_in_words_before_anybody_presses_run(visitor, tmp_path: Path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    page = opened(visitor)
+    page.locator("#field-questions-bring input[type=file], input#field-questions-bring").or_(
+        page.locator(".gb-controls input[type=file]")).first.set_input_files(tmp_path / name)
+    page.wait_for_selector(".gb-controls .gb-notice--bad")
+    said = page.locator(".gb-controls .gb-notice--bad").inner_text()
+    assert words in said and "Traceback" not in said
+
+
+def test_own_questions_three_clicks_and_no_cell_is_more_than_text(visitor, lab_engine, tmp_path: Path):
+    (tmp_path / "mine.csv").write_text(f"question,answer,key\nWho is {HOSTILE}?,It is Ida.,Ida\n"
+                                       '"=HYPERLINK(""http://example.com"")",It is Ben.,Ben\nWho is left?,,\n', encoding="utf-8")
+    page = opened(visitor, 'model=path/tiny&reference=null&audits=["prefix"]')
+    title = page.title()
+    page.locator(".gb-controls input[type=file]").first.set_input_files(tmp_path / "mine.csv")
+    page.wait_for_selector(".gb-controls .gb-notice--good")
+    found = page.locator(".gb-controls .gb-notice--good").inner_text()
+    assert "2 questions" in found and "Row 4" in found
+    said = run_to_its_end(page)
+    assert "As it stands, the model answers" in said and "No model that never knew was chosen" in said
+    run = page.evaluate("document.querySelector('[data-run]').dataset.run")
+    assert lab_engine.result(run)["metrics"]["steps taken"] == 0
+    assert "nothing is trained" in page.locator(".gb-panel--rare").inner_text()
+    page.locator(f"{MATRIX} .gb-cell-prompt summary").click()
+    assert HOSTILE in page.locator(f"{MATRIX} .gb-cell pre").inner_text()
+    page.locator(".gb-fold > summary").last.click()
+    assert page.locator(".gb-live .gb-table").get_by_text("=HYPERLINK").first.is_visible()
+    assert page.locator(".gb-live img, .gb-live script").count() == 0 and page.title() == title
+
+
+def test_a_training_that_breaks_down_ends_in_a_sentence(visitor):
+    page = opened(visitor, "model=path/huge&reference=null&audits=[]&actpert=false&subjects=1&steps=3&learning_rate=1&retain_questions=10")
+    said = run_to_its_end(page)
+    assert "broke down" in said or "no numbers" in said
+    assert "NaN" not in page.locator(".gb-live").inner_text() and "Traceback" not in said
+
+
+@pytest.mark.parametrize(("question", "name", "words"), [
+    ("", "", "no question"), ("where is it", "", "no name"), ("Where was Felix Tanaka born?", "Nobody", "does not stand in the question"),
+])
+def test_nonsense_put_to_the_inside_gets_a_sentence(visitor, question, name, words):
+    page = opened(visitor)
+    page.get_by_role("tab", name="Look inside one question").click()
+    page.locator("#inside-question textarea, #inside-question input").first.fill(question)
+    page.locator("#inside-name textarea, #inside-name input").first.fill(name)
+    page.get_by_role("button", name="Look inside", exact=True).click()
+    page.wait_for_selector("#inside-answers .gb-notice--bad", timeout=60_000)
+    assert words in page.locator("#inside-answers").inner_text()
