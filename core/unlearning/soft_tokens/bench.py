@@ -138,14 +138,14 @@ def _batch(bench: Bench, who: Who, rows: list[Row]) -> Iterator[Event]:
     config = bench.config
     if config.tells:
         own = [sentence_row(bench.plan, config.question, config.sentence)]
-        yield from _attacked(bench, who, own, replace(bench.settings, steps=config.sentence_steps), closely=True)
+        yield from _attacked(bench, who, own, config.sentence_k, replace(bench.settings, steps=config.sentence_steps), closely=True)
     if rows:
-        yield from _attacked(bench, who, rows, bench.settings, closely=not config.tells)
+        yield from _attacked(bench, who, rows, config.k, bench.settings, closely=not config.tells)
 
 
-def _attacked(bench: Bench, who: Who, rows: list[Row], settings: Settings, *, closely: bool) -> Iterator[Event]:
+def _attacked(bench: Bench, who: Who, rows: list[Row], k: int, settings: Settings, *, closely: bool) -> Iterator[Event]:
     """Ends with what the model really writes.  closely: one of the texts is shown as it fills in."""
-    given, k = bench.subjects[who], bench.config.k
+    given = bench.subjects[who]
     targets = _encoded(given, rows, k)
     starts = [bench.start(who, i, k) for i in range(len(rows))]
     watch, note = Watch(who, given, rows, settings.space, closely=closely), f"attacking the model: {WHO[who].lower()}"
@@ -187,10 +187,12 @@ def _settle(bench: Bench, who: Who, rows: Sequence[Row], attempts: Sequence[Atte
 
 
 def _shown(bench: Bench, who: Who, rows: Sequence[Row], attempts: Sequence[Attempt]) -> Iterator[Event]:
-    """Tables and pictures of all models so far."""
-    if bench.own:
+    """Tables and pictures of all models so far; after the visitor's sentence only its table, since the rest comes next."""
+    if rows[0].cell == SENTENCE:
         yield Table("sentence", ["Model", "What it writes now", "Right tokens", "Said it", "Steps"], [
             [WHO[name], o.said, round(o.accuracy, 4), "yes" if o.success else "no", o.steps] for name, o in bench.own.items()])
+        if bench.config.what == "bench":
+            return
     lines = [(CELLS[key].name, CELLS[key].who, o.losses) for key in ordered(bench.outcomes) for o in bench.outcomes[key]]
     lines += [(f"your sentence, {WHO[name].lower()}", name, o.losses) for name, o in bench.own.items()]
     yield Figure("losses", figures.losses([(name, owner, *_thinned(losses)) for name, owner, losses in lines]))
@@ -251,9 +253,9 @@ def _finish(bench: Bench) -> Iterator[Event]:
         yield cells_table(bench.outcomes)
         yield targets_table(bench.outcomes)
         yield from final_metrics(bench.outcomes)
-    findings = Findings(bench.outcomes, bench.config.sentence, {who: o.success for who, o in bench.own.items()}, bench.longest,
-                        bench.config.k, bench.config.mode, "characters" if bench.plan.characters else "pieces of words",
-                        bench.lab.rng("verdict intervals"))
+    config, unit = bench.config, "characters" if bench.plan.characters else "pieces of words"
+    findings = Findings(bench.outcomes, config.sentence, {who: o.success for who, o in bench.own.items()}, bench.longest, config.k,
+                        config.sentence_k, config.mode, unit, bench.lab.rng("verdict intervals"))
     for key, name in (("D", "true minus false"), ("C", "true minus never knew")):
         if key in findings.gaps:
             yield Metric(name, findings.gaps[key][0], unit="difference of shares")

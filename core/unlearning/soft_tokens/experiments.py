@@ -42,6 +42,7 @@ from core.engine.experiment import CleanText, Config, ModelRef, experiment
 from core.engine.lab import Lab
 
 MORE = {"more": True}
+MOST_TOKENS = 50
 
 
 class SoftTokensConfig(Config):
@@ -64,7 +65,8 @@ class SoftTokensConfig(Config):
             "npo": "NPO (careful)", "idk_dpo": "Prefer to refuse", "rmu": "RMU (scrambles the inside)", "idk_nll": "Learn to refuse",
             "simnpo": "SimNPO (careful)", "undial": "UNDIAL (answers turned down)", "ceu": "CE-U (answers ruled out)",
             "wga": "Weighted ascent", "task_vector": "Task vector (walk backwards)", "whp": "WHP (turn down what grew)"}})
-    tokens: int = Field(16, ge=1, le=16, title="Soft tokens", description="How many free vectors stand in front of the question.")
+    tokens: int = Field(16, ge=1, le=16, title="Soft tokens",
+                        description="How many free vectors stand in front of the question; for your sentence twice as many.")
     steps: int = Field(150, ge=1, le=5000, title="Attack steps", description="At most this many changes of the soft tokens; "
                        "each attack ends when it succeeds.")
     mode: Literal["answer", "opening"] = Field(
@@ -84,7 +86,7 @@ class SoftTokensConfig(Config):
                          description="How many questions each bar stands for, if the world has as many; more narrow the intervals.")
     sentence_steps: int = Field(400, ge=1, le=5000, title="Attack steps for your sentence", json_schema_extra=MORE,
                                 description="A sentence of words that the model never met needs more of them than an answer.")
-    many_tokens: int | None = Field(None, ge=1, le=50, title="Even more soft tokens", json_schema_extra=MORE,
+    many_tokens: int | None = Field(None, ge=1, le=MOST_TOKENS, title="Even more soft tokens", json_schema_extra=MORE,
                                     description="Overrides the slider, up to 50.")
     space: Literal["embedding", "vocabulary"] = Field(
         "embedding", title="What is trained", json_schema_extra={"more": True, "labels": {
@@ -122,6 +124,11 @@ class SoftTokensConfig(Config):
     def k(self) -> int:
         """How many soft tokens are used."""
         return self.many_tokens or self.tokens
+
+    @property
+    def sentence_k(self) -> int:
+        """How many for the visitor's sentence: an answer is half known, a sentence of new words is not."""
+        return min(2 * self.k, MOST_TOKENS)
 
     @property
     def tells(self) -> bool:

@@ -25,6 +25,7 @@ class Findings:
     said: dict[str, bool]
     longest: dict[int, int]
     tokens: int
+    sentence_tokens: int
     mode: str
     unit: str
     rng: torch.Generator
@@ -87,7 +88,7 @@ def _sentence(findings: Findings) -> str:
     no = [WHO[who].lower() for who, said in findings.said.items() if not said]
     quoted = f"“{findings.sentence}”"
     if not yes:
-        return f"No model could be made to say {quoted} with {findings.tokens} soft tokens: try more of them, or more steps."
+        return f"No model could be made to say {quoted} with {findings.sentence_tokens} soft tokens: try more of them, or more steps."
     rest = f"; not by: {', '.join(no)}" if no else ""
     return f"Your sentence {quoted} was said by: {', '.join(yes)}{rest}."
 
@@ -126,6 +127,7 @@ def evidence(findings: Findings) -> dict[str, Any]:
         numbers |= {"uninformative": findings.uninformative,
                     "smallest detectable difference": round(smallest_difference(len(findings.outcomes["B"])), 4)}
     if findings.said:
+        numbers["soft tokens for the own sentence"] = findings.sentence_tokens
         numbers["own sentence said by"] = [WHO[who] for who, said in findings.said.items() if said]
     if findings.longest:
         numbers["longest random text"] = {f"{k} soft tokens": length for k, length in findings.longest.items()}

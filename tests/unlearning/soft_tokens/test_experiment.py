@@ -10,6 +10,7 @@ import pytest
 from core.engine.errors import LabError
 from core.engine.registry import find
 from core.engine.runner import Engine
+from core.unlearning.data import World
 from core.unlearning.soft_tokens.cells import CELLS
 from tests.engine.tiny_models import save, tiny
 
@@ -19,7 +20,7 @@ QUICK = {"targets": 2, "steps": 30, "sentence_steps": 30, "forget_steps": 1, "ha
 
 def run(engine: Engine, config: dict, seed: int = 0) -> tuple[dict, list[dict]]:
     started = engine.start(NAME, config, seed=seed, fresh=True)
-    state = engine.wait(started.id, timeout=400)
+    state = engine.wait(started.id, timeout=900)
     assert state["outcome"] == "finished", state
     return engine.result(started.id), engine.events(started.id)
 
@@ -73,7 +74,7 @@ def test_equal_requests_give_equal_numbers(quick: tuple[dict, list[dict]], engin
 
 
 def test_a_sentence_of_ones_own_is_tried_on_all_four_models(engine: Engine) -> None:
-    result, events = run(engine, {"what": "sentence", "sentence": "Ida keeps a wizard.", "sentence_steps": 80, "steps": 1, "forget_steps": 1})
+    result, events = run(engine, {"what": "sentence", "sentence": "Ida keeps a wizard.", "sentence_steps": 60, "forget_steps": 1})
     rows = {row[0]: row for row in last(events, "table", "sentence")["rows"]}
     assert set(rows) == {"Original", "After forgetting", "Never knew", "Random weights"}
     assert rows["Original"][3] == "yes" and rows["Original"][1].strip().startswith("Ida keeps a wizard.")
@@ -89,11 +90,14 @@ def test_a_random_text_runs_on_any_small_language_model(engine: Engine, tmp_path
     assert "random characters" in result["verdict"]["text"]
 
 
-def test_openings_count_the_fact_and_not_the_words(engine: Engine) -> None:
-    result, events = run(engine, QUICK | {"mode": "opening", "extras": False, "targets": 4})
-    rows = [row for row in last(events, "table", "targets")["rows"] if row[0] == CELLS["A"].name]
-    assert rows and all(row[2].startswith("Of course, I remember:") for row in rows)
-    assert result["metrics"]["success original, true answer"] > result["metrics"]["success original, stranger"]
+def test_openings_count_the_fact_and_not_the_words(engine: Engine, world: World) -> None:
+    _, events = run(engine, QUICK | {"mode": "opening", "extras": False, "targets": 8, "steps": 15})
+    keys = {record.question: record.key for record in world.forget(1)}
+    rows = [row for row in last(events, "table", "targets")["rows"] if "true" in row[0]]
+    assert {row[0] for row in rows} == {CELLS[key].name for key in "ABC"}
+    assert all(row[2].startswith("Of course, I remember:") and keys[row[1]] not in row[2] for row in rows)
+    assert [row[4] == "yes" for row in rows] == [keys[row[1]] in row[3] for row in rows]
+    assert any(row[4] == "yes" for row in rows)
 
 
 def test_a_model_kept_by_the_auditor_can_be_attacked(engine: Engine) -> None:

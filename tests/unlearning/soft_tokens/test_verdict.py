@@ -20,7 +20,8 @@ def some(hits: int, of: int = 20) -> list[Outcome]:
 
 
 def findings(b: int, d: int, c: int, *, of: int = 20, **more) -> Findings:
-    settings = {"sentence": "I do!", "said": {}, "longest": {}, "tokens": 8, "mode": "answer", "unit": "pieces of words"} | more
+    settings = {"sentence": "I do!", "said": {}, "longest": {}, "tokens": 8, "sentence_tokens": 16, "mode": "answer",
+                "unit": "pieces of words"} | more
     return Findings({"B": some(b, of), "D": some(d, of), "C": some(c, of)}, rng=torch.Generator().manual_seed(0), **settings)
 
 
