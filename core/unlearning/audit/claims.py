@@ -113,8 +113,8 @@ CLAIMS = [
     _stops("a", "npo", "NPO"),
     Claim("01.2b", "01", "Gradient ascent has no such step: whenever at most a quarter is answered, less than 85 % of the rest is kept.",
           "report", EXPERIMENT, configs=[GA_ALL], measure=final("kept share at best stop"), threshold="<= 0.85", needs=MODELS,
-          note="Asked after every one of 32 steps at learning rate 1e-4. On this model gradient ascent forgets about as gently as the other "
-               "ways until a quarter of the answers is left, so the sentence is not confirmed here."),
+          note="Asked after every one of 32 steps at learning rate 1e-4. On this model gradient ascent forgets about as gently as the "
+               "other ways until a quarter of the answers is left, so the sentence is not confirmed here."),
     _stops("c", "idk_dpo", "Preferring to refuse (IdkDPO)"),
     _stops("d", "idk_nll", "Refusing (IdkNLL)"),
     _stops("e", "rmu", "RMU"),
