@@ -71,7 +71,7 @@ def path(words: Sequence[Sequence[float]], tracks: Sequence[Sequence[Sequence[fl
     first, second = share
     return plain(figure, xaxis={"title": {"text": f"first direction ({first:.0%} of the words' variance)"}, "zeroline": False},
                   yaxis={"title": {"text": f"second direction ({second:.0%})"}, "zeroline": False},
-                  annotations=[{"text": f"this plane shows {shown:.0%} of how far the soft tokens went", "xref": "paper", "yref": "paper",
+                  annotations=[{"text": f"{shown:.0%} of the soft tokens' way is seen here", "xref": "paper", "yref": "paper",
                                 "x": 1, "y": 0.01, "xanchor": "right", "yanchor": "bottom", "showarrow": False,
                                 "font": {"size": 11, "color": GREY}}])
 

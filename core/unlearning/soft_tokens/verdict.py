@@ -72,6 +72,8 @@ def _compared(findings: Findings) -> list[str]:
     spans = f"(95 % intervals of the differences: {low_d:.0%} to {high_d:.0%} and {low_c:.0%} to {high_c:.0%})"
     if findings.uninformative and _count(b) == 0:
         parts.append(f"It failed everywhere, so it says nothing about memory {spans}.")
+    elif not any((low_d, high_d, low_c, high_c)):  # intervals of nothing but equal pairs have no width and would look too sure
+        parts.append("That is no difference at all: the answers tell you about the attack, not about memory.")
     elif findings.uninformative:
         parts.append(f"That is no clear difference {spans}: the answers tell you about the attack, not about memory.")
     elif low_d > 0 and low_c > 0:

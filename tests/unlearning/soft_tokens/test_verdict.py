@@ -27,7 +27,9 @@ def findings(b: int, d: int, c: int, *, of: int = 20, **more) -> Findings:
 
 def test_equal_bars_prove_nothing() -> None:
     found = findings(20, 20, 20)
-    assert found.uninformative and "about the attack, not about memory" in say(found)
+    assert found.uninformative and "no difference at all: the answers tell you about the attack, not about memory" in say(found)
+    assert "0% to 0%" not in say(found)
+    assert "no clear difference (95 % intervals" in say(findings(20, 19, 18))
     assert evidence(found)["uninformative"] is True
 
 
