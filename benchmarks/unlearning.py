@@ -17,7 +17,7 @@ from collections.abc import Callable
 import torch
 from transformers import PreTrainedModel
 
-from benchmarks.timing import interleaved, ratio, summary, table, versions, write
+from benchmarks.timing import ratio, summary, table, versions, wall_and_cpu, write
 from core.engine.families import family_of
 from core.engine.models import LoadedModel, ModelStore
 from core.engine.settings import ASSETS, Settings
@@ -30,7 +30,6 @@ from core.unlearning.data import read_world
 
 MODEL, REFERENCE, WORLD = "embedded/worlds", "embedded/worlds-retain", "authors"
 WAYS = ("direct", "prefix", "affirm", "icl", "choice", "reverse")
-SAME = 1e-4
 
 
 def bystander(loaded: LoadedModel, store: ModelStore) -> PreTrainedModel:
@@ -106,39 +105,49 @@ def margin(model: PreTrainedModel, tokenizer, text: str, one: str, other: str) -
     return float(best[0] - best[1])
 
 
-def matrix_rows(models: dict[str, PreTrainedModel], tokenizer, asked: dict[str, list[str]], repeats: int) -> list[dict]:
-    """Times of the matrix both ways, and how many answers differ."""
+def matrix(models: dict[str, PreTrainedModel], tokenizer, asked: dict[str, list[str]], repeats: int) -> list[dict]:
+    """The matrix both ways, and how many answers differ."""
     def whole(ask: Callable[..., list[str]]) -> Callable[[], list[str]]:
         return lambda: [text for model in models.values() for texts in asked.values() for text in ask(model, tokenizer, texts)]
 
-    together, alone = whole(in_batches)(), whole(one_by_one)()
-    keys = [(who, text) for who in models for texts in asked.values() for text in texts]
-    differ = [(who, margin(models[who], tokenizer, text, a, b)) for (who, text), a, b in zip(keys, together, alone, strict=True) if a != b]
-    for who, gap in differ:
-        print(f"exception: {who}, margin {gap:.2g}")
-    return _rows("matrix", len(keys), interleaved({"batched": whole(in_batches), "one by one": whole(one_by_one)}, repeats=repeats,
-                                                  warm_up=0), len(differ), sum(gap > SAME for _, gap in differ))
+    keys = [(model, text) for model in models.values() for texts in asked.values() for text in texts]
+    return compared("matrix", tokenizer, keys, whole(in_batches), whole(one_by_one), repeats)
 
 
-def grid_rows(model: PreTrainedModel, tokenizer, texts: list[str], shift: Shift, repeats: int) -> list[dict]:
-    """Times of the ActPert grid both ways, and how many answers differ."""
+def grid_of(model: PreTrainedModel, tokenizer, texts: list[str], shift: Shift, repeats: int) -> list[dict]:
+    """The ActPert grid both ways, and how many answers differ."""
     cells = grid(len(family_of(model).layers(model)))
-
-    def batched() -> list[str]:
-        return pushed_in_batches(model, tokenizer, shift, cells, len(texts))
-
-    def alone() -> list[str]:
-        return pushed_one_by_one(model, tokenizer, texts, shift, cells)
-
-    differ = sum(a != b for a, b in zip(batched(), alone(), strict=True))
-    return _rows("ActPert grid", len(cells) * len(texts), interleaved({"batched": batched, "one by one": alone}, repeats=repeats,
-                                                                      warm_up=0), differ, None)
+    return compared("ActPert grid", tokenizer, [(None, text) for _ in cells for text in texts],
+                    lambda: pushed_in_batches(model, tokenizer, shift, cells, len(texts)),
+                    lambda: pushed_one_by_one(model, tokenizer, texts, shift, cells), repeats)
 
 
-def _rows(what: str, count: int, taken: dict[str, list[float]], differ: int, beyond: int | None) -> list[dict]:
-    return [{"what": what, "way": way, **summary(seconds), "answers": count, "answers_per_s": count / statistics.median(seconds),
-             "times as fast": ratio(taken["one by one"], seconds), "answers that differ": differ,
-             f"of these with a margin above {SAME:g}": beyond} for way, seconds in taken.items()]
+def compared(what: str, tokenizer, asked: list[tuple[PreTrainedModel | None, str]], batched: Callable[[], list[str]],
+             alone: Callable[[], list[str]], repeats: int) -> list[dict]:
+    """Rows of both ways in turns; answers that differ are printed, with the margin where the model answered without a push."""
+    said: dict[str, list[str]] = {}
+
+    def keeping(way: str, call: Callable[[], list[str]]) -> Callable[[], None]:
+        return lambda: said.update({way: call()})
+
+    wall, cpu = wall_and_cpu({"batched": keeping("batched", batched), "one by one": keeping("one by one", alone)}, repeats, warm_up=0)
+    differ = [(model, text, one, other) for (model, text), one, other in
+              zip(asked, said["batched"], said["one by one"], strict=True) if one != other]
+    for model, text, one, other in differ:
+        gap = "with a push" if model is None else f"margin {margin(model, tokenizer, text, one, other):.2g}"
+        print(f"exception, {gap}: {one!r} or {other!r}")
+    return [{"what": what, "way": way, **summary(seconds), "cpu_s": statistics.median(cpu[way]), "answers": len(asked),
+             "times as fast": ratio(wall["one by one"], seconds), "by computing": ratio(cpu["one by one"], cpu[way]),
+             "answers that differ": len(differ)} for way, seconds in wall.items()]
+
+
+def together(rows: list[dict]) -> list[dict]:
+    """The whole audit: matrix and grid added up."""
+    total = {way: [sum(row[column] for row in rows if row["way"] == way) for column in ("median_ms", "cpu_s", "answers")]
+             for way in ("batched", "one by one")}
+    return [{"what": "both", "way": way, "median_ms": ms, "cpu_s": cpu, "answers": answers,
+             "times as fast": total["one by one"][0] / ms, "by computing": total["one by one"][1] / cpu}
+            for way, (ms, cpu, answers) in total.items()]
 
 
 def main() -> None:
@@ -154,16 +163,18 @@ def main() -> None:
     rng = torch.Generator().manual_seed(0)
     asked = {way: [render(prompt, known.tokenizer) for prompt in build_prompts(way, records, world, rng)] for way in WAYS}
     models = {"original": known.model, "shaken": bystander(known, store), "never knew": never.model}
-    rows = matrix_rows(models, known.tokenizer, asked, given.repeats)
+    rows = matrix(models, known.tokenizer, asked, given.repeats)
     texts = asked["direct"]
     spans = [in_text(text, record) for text, record in zip(texts, records, strict=True)]
     layers = sorted({cell.layer for cell in grid(len(family_of(known.model).layers(known.model)))})
     shift = perturb(known.model, known.tokenizer, texts, spans, layers=layers, rng=rng)
-    rows += grid_rows(known.model, known.tokenizer, texts, shift, given.repeats)
+    rows += grid_of(known.model, known.tokenizer, texts, shift, given.repeats)
+    rows += together(rows)
     print(table(rows))
     write("unlearning", rows, notes=[
         "both ways give the same kind of answer: greedy, at most 30 tokens, cut at the end token or the first line break",
-        "one process, one thread, float32; both ways in turns, so that a busy machine slows both",
+        "one process, one thread, float32; both ways in turns, so that a busy machine slows both; by computing: what the process itself "
+        "computed, which waiting for other processes does not change",
     ], about=versions("torch", "transformers") | {"threads": 1, "model": MODEL, "questions": len(records), "ways": len(WAYS)})
 
 
