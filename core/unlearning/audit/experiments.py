@@ -84,7 +84,7 @@ class AuditConfig(Config):
         description="Which part of its knowledge: three small worlds in the shape of the paper's three data sets.")
     algorithm: Literal["ga", "graddiff", "kl", "npo", "idk_dpo", "rmu", "idk_nll", "simnpo", "undial", "ceu", "wga", "task_vector",
                        "whp"] = Field(
-        "npo", title="Way of forgetting", json_schema_extra={"labels": {name: row.title for name, row in ALGORITHMS.items()}},
+        "idk_nll", title="Way of forgetting", json_schema_extra={"labels": {name: row.title for name, row in ALGORITHMS.items()}},
         description="How the answers are removed. Some ways push them away, some teach it to refuse, some scramble the inside.")
     subjects: Literal[1, 3, 6] = Field(3, title="How many to forget",
                                        description="How many people (or characters) of that world to forget.")
