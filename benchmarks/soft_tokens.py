@@ -27,7 +27,7 @@ def main() -> None:
     print(table(rows))
     print(write("soft_tokens", rows, about={"steps": STEPS, "soft tokens": TOKENS, "text": LENGTH, "model": "embedded/worlds"}, notes=[
         "attacks_per_s: targets attacked for all steps, per second. ratio: batched over one at a time in the same run.",
-        "memory_mb: peak resident memory beyond that of a process that only loads the model."]))
+        "memory_mb: peak resident memory beyond that of a process that only loads the model; 0 where loading itself took more."]))
 
 
 def prepare(count: int) -> Callable[[int], Callable[[], Any]]:
