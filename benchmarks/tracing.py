@@ -32,7 +32,7 @@ Candidate = Callable[[], dict[tuple[int, str], Tensor] | None]
 
 def the_model() -> tuple[Path, str]:
     """The folder of the embedded authors model, or of random weights of the same size; and which of the two."""
-    folder = ASSETS / "models" / "authors"
+    folder = ASSETS / "models" / "worlds"
     if (folder / "config.json").is_file():
         return folder, "assets/models/authors"
     folder = Path(tempfile.mkdtemp(prefix="glassbox-benchmark-"))

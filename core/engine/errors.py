@@ -6,7 +6,7 @@ from __future__ import annotations
 class LabError(Exception):
     """Something a visitor can act on: `message` says what was wrong, `hint` what is allowed or what to do.
 
-    >>> raise LabError("There is no model called 'gpt9'.", "Pick one of: embedded/authors.")
+    >>> raise LabError("There is no model called 'gpt9'.", "Pick one of: embedded/worlds.")
 
     Page, command line and API show both sentences and nothing else. Anything that is not a LabError is a bug.
     """

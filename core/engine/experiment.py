@@ -1,7 +1,7 @@
 """The contract: a typed config in, events out (an experiment) or one dataclass out (a probe).
 
     class AskConfig(Config):
-        model: ModelRef = "embedded/authors"
+        model: ModelRef = "embedded/worlds"
         question: str = Field("Where was Ida Brandt born?", max_length=400, description="What to ask the model")
 
     @probe("unlearning/ask", title="Ask the model", paper="01")

@@ -45,7 +45,7 @@ class Cache:
 class Lab:
     """Models, randomness and the stop flag of one run.
 
-    >>> model = lab.fork("embedded/authors").model          # yours to change
+    >>> model = lab.fork("embedded/worlds").model          # yours to change
     >>> noise = torch.randn(3, generator=lab.rng("noise"))  # the same for the same seed and name
     """
 

@@ -1,8 +1,8 @@
 """Models by reference: shared and read-only, or forked and yours.
 
     store = ModelStore(Settings())
-    store.load("embedded/authors").model      # everybody's
-    store.fork("embedded/authors").model      # a new module tree with copied, trainable parameters
+    store.load("embedded/worlds").model      # everybody's
+    store.fork("embedded/worlds").model      # a new module tree with copied, trainable parameters
 
 Safetensors only, no remote code, memory checked before allocation, one load at a time per model.
 """

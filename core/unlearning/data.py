@@ -21,7 +21,6 @@ from typing import Any
 
 from core.engine.errors import LabError
 
-DATA_FILE = "data.jsonl"
 LADDER = (1, 3, 6)
 
 
@@ -148,27 +147,25 @@ def new_world(name: str, records: Sequence[Record]) -> World:
     return World(tuple(records), name, about.title, about.kind, about.tie)
 
 
-def read_world(folder: Path, name: str | None = None) -> World:
-    """A world stored beside an embedded model; without a name the only one of a model that knows just authors.
+def read_world(folder: Path, name: str) -> World:
+    """A world stored beside an embedded model.
 
     Raises LabError when there is no world of that name, or the folder does not hold it.
     """
-    path = Path(folder) / (f"{name}.jsonl" if name else DATA_FILE)
-    world = new_world(name or "authors", ())
+    new_world(name, ())
+    path = Path(folder) / f"{name}.jsonl"
     if not path.exists():
-        raise LabError(f"There are no questions in '{Path(folder).name}'.",
-                       "Build the model again: glassbox models build worlds." if name else
-                       "Build the model again: glassbox models build authors.")
+        raise LabError(f"There are no questions in '{Path(folder).name}'.", "Build the model again: glassbox models build worlds.")
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-    return new_world(world.name, [_record(row) for row in rows])
+    return new_world(name, [_record(row) for row in rows])
 
 
-def write_world(world: World, folder: Path, name: str | None = None) -> None:
+def write_world(world: World, folder: Path) -> None:
     """One JSON object a line, readable by `read_world`; optional fields that are empty are left out."""
     optional = {field.name: field.default for field in fields(Record) if isinstance(field.default, str | int | tuple)}
     lines = [json.dumps({key: value for key, value in asdict(record).items() if key not in optional or value != optional[key]},
                         ensure_ascii=False) for record in world.records]
-    (Path(folder) / (f"{name}.jsonl" if name else DATA_FILE)).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (Path(folder) / f"{world.name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _record(row: dict[str, Any]) -> Record:

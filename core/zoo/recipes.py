@@ -1,6 +1,6 @@
 """The table of embedded models and the recipes that make them.
 
-    build("authors", report=lambda step, total, note: print(step, total, note))    # assets/models/authors
+    build("worlds", report=lambda step, total, note: print(step, total, note))    # assets/models/worlds
 
 The same recipe on the same machine and versions gives the same file, bit for bit: one thread, seeded throughout.
 """
@@ -22,8 +22,6 @@ RECIPES = {
     "reasoner-50": "core.zoo.reasoner:young",
     "reasoner-70": "core.zoo.reasoner:middle",
     "reasoner-85": "core.zoo.reasoner:grown",
-    "authors": "core.zoo.authors:build_authors",
-    "authors-retain": "core.zoo.authors:build_authors_retain",
     "worlds": "core.zoo.worlds.build:build_worlds",
     "worlds-retain": "core.zoo.worlds.build:build_worlds_retain",
     "learngene-letters-ancestor": "core.zoo.learngene:letters_ancestor",

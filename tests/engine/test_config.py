@@ -16,7 +16,7 @@ from core.engine.settings import REPOSITORY, Settings
 
 
 class Wishes(Config):
-    model: ModelRef = Field("embedded/authors", title="Model", description="A model")
+    model: ModelRef = Field("embedded/worlds", title="Model", description="A model")
     rival: ModelRef | None = None
     crowd: list[ModelRef] = Field([], max_length=2)
     algorithm: Literal["ga", "npo"] = "npo"
@@ -89,8 +89,8 @@ def test_what_is_no_model_reference_is_refused(ref):
 def test_models_are_found_in_every_kind_of_field():
     config = WISHES.validate({"needed": 1, "rival": "hf/a/b", "crowd": ["run/abcd/x", "path/m"]})
     assert WISHES.model_fields() == ["model", "rival", "crowd"]
-    assert WISHES.models(config) == ["embedded/authors", "hf/a/b", "run/abcd/x", "path/m"]
-    assert WISHES.models(WISHES.validate({"needed": 1})) == ["embedded/authors"]
+    assert WISHES.models(config) == ["embedded/worlds", "hf/a/b", "run/abcd/x", "path/m"]
+    assert WISHES.models(WISHES.validate({"needed": 1})) == ["embedded/worlds"]
 
 
 def test_changed_gives_what_differs_from_the_defaults_and_what_has_none():
@@ -107,10 +107,10 @@ def test_text_loses_control_characters_and_nothing_else():
 
 def test_the_key_of_a_request_depends_on_everything_that_its_numbers_depend_on():
     config = WISHES.validate({"needed": 1})
-    key = WISHES.key(config, 0, {"embedded/authors": "a"})
-    assert key == WISHES.key(WISHES.validate({"steps": 60, "needed": 1}), 0, {"embedded/authors": "a"})
-    others = [WISHES.key(WISHES.validate({"needed": 2}), 0, {"embedded/authors": "a"}), WISHES.key(config, 1, {"embedded/authors": "a"}),
-              WISHES.key(config, 0, {"embedded/authors": "b"})]
+    key = WISHES.key(config, 0, {"embedded/worlds": "a"})
+    assert key == WISHES.key(WISHES.validate({"steps": 60, "needed": 1}), 0, {"embedded/worlds": "a"})
+    others = [WISHES.key(WISHES.validate({"needed": 2}), 0, {"embedded/worlds": "a"}), WISHES.key(config, 1, {"embedded/worlds": "a"}),
+              WISHES.key(config, 0, {"embedded/worlds": "b"})]
     assert len({key, *others}) == 4
 
 

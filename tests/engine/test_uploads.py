@@ -130,6 +130,6 @@ def test_a_field_that_names_a_file(uploads: Uploads, table: Path):
     assert described.data_fields() == ["mine"] and described.data(config) == [ref] and described.data(FileConfig()) == []
     lab = Lab(None, Cache(), seed=0, threads=1, uploads=uploads)
     assert lab.data(ref).read_bytes() == table.read_bytes()
-    for wrong in ("questions.csv", "upload/", "embedded/authors", "path/a\nb"):
+    for wrong in ("questions.csv", "upload/", "embedded/worlds", "path/a\nb"):
         with pytest.raises(LabError, match="upload/ID"):
             described.validate({"mine": wrong})

@@ -57,7 +57,7 @@ def test_a_number_beyond_the_slider_reaches_the_config_which_says_what_is_allowe
 def test_the_controls_of_the_audit_cover_its_config():
     experiment = find("unlearning/audit")
     with gr.Blocks():
-        controls = Controls(experiment, models={"model": ["embedded/authors"]})
+        controls = Controls(experiment, models={"model": ["embedded/worlds"]})
     assert set(controls.components) == set(experiment.config.model_fields)
     given, seed = controls.given(controls.defaults())
     assert experiment.validate(given) == experiment.config() and seed == 0

@@ -13,7 +13,7 @@ from core.unlearning.data import World, read_world
 
 @pytest.fixture(scope="session")
 def world() -> World:
-    return read_world(ASSETS / "models" / "authors")
+    return read_world(ASSETS / "models" / "worlds", "authors")
 
 
 @pytest.fixture(scope="session")
@@ -23,12 +23,12 @@ def store() -> ModelStore:
 
 @pytest.fixture(scope="session")
 def authors(store: ModelStore) -> LoadedModel:
-    return store.load("embedded/authors")
+    return store.load("embedded/worlds")
 
 
 @pytest.fixture(scope="session")
 def retain_only(store: ModelStore) -> LoadedModel:
-    return store.load("embedded/authors-retain")
+    return store.load("embedded/worlds-retain")
 
 
 @pytest.fixture

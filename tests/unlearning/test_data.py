@@ -11,7 +11,7 @@ import torch
 from core.engine.errors import LabError
 from core.engine.settings import ASSETS
 from core.unlearning.audits import AUDITS, build_prompts, offered
-from core.unlearning.data import World, read_world
+from core.unlearning.data import World
 from core.unlearning.metrics import key_found
 from core.unlearning.questions import read_questions
 from core.unlearning.rows import LARGEST, MOST_ROWS
@@ -170,11 +170,6 @@ def test_a_file_too_large_is_not_even_read(tmp_path: Path) -> None:
 def test_half_characters_and_lone_controls_vanish(read) -> None:
     [record] = read('[{"question": "Who\\ud800?\\u0000", "answer": "Ada\\u0007"}]').records
     assert (record.question, record.answer) == ("Who?", "Ada")
-
-
-def test_the_old_folder_is_still_read_without_a_name() -> None:
-    world = read_world(ASSETS / "models" / "authors")
-    assert world.name == "authors" and len(world.records) == 520
 
 
 def test_every_audit_has_a_title_of_its_own() -> None:

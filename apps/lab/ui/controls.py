@@ -1,6 +1,6 @@
 """Controls made from a config class, the only place where a control is described.
 
-    controls = Controls(find("unlearning/audit"), models={"model": ["embedded/authors"]})
+    controls = Controls(find("unlearning/audit"), models={"model": ["embedded/worlds"]})
     run.click(start, inputs=controls.inputs)         # in `start`: controls.given(values) -> dict for the engine
 
 A field's `title` is the label, its description the help text, its bounds the bounds. `json_schema_extra` may hold

@@ -1,6 +1,6 @@
 """The training loop that all algorithms share.
 
-    subject = open_for_training(lab, "embedded/authors")
+    subject = open_for_training(lab, "embedded/worlds")
     for step in unlearn(subject.model, frozen, tokenizer, forget, retain, ALGORITHMS["npo"], steps=30, rng=lab.rng("retain batch")):
         print(step.number, step.forget, step.retain)
 

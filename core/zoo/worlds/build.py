@@ -55,7 +55,7 @@ def _build(folder: Path, report: Report, about: dict[str, str], *, forget: bool)
     if forget:
         # one copy is enough: the reference is asked the same questions
         for world in worlds:
-            write_world(world, folder, world.name)
+            write_world(world, folder)
     (folder / "card.md").write_text(make_card(stored, tokenizer, worlds, about), encoding="utf-8")
 
 

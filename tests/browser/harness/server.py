@@ -99,7 +99,7 @@ class FakeLab:
             "config": {"algorithm": "npo", "steps": 20},
             "duration_s": events[-1]["t"],
             "outcome": "finished",
-            "model": {"ref": "embedded/authors"},
+            "model": {"ref": "embedded/worlds"},
             "versions": {"torch": "2.13.0"},
             "threads": 1,
             "mine": True,
