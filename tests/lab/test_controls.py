@@ -54,10 +54,10 @@ def test_a_number_beyond_the_slider_reaches_the_config_which_says_what_is_allowe
         find("test/count").validate(controls.given(values)[0])
 
 
-def test_the_controls_of_the_audit_cover_its_config():
+def test_the_controls_of_the_audit_cover_its_config(engine):
     experiment = find("unlearning/audit")
     with gr.Blocks():
-        controls = Controls(experiment, models={"model": ["embedded/worlds"]})
+        controls = Controls(experiment, models={"model": ["embedded/worlds"]}, engine=engine)
     assert set(controls.components) == set(experiment.config.model_fields)
     given, seed = controls.given(controls.defaults())
     assert experiment.validate(given) == experiment.config() and seed == 0
