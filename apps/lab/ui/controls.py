@@ -64,8 +64,10 @@ class Controls:
 
     def values(self, config: Config, seed: int = 0) -> list[Any]:
         """What the controls should say, in the order of `inputs`."""
-        return [*(self._files[name].shown(getattr(config, name)) if name in self._files else self._shown(getattr(config, name))
-                  for name in self.components), seed]
+        return [*(self._value(name, getattr(config, name)) for name in self.components), seed]
+
+    def _value(self, name: str, value: Any) -> Any:
+        return self._files[name].shown(value) if value and name in self._files else self._shown(value)
 
     def defaults(self) -> list[Any]:
         return self.values(self.experiment.config())
