@@ -74,7 +74,7 @@ FURTHER: list[tuple[str, str, dict[str, Any]]] = [
     ("As released", "The settings of the published example code, gradients that pile up included. It mostly breaks the attack.",
      {"space": "vocabulary", "learning_rate": 0.0005, "clear_gradients": "false", "start": "word"}),
     ("400 characters", "The paper gets random texts of more than 400 characters out of models with billions of parameters. Our small model "
-     "stops near a dozen pieces of words. This sets up such a text on a larger model; pressing Run downloads about 1 GB and takes long "
+     "stops near sixteen pieces of words. This sets up such a text on a larger model; pressing Run downloads about 1 GB and takes long "
      "without a graphics card.", {"what": "string", "model": "hf/Qwen/Qwen2.5-0.5B", "random_kind": "characters", "random_length": 400,
                                   "targets": 2, "many_tokens": 10, "steps": 3000, "surface_targets": 0}),
 ]
