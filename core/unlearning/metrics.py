@@ -29,15 +29,16 @@ def key_found(output: str, key: str, options: Sequence[str] = ()) -> bool:
     With the options of a multiple-choice question, the one that is named first counts: to list them all is not to answer.
     """
     names = [option.strip(" .").lower() for option in options]
-    named = [(match.start(), -len(name), name) for name in names if (match := _find(name, output))]
+    named = [(match.start(), -len(name), name) for name in names if (match := find_words(name, output))]
     if not named:
-        return _find(key, output) is not None
+        return find_words(key, output) is not None
     chosen = min(named)[-1]
-    return chosen == key.lower() if key.lower() in names else _find(key, chosen) is not None
+    return chosen == key.lower() if key.lower() in names else find_words(key, chosen) is not None
 
 
-def _find(words: str, text: str) -> re.Match[str] | None:
-    return re.search(rf"(?<!\w){re.escape(words.lower())}(?!\w)", text.lower())
+def find_words(words: str, text: str) -> re.Match[str] | None:
+    """Where the words stand in the text first as whole words, whatever the case: "Raven" is not in "Ravenmoor"."""
+    return re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text, re.IGNORECASE)
 
 
 def rouge_l_recall(output: str, reference: str) -> float:

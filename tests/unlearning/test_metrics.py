@@ -10,6 +10,8 @@ import pytest
 import torch
 from scipy import stats
 
+from core.unlearning.audit.examine import split_at_key
+from core.unlearning.audits import Prompt
 from core.unlearning.metrics import (
     bootstrap,
     difference,
@@ -197,3 +199,9 @@ def test_smallest_difference_has_the_power_it_promises() -> None:
     pooled = (a + b) / 2
     z = abs(a - b) / (2 * pooled * (1 - pooled) / n) ** 0.5
     assert (z > 1.96).mean() == pytest.approx(0.8, abs=0.02)
+
+
+def test_a_key_inside_a_name_is_not_the_key():
+    prompt = Prompt("Which order?", " Ida Ravenmoor is in the Order of the Raven.", "Raven")
+    assert split_at_key(prompt) == (" Ida Ravenmoor is in the Order of the", " Raven")
+    assert split_at_key(Prompt("Which order?", " Ida Ravenmoor is in none.", "Raven")) is None

@@ -24,7 +24,7 @@ from core.unlearning.answers import BATCH, answer, answer_losses, encode_answers
 from core.unlearning.audits import Prompt, build_prompts, possible, render
 from core.unlearning.data import Record, World
 from core.unlearning.memorisation import Memory, membership, read_answers, recall_by_heart
-from core.unlearning.metrics import kept_truth_ratio, key_found, membership_auc, model_utility, rouge_l_recall
+from core.unlearning.metrics import find_words, kept_truth_ratio, key_found, membership_auc, model_utility, rouge_l_recall
 
 SMALL = 50_000_000  # parameters
 LARGE_BATCH = 8
@@ -208,10 +208,10 @@ def key_probabilities(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 
 def split_at_key(prompt: Prompt) -> tuple[str, str] | None:
     """The answer up to its key, and the key with the space before it: (" Ida was born in", " Porto"); None without the key."""
-    start = prompt.answer.lower().find(prompt.key.lower())
-    if start < 0:
+    found = find_words(prompt.key, prompt.answer)
+    if found is None:
         return None
-    return prompt.answer[:start].rstrip(), " " + prompt.answer[start:start + len(prompt.key)]
+    return prompt.answer[:found.start()].rstrip(), " " + found[0]
 
 
 def _memory(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, records: Sequence[Record], pace: Pace,
