@@ -12,6 +12,7 @@ from core.engine.errors import LabError
 from core.engine.models import LoadedModel, ModelStore
 from core.engine.runner import Engine
 from core.engine.settings import ASSETS
+from core.unlearning.audit import figures
 from core.unlearning.data import World, read_world
 from core.unlearning.metrics import key_found
 from tests.engine.tiny_models import save, tiny
@@ -110,3 +111,11 @@ def test_probes_leave_the_global_generator_alone(engine: Engine) -> None:
     before = torch.get_rng_state()
     engine.probe(NAME, {"question": "In which year was Felix Tanaka born?"})
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_model_that_says_nothing_has_still_chosen_to_end(engine: Engine, worlds: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.unlearning.audit.ask.decode_greedily", lambda *given: [[]])
+    answer = engine.probe(NAME, {"question": "Where does silence live?"})
+    assert answer["answer"] == "" and answer["said"] == [answer["top"][0]["token"]]
+    assert all(len(row) == 1 for row in answer["lens"] + answer["settled"])
+    assert len(figures.lens(answer["said"], answer["lens"], answer["settled"])["data"][0]["z"]) == len(answer["lens"])

@@ -70,10 +70,10 @@ def ask(loaded: LoadedModel, config: AskConfig) -> Answer:
     check_length(ids, model, loaded.ref)
     row = torch.tensor([ids], device=model.device)
     said = decode_greedily(model, row, torch.ones_like(row), end_tokens(model, tokenizer), NEW_TOKENS)[0]
-    # the last token said needs no position of its own; with nothing said there is still the choice to end
-    shown = said[:LENS_TOKENS]
+    shown = said[:LENS_TOKENS]  # the last token said needs no position of its own
     whole = torch.tensor([ids + shown[:-1]], device=model.device)
     depths = read_layers(model, whole, positions=range(len(ids) - 1, whole.shape[1])).exp()
+    shown = shown or [int(depths[-1, 0].argmax())]  # a model that says nothing has chosen to end
     best = depths.max(-1)
     lens = [[Guess(readable(tokenizer, token), round(probability, 6)) for token, probability in zip(tokens, probabilities, strict=True)]
             for tokens, probabilities in zip(best.indices.tolist(), best.values.tolist(), strict=True)]

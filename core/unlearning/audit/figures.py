@@ -27,8 +27,8 @@ def next_tokens(top: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     values = [guess["probability"] for guess in top]
     figure = go.Figure(go.Bar(y=names, x=values, orientation="h", marker_color=BLUE, text=[f"{value:.1%}" for value in values],
                               textposition="auto", hovertemplate="%{y}: %{x:.4f}<extra></extra>"))
-    figure.update_layout(xaxis={"title": {"text": "probability"}, "range": [0, 1]}, yaxis={"autorange": "reversed"}, height=300,
-                         template=None)
+    figure.update_layout(xaxis={"title": {"text": "probability"}, "range": [0, 1]},
+                         yaxis={"autorange": "reversed", "type": "category"}, height=300, template=None)
     return figure.to_plotly_json()
 
 
@@ -45,8 +45,9 @@ def lens(said: Sequence[str], depths: Sequence[Sequence[Mapping[str, Any]]], set
     figure = go.Figure(go.Heatmap(x=columns, y=rows, z=settled, zmin=0, zmax=1, colorscale=SHADES, text=words, texttemplate="%{text}",
                                   customdata=hover, hovertemplate="%{customdata}<extra></extra>", xgap=2, ygap=2,
                                   colorbar={"title": {"text": "probability of<br>what was said"}, "tickformat": ".0%", "thickness": 12}))
-    figure.update_layout(xaxis={"title": {"text": "the answer, token by token"}, "side": "top"}, yaxis={"autorange": True}, height=360,
-                         template=None)
+    # said to be categories, or Plotly would take a token such as "1. ' '" for a number
+    figure.update_layout(xaxis={"title": {"text": "the answer, token by token"}, "side": "top", "type": "category"},
+                         yaxis={"autorange": True, "type": "category"}, height=360, template=None)
     return figure.to_plotly_json()
 
 
