@@ -300,3 +300,8 @@ def test_what_a_model_cannot_read_is_left_out_and_said(engine: Engine, tmp_path:
     asked = {"model": ref, "questions": f"path/{tmp_path / 'long.csv'}", "reference": None, "actpert": False, "audits": ["prefix"]}
     result, events = run(engine, asked)
     assert result["verdict"]["evidence"]["n"] == 1 and "2 questions, with their answers" in named(events, "text", "notes")[-1]["text"]
+
+
+def test_equal_models_get_no_interval_that_sounds_sure(engine: Engine, own: str) -> None:
+    result, _ = run(engine, {"questions": own, "model": "embedded/worlds-retain", "audits": [], "actpert": False})
+    assert "both do the same" in result["verdict"]["text"] and "interval 0 to 0" not in result["verdict"]["text"]

@@ -119,6 +119,8 @@ def _brought_back(findings: Findings) -> str:
     if high < 0:
         return (f"{count}: this model gives away even less than one that never knew ({interval} for the difference), "
                 "and that itself shows that something was removed.")
+    if low == high:  # no question tells them apart, and an interval without width would sound too sure
+        return f"{count}: on every single question both do the same, so nothing here speaks for memory."
     return f"{count}, so none are beyond chance for sure ({interval})."
 
 
