@@ -305,3 +305,12 @@ def test_what_a_model_cannot_read_is_left_out_and_said(engine: Engine, tmp_path:
 def test_equal_models_get_no_interval_that_sounds_sure(engine: Engine, own: str) -> None:
     result, _ = run(engine, {"questions": own, "model": "embedded/worlds-retain", "audits": [], "actpert": False})
     assert "both do the same" in result["verdict"]["text"] and "interval 0 to 0" not in result["verdict"]["text"]
+
+
+def test_a_model_that_unlearned_through_adapters_is_kept_whole(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.unlearning.audit.unlearn.WHOLE", 1000)
+    result, events = run(engine, {"subjects": 1, "steps": 3, "learning_rate": 1e-2, "audits": [], "actpert": False, "retain_questions": 10})
+    [kept] = [event["ref"] for event in events if event["kind"] == "keep"]
+    before, after = (engine.models.load(ref).model.state_dict() for ref in ("embedded/worlds", kept))
+    assert before.keys() == after.keys() and result["metrics"]["steps taken"] == 3
+    assert any((before[name] - after[name]).abs().max() > 1e-3 for name in before)

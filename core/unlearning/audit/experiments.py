@@ -154,7 +154,7 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
         history = yield from forget(config, lab, world, subject.model, models["original"], questions, pace, run.melt)
         models["unlearned"] = replace(subject, model=plain)
         yield from run.examine("unlearned", models["unlearned"], pace, changed=True)
-        if history.steps and plain is subject.model:
+        if history.steps:
             yield Keep("unlearned", subject.model, subject.tokenizer)
     yield results.scores_table(run.scores, names)
     yield results.shares_table(questions, run.scores, names, lab)
