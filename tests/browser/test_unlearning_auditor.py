@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from apps.lab.server import create_app
 from core.engine.runner import Engine
 from core.engine.settings import Settings
 from tests.engine.tiny_models import save, tiny
-from tests.servers import serving
 
 AUDITOR = "unlearning-auditor"
 HOSTILE = '<img src=x onerror="document.title=1">'
@@ -31,12 +29,6 @@ def lab_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     engine = Engine(Settings(home=root / "home", models_dir=root / "models", threads=1))
     yield engine
     engine.close()
-
-
-@pytest.fixture(scope="module")
-def lab_address(lab_engine: Engine) -> Iterator[str]:
-    with serving(create_app(engine=lab_engine)) as address:
-        yield address
 
 
 def opened(visitor, query: str = "", **size):
