@@ -64,6 +64,14 @@ def test_the_controls_of_the_audit_cover_its_config(engine):
     assert controls.components["model"].allow_custom_value
 
 
+def test_an_empty_number_that_the_browser_calls_zero_stays_empty(engine):
+    with gr.Blocks():
+        controls = Controls(find("unlearning/audit"), engine=engine)
+    values = controls.defaults()
+    values[list(controls.components).index("learning_rate")] = 0
+    assert controls.given(values)[0]["learning_rate"] is None
+
+
 class Asking:
     """What a handler sees of the browser: a cookie."""
 

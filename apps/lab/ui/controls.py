@@ -78,7 +78,10 @@ class Controls:
 
     def _typed(self, name: str, value: Any) -> Any:
         """Gradio hands whole numbers over as floats and an emptied text as ''."""
-        kinds = _kinds(self.experiment.config.model_fields[name].annotation)
+        info = self.experiment.config.model_fields[name]
+        kinds = _kinds(info.annotation)
+        if value == 0 and type(None) in kinds and any(isinstance(item, Gt) and item.gt == 0 for item in info.metadata):
+            return None  # what Gradio makes of an empty number field when its drawer is opened
         if isinstance(value, float) and value.is_integer() and int in kinds and float not in kinds:
             return int(value)
         if value in ("", None) and type(None) in kinds:
