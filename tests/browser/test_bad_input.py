@@ -68,6 +68,7 @@ def test_a_seed_typed_out_of_bounds_gets_a_sentence(visitor):
     page.get_by_text("More", exact=True).click()
     seed = page.locator("#field-seed input[type=number]")
     seed.wait_for()  # the drawer slides open
+    page.wait_for_timeout(2000)  # and sets its fields once more while it does
     seed.fill("-1")
     seed.press("Tab")
     page.get_by_role("button", name="Run", exact=True).click()
