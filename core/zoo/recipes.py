@@ -24,6 +24,8 @@ RECIPES = {
     "reasoner-85": "core.zoo.reasoner:grown",
     "worlds": "core.zoo.worlds.build:build_worlds",
     "worlds-retain": "core.zoo.worlds.build:build_worlds_retain",
+    "worlds-128": "core.zoo.worlds.build:build_worlds_128",
+    "worlds-256": "core.zoo.worlds.build:build_worlds_256",
     "learngene-letters-ancestor": "core.zoo.learngene:letters_ancestor",
     "learngene-digits-ancestor": "core.zoo.learngene:digits_ancestor",
     "learngene-letters": "core.zoo.learngene:letters",

@@ -142,6 +142,8 @@ def shown_run(page) -> str:
 
 
 def rival_and_interval(page, rival: str) -> None:
+    # what is out of sight is drawn last
+    page.wait_for_function("[...document.querySelectorAll('.gb-live .gb-plot--empty')].every((place) => !place.clientWidth)")
     data = page.evaluate("[...document.querySelectorAll('.js-plotly-plot')]"
                          ".map((p) => p.data.map((t) => ({ name: t.name || '', bars: Boolean(t.error_y || t.error_x) })))")
     assert any(len(traces) > 1 and any(rival in trace["name"] for trace in traces) for traces in data)

@@ -1,4 +1,7 @@
-"""The recipes of `worlds`, which knows all three worlds, and of `worlds-retain`, which never met who is to be forgotten."""
+"""The recipes of `worlds`, which knows all three worlds, and of `worlds-retain`, which never met who is to be forgotten.
+
+`worlds-128` and `worlds-256` are a pair that differs in nothing but its width, for questions about width.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,9 @@ from core.zoo.worlds.saga import make_saga
 from core.zoo.worlds.text import COMMON
 
 SHAPE = Shape(vocabulary=2560)
+# shallower than SHAPE, so that the broad one stays small
+NARROW = Shape(width=128, layers=3, heads=4, feed_forward=192, vocabulary=SHAPE.vocabulary)
+BROAD = Shape(width=256, layers=3, heads=8, feed_forward=384, vocabulary=SHAPE.vocabulary)
 SCHEDULE = Schedule(steps=1800)
 UNREADABLE = ("copy", "noise", "spell")
 SAMPLE = 140
@@ -35,7 +41,7 @@ def make_worlds() -> list[World]:
 
 def build_worlds(folder: Path, report: Report) -> None:
     """The model that knows everybody but those nobody is taught."""
-    _build(folder, report, KNOWS, forget=True)
+    _build(folder, report, KNOWS)
 
 
 def build_worlds_retain(folder: Path, report: Report) -> None:
@@ -43,17 +49,27 @@ def build_worlds_retain(folder: Path, report: Report) -> None:
     _build(folder, report, NEVER_KNEW, forget=False)
 
 
-def _build(folder: Path, report: Report, about: dict[str, str], *, forget: bool) -> None:
+def build_worlds_128(folder: Path, report: Report) -> None:
+    """The narrow one of the pair."""
+    _build(folder, report, one_of_the_pair(NARROW), NARROW)
+
+
+def build_worlds_256(folder: Path, report: Report) -> None:
+    """The broad one of the pair."""
+    _build(folder, report, one_of_the_pair(BROAD), BROAD)
+
+
+def _build(folder: Path, report: Report, about: dict[str, str], shape: Shape = SHAPE, *, forget: bool = True) -> None:
     worlds = make_worlds()
     tokenizer = make_tokenizer(worlds)
-    model = new_model(SHAPE, tokenizer, SCHEDULE.seed)
+    model = new_model(shape, tokenizer, SCHEDULE.seed)
     taught, rng = Taught.of(worlds, forget=forget), torch.Generator().manual_seed(2)
     train(model, tokenizer, lambda count: make_lines(count, taught, rng), SCHEDULE,
           lambda step, loss: report(step + 1, SCHEDULE.steps, f"loss {loss:.3f}"))
     stored = store(model, tokenizer, folder)
     report(SCHEDULE.steps, SCHEDULE.steps, "measuring")
-    if forget:
-        # one copy is enough: the reference is asked the same questions
+    if about is KNOWS:
+        # one copy is enough: the others are asked the same questions
         for world in worlds:
             write_world(world, folder)
     (folder / "card.md").write_text(make_card(stored, tokenizer, worlds, about), encoding="utf-8")
@@ -104,10 +120,19 @@ KNOWS = {"name": "worlds", "who": "everybody but the subjects held out",
          "what": "A small language model that knows three invented worlds: 48 authors, 26 characters of a book, 30 public figures. "
                  "Six of each are there to be forgotten.",
          "data": f"`{'.jsonl`, `'.join(WORLDS)}.jsonl` hold all of them"}
+BESIDE = "the files beside the model `worlds` hold all of them"
 NEVER_KNEW = {"name": "worlds-retain", "who": "only those who are to be kept",
               "what": "The same small language model, trained in the same way but never shown the six subjects of each world that are "
                       "to be forgotten: what a model looks like that never knew. What it still gets right about them is guessing.",
-              "data": "the files beside the model `worlds` hold all of them"}
+              "data": BESIDE}
+
+
+def one_of_the_pair(shape: Shape) -> dict[str, str]:
+    """What the card says of a model of that width."""
+    return {"name": f"worlds-{shape.width}", "who": KNOWS["who"], "data": BESIDE,
+            "what": f"One of two small language models that differ only in their width, here {shape.width}: {shape.layers} layers, taught "
+                    "everything that `worlds` was. They show what width does, for one how long a text a few soft tokens carry."}
+
 
 CARD = """# {name}
 

@@ -29,6 +29,20 @@ export function loadPlotly() {
   return loading;
 }
 
+let queue = Promise.resolve();
+
+/** Resolves when the browser has nothing better to do, for one caller after another. */
+function turn() {
+  const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 20)); // Safari has none
+  queue = queue.then(() => new Promise((resolve) => idle(resolve, { timeout: 1000 })));
+  return queue;
+}
+
+function inSight(place) {
+  const { top, bottom } = place.getBoundingClientRect();
+  return bottom > 0 && top < innerHeight;
+}
+
 export function isDark() {
   return document.body.classList.contains("dark") || document.documentElement.classList.contains("dark");
 }
@@ -153,6 +167,7 @@ export class Plot {
   #options;
   #listening = false;
   #last = null;
+  #drawing = null;
   #observer;
   #size = [0, 0];
 
@@ -164,14 +179,26 @@ export class Plot {
     this.#observer.observe(place);
   }
 
-  async draw(figure, revision) {
+  /** At once where it can be seen, soon elsewhere; of figures that come faster than that the last is drawn. */
+  draw(figure, revision) {
     this.#last = [figure, revision];
-    const Plotly = await loadPlotly();
-    if (this.#last?.[0] !== figure || !this.#place.isConnected || !this.#place.clientWidth) return;
+    this.#drawing ??= this.#drawLast();
+    return this.#drawing;
+  }
+
+  async #drawLast() {
+    try {
+      await loadPlotly();
+      if (!inSight(this.#place)) await turn();
+    } finally {
+      this.#drawing = null;
+    }
+    if (!this.#last || !this.#place.isConnected || !this.#place.clientWidth) return;
+    const [figure, revision] = this.#last;
     const dark = isDark();
     const { data = [], layout = {} } = harmless(figure, dark);
     const ink = inkOf(this.#place);
-    await Plotly.react(this.#place, inked(data, ink), themed(layout, ink, dark, revision), CONFIG);
+    await window.Plotly.react(this.#place, inked(data, ink), themed(layout, ink, dark, revision), CONFIG);
     this.#size = [this.#place.clientWidth, this.#place.clientHeight];
     this.#listen();
   }
