@@ -31,10 +31,9 @@ export function loadPlotly() {
 
 let queue = Promise.resolve();
 
-/** Resolves when the browser has nothing better to do, for one caller after another. */
+/** Lets one caller after another go on, each in a task of its own, so that the page can answer in between. */
 function turn() {
-  const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 20)); // Safari has none
-  queue = queue.then(() => new Promise((resolve) => idle(resolve, { timeout: 1000 })));
+  queue = queue.then(() => new Promise((resolve) => setTimeout(resolve)));
   return queue;
 }
 
