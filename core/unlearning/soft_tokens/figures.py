@@ -41,14 +41,20 @@ def controls(bars: Sequence[tuple[str, str, Estimate]], asked: Mapping[str, floa
 
 
 def losses(series: Sequence[tuple[str, str, Sequence[int], Sequence[float]]]) -> dict[str, Any]:
-    """One thin line per text: (cell name, who, steps, losses); a line ends where its attack succeeded."""
+    """One thin line per text: (cell name, who, steps, losses); a line ends where its attack succeeded.
+
+    The legend names the models only; which cell a line belongs to is its name and its dash.
+    """
     figure, names = go.Figure(), {}
     for name, who, steps, values in series:
-        first = name not in names.setdefault(who, [])
-        if first:
-            names[who].append(name)
-        line = {"color": WHO_COLOURS[who], "width": 1.2, "dash": DASHES[names[who].index(name) % len(DASHES)]}
-        figure.add_scatter(name=name, legendgroup=name, showlegend=first, x=list(steps), y=[round(v, 4) for v in values], mode="lines",
+        if who not in names:
+            figure.add_scatter(name=WHO_NAMES[who], legendgroup=who, x=[None], y=[None], mode="lines", meta="extent",
+                               line={"color": WHO_COLOURS[who]})
+        cells = names.setdefault(who, [])
+        if name not in cells:
+            cells.append(name)
+        line = {"color": WHO_COLOURS[who], "width": 1.2, "dash": DASHES[cells.index(name) % len(DASHES)]}
+        figure.add_scatter(name=name, legendgroup=who, showlegend=False, x=list(steps), y=[round(v, 4) for v in values], mode="lines",
                            line=line, opacity=0.75, hovertemplate="step %{x}: %{y:.2f}<extra>" + name + "</extra>")
     return plain(figure, xaxis={"title": {"text": "attack step"}},
                   yaxis={"title": {"text": "loss (nats per token)"}, "rangemode": "tozero"})
@@ -88,8 +94,9 @@ def layers(attacked: Mapping[str, Sequence[float]], ordinary: Mapping[str, Seque
         figure.add_scatter(name=f"{WHO_NAMES[who]}, another question", x=list(range(len(values))), y=list(values), mode="lines",
                            line={"color": WHO_COLOURS[who], "dash": "dot", "width": 1.5},
                            hovertemplate="after %{x} layers: %{y:.2f}<extra>" + WHO_NAMES[who] + ", another question</extra>")
+    lowest = min((value for line in (*attacked.values(), *ordinary.values()) for value in line), default=0.0)
     return plain(figure, xaxis={"title": {"text": "layers passed"}, "dtick": 1},
-                  yaxis={"title": {"text": "likeness to the plain question (cosine)"}, "range": [-1.04, 1.04]})
+                  yaxis={"title": {"text": "likeness to the plain question (cosine)"}, "range": [min(0.0, lowest) - 0.04, 1.04]})
 
 
 def surface(lengths: Sequence[int], ks: Sequence[int], shares: Sequence[Sequence[float]], right: Sequence[Sequence[float]], each: int,
@@ -100,7 +107,6 @@ def surface(lengths: Sequence[int], ks: Sequence[int], shares: Sequence[Sequence
     words = [[f"{part:.0%}" for part in parts] for parts in right]
     figure = go.Figure(go.Heatmap(x=[str(length) for length in lengths], y=[str(k) for k in ks], z=[list(row) for row in shares],
                                   zmin=0, zmax=1, colorscale=SHADES, text=words, texttemplate="%{text}", customdata=hover,
-                                  hovertemplate="%{customdata}<extra></extra>", xgap=2, ygap=2,
-                                  colorbar={"title": {"text": "texts that<br>came out"}, "tickformat": ".0%", "thickness": 12}))
+                                  hovertemplate="%{customdata}<extra></extra>", xgap=2, ygap=2, showscale=False))
     return plain(figure, xaxis={"title": {"text": f"length of the random text ({unit})"}, "type": "category"},
                   yaxis={"title": {"text": "soft tokens"}, "type": "category"})
