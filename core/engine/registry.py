@@ -28,6 +28,7 @@ EXPERIMENTS = {
     "learngene/stitch": "core.learngene.pool.experiments:stitch",
     "learngene/inits": "core.learngene.pool.experiments:inits",
     "learngene/path": "core.learngene.pool.probes:path",
+    "learngene/alone": "core.learngene.pool.probes:trained_alone",
     "learngene/pictures": "core.learngene.own:brought",
 }
 

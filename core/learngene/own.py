@@ -26,16 +26,15 @@ from core.learngene.data import Task, TaskName, read_task
 from core.learngene.metrics import accuracy
 from core.learngene.running import Progresses, told
 from core.learngene.training import TUNE_RATE, Recipe, born_from, fit, steps_of, supervised
-from core.learngene.vit import check_pictures, classes_of, logits, new_head
+from core.learngene.vit import check_pictures, classes_of, listed, logits, new_head
 
 FILES = {"files": [".zip"], "reader": "learngene/pictures", "sample": "shapes.zip", "labels": {"": "None: those that the lab has"}}
 TEACH = 20
-NAMED = 8  # classes that a sentence lists
 
 
-def pictures_field(what: str, **extra: Any) -> Any:
+def pictures_field(what: str, title: str = "Your own pictures", **extra: Any) -> Any:
     """The field of a config that takes a visitor's pictures."""
-    return Field("", title="Your own pictures", description=what, json_schema_extra=FILES | extra)
+    return Field("", title=title, description=what, json_schema_extra=FILES | extra)
 
 
 def teach_field() -> Any:
@@ -134,8 +133,7 @@ def brought(config: PicturesConfig, lab: Lab) -> Brought:
         raise LabError("No pictures were given.", "Choose a ZIP file with one folder of pictures per class.")
     task = task_of(lab, "letters", config.pictures)
     counts = task.test_labels.bincount(minlength=len(task.classes)).tolist()
-    listed = ", ".join(f"'{name}'" for name in task.classes[:NAMED]) + (", ..." if len(task.classes) > NAMED else "")
     tested = len(task.test_labels)
-    says = (f"{len(task.classes)} classes: {listed}. {task.distinct} pictures to learn from, {tested} kept for testing; "
+    says = (f"{len(task.classes)} classes: {listed(task.classes)}. {task.distinct} pictures to learn from, {tested} kept for testing; "
             "all were squeezed to 16 x 16 shades of grey.")
     return Brought(says, dict(zip(task.classes, counts, strict=True)), task.distinct, tested)

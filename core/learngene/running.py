@@ -1,9 +1,13 @@
-"""A training as events: progress at least twice a second, numbers and a figure as it goes on."""
+"""A training as events: progress at least twice a second, numbers and a figure as it goes on.
+
+    yield from told(fit(...), "auxiliary", progress, measure)                        # one training
+    yield from race([(fit(...), Teller("inherited", progress, measure)), ...])       # several, one step each in turn
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from core.engine.events import Event, Figure, Metric, Progress
 from core.learngene import figures
@@ -51,15 +55,43 @@ class Curves:
                 yield Figure("training", figures.training(self.points))
 
 
+class Teller:
+    """Says how one training goes. After every `every` epochs and after the last: `loss WHO`, the epoch's mean, and `accuracy WHO`."""
+
+    def __init__(self, who: str, progress: Progresses, measure: Callable[[], float], every: int = 1) -> None:
+        self.who, self._progress, self._measure, self._every = who, progress, measure, every
+        self._losses: list[float] = []
+        self._epoch = 0
+
+    def after(self, step: Step) -> Iterator[Event]:
+        """What there is to say once `step` is done."""
+        self._losses.append(step.loss)
+        yield from self._progress.step(f"{self.who}: epoch {step.epoch + 1 if step.epoch == self._epoch else step.epoch}")
+        if step.epoch > self._epoch:
+            self._epoch = step.epoch
+            if step.epoch % self._every == 0 or step.done == step.total:
+                yield Metric(f"loss {self.who}", sum(self._losses) / len(self._losses), step.epoch)
+                yield Metric(f"accuracy {self.who}", self._measure(), step.epoch)
+            self._losses = []
+
+
 def told(steps: Iterable[Step], who: str, progress: Progresses, measure: Callable[[], float], every: int = 1) -> Iterator[Event]:
-    """Runs a training. After every `every` epochs and after the last: `loss WHO`, the epoch's mean, and `accuracy WHO`."""
-    losses, epoch = [], 0
+    """Runs a training, see `Teller`."""
+    teller = Teller(who, progress, measure, every)
     for step in steps:
-        losses.append(step.loss)
-        yield from progress.step(f"{who}: epoch {step.epoch + 1 if step.epoch == epoch else step.epoch}")
-        if step.epoch > epoch:
-            epoch = step.epoch
-            if epoch % every == 0 or step.done == step.total:
-                yield Metric(f"loss {who}", sum(losses) / len(losses), epoch)
-                yield Metric(f"accuracy {who}", measure(), epoch)
-            losses = []
+        yield from teller.after(step)
+
+
+def race(trainings: Sequence[tuple[Iterable[Step], Teller]]) -> Iterator[Event]:
+    """Runs several trainings side by side: one step each in turn, and who is done drops out.
+
+    Nobody's numbers depend on the others as long as each training draws from a generator of its own.
+    """
+    left = [(iter(steps), teller) for steps, teller in trainings]
+    while left:
+        still = []
+        for steps, teller in left:
+            if (step := next(steps, None)) is not None:
+                yield from teller.after(step)
+                still.append((steps, teller))
+        left = still

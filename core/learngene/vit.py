@@ -21,6 +21,7 @@ from core.engine.errors import LabError
 from core.learngene.data import SIZE
 
 PATCH, RATIO = 4, 2
+NAMED = 8  # classes that a sentence lists
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,14 @@ def check_pictures(model: PreTrainedModel, what: str) -> None:
 def check_task(model: PreTrainedModel, classes: Sequence[str], what: str) -> None:
     """Raises LabError unless `model` takes the pictures of this lab and names exactly these classes."""
     check_pictures(model, what)
-    if classes_of(model) != tuple(classes):
-        raise LabError(f"The {what} was not taught these {len(classes)} classes.", "Choose a task and a model that belong together.")
+    if (known := classes_of(model)) != tuple(classes):
+        raise LabError(f"The {what} was not taught these {len(classes)} classes; what it knows is {listed(known)}.",
+                       "Choose the pictures that it was trained on, or a model that was trained on these.")
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names of classes, as a sentence says them."""
+    return ", ".join(f"'{name}'" for name in names[:NAMED]) + (", ..." if len(names) > NAMED else "")
 
 
 def parameters(module: nn.Module) -> int:

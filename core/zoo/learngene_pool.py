@@ -1,14 +1,16 @@
-"""The embedded pool of paper 10: one ancestor, the two models distilled from it, and the same two stitched and trained.
+"""The embedded pool of paper 10: one ancestor, the two models distilled from it, the same two stitched and trained, and rivals.
 
     glassbox models build learngene-pool-small
 
 Digits, 16 x 16: ancestor 9 blocks x 72 wide, small model 6 x 36, large model 6 x 72 (methods/10 section 6). A pool is
 stored as two classifiers whose last layer holds stitches and matrices too (core/learngene/pool/pool.py). The two halves
-come out of one seeded training; a process that builds both trains once.
+come out of one seeded training; a process that builds both trains once. The rivals are whole networks of sizes between the two,
+each trained alone (methods/10 section 5, "individual").
 """
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import torch
@@ -37,17 +39,26 @@ _made: dict[str, Pool] = {}  # what this process has trained already
 
 def ancestor(folder: Path, report: Report) -> None:
     """The one large model."""
+    _on_labels(ANCESTOR_BLOCKS, WIDTH, "learngene-pool-ancestor", "from which the pool is distilled", folder, report)
+
+
+def alone(width: int, folder: Path, report: Report) -> None:
+    """A rival: as many blocks as the pool's models have, of a width between theirs, trained for nothing but itself."""
+    _on_labels(BLOCKS, width, f"learngene-alone-{width}", "trained alone to be compared with paths of the pool", folder, report)
+
+
+def _on_labels(blocks: int, width: int, name: str, what: str, folder: Path, report: Report) -> None:
     task = read_task(TASK)
     torch.manual_seed(0)
-    model = new_model(ANCESTOR_BLOCKS, WIDTH, HEADS, task.classes)
+    model = new_model(blocks, width, HEADS, task.classes)
     steps = fit(model.named_parameters(), supervised(lambda pixels: model(pixels).logits), task, Recipe(EPOCHS, SCRATCH_RATE),
                 torch.Generator().manual_seed(0))
-    follow(steps, report, "ancestor")
+    follow(steps, report, name)
     model = store(model, folder)
     shown, test = measured(model, task)
-    text = (f"A classifier of digits with {ANCESTOR_BLOCKS} layers, from which the pool is distilled.\n\nRight answers: {shown} of the "
+    text = (f"A classifier of digits with {blocks} layers, {what}.\n\nRight answers: {shown} of the "
             f"{SHOWN} pictures shown on the page, {test} of all {len(task.test_labels)} test pictures.")
-    card(folder, "learngene-pool-ancestor", text, model, TASK, f"{EPOCHS} epochs on labels")
+    card(folder, name, text, model, TASK, f"{EPOCHS} epochs on labels")
 
 
 def instances_small(folder: Path, report: Report) -> None:
@@ -127,3 +138,10 @@ def _paths(made: Pool, task: Task, kind: str) -> str:
 def _rounded(model: PreTrainedModel) -> PreTrainedModel:
     """The other half as it is stored: rounded to 16 bits."""
     return model.half().float().eval()
+
+
+alone_36 = functools.partial(alone, 36)
+alone_45 = functools.partial(alone, 45)
+alone_54 = functools.partial(alone, 54)
+alone_63 = functools.partial(alone, 63)
+alone_72 = functools.partial(alone, 72)

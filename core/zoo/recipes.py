@@ -42,6 +42,11 @@ RECIPES = {
     "learngene-instances-large": "core.zoo.learngene_pool:instances_large",
     "learngene-pool-small": "core.zoo.learngene_pool:pool_small",
     "learngene-pool-large": "core.zoo.learngene_pool:pool_large",
+    "learngene-alone-36": "core.zoo.learngene_pool:alone_36",
+    "learngene-alone-45": "core.zoo.learngene_pool:alone_45",
+    "learngene-alone-54": "core.zoo.learngene_pool:alone_54",
+    "learngene-alone-63": "core.zoo.learngene_pool:alone_63",
+    "learngene-alone-72": "core.zoo.learngene_pool:alone_72",
 }
 
 

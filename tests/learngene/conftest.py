@@ -12,6 +12,7 @@ from core.engine.settings import Settings
 from core.learngene.data import SYMBOLS
 from core.learngene.depth.learngene import new_learngene
 from core.learngene.vit import new_model
+from tests.learngene.listened import listened
 
 WIDTH, HEADS, DEPTH = 24, 3, 4
 
@@ -34,3 +35,17 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     made = Engine(Settings(home=tmp_path_factory.mktemp("home"), any_path=True, threads=1))
     yield made
     made.close()
+
+
+@pytest.fixture
+def refs(folders) -> dict[str, str]:
+    """The same models as the engine names them."""
+    return {name: f"path/{folder}" for name, folder in folders.items()}
+
+
+@pytest.fixture(scope="module")
+def made(engine, folders) -> tuple[dict, dict[str, list[dict]], dict[str, str]]:
+    """A pool of the symbols, built once: the result, what was said, and its two halves."""
+    config = {"task": "symbols", "ancestor": f"path/{folders['wide']}", "epochs": 2, "small_width": 24, "blocks": 3}
+    result, said = listened(engine, "learngene/pool", config)
+    return result, said, {half: f"run/{result['run_id']}/{half}" for half in ("small", "large")}

@@ -16,7 +16,7 @@ from core.learngene.vit import classes_of, logits
 
 MODELS = sorted(folder.name for folder in (ASSETS / "models").glob("learngene-*") if (folder / "config.json").is_file())
 GENES = [name for name in MODELS if name in ("learngene-letters", "learngene-digits", "learngene-letters-flat")]
-PLAIN = [name for name in MODELS if "ancestor" in name or "scratch" in name]
+PLAIN = [name for name in MODELS if any(word in name for word in ("ancestor", "scratch", "alone"))]
 ONE_PICTURE = 1 / 256 + 1e-3  # another machine may round one picture to the other side
 
 

@@ -13,27 +13,11 @@ from core.engine.registry import find
 from core.engine.runner import Engine
 from core.learngene.depth.rivals import RIVALS
 from core.learngene.pool.stitches import INITS
+from tests.learngene.listened import listened, names
 
 NAMES = ["learngene/depths", "learngene/train", "learngene/finetune", "learngene/pool", "learngene/stitch", "learngene/inits"]
-PROBES = ["learngene/expand", "learngene/storage", "learngene/linearity", "learngene/path", "learngene/pictures"]
-
-
-def _run(engine: Engine, name: str, config: dict, seed: int = 0, fresh: bool = False) -> tuple[dict, dict[str, list[dict]]]:
-    handle = engine.start(name, config, seed=seed, fresh=fresh)
-    engine.wait(handle.id, timeout=120)
-    said: dict[str, list[dict]] = {}
-    for event in engine.events(handle.id):
-        said.setdefault(event["kind"], []).append(event)
-    return engine.result(handle.id), said
-
-
-def _names(events: list[dict]) -> set[str]:
-    return {event["name"] for event in events}
-
-
-@pytest.fixture
-def refs(folders):
-    return {name: f"path/{folder}" for name, folder in folders.items()}
+PROBES = ["learngene/expand", "learngene/storage", "learngene/linearity", "learngene/path", "learngene/alone",
+          "learngene/pictures"]
 
 
 @pytest.fixture
@@ -41,20 +25,12 @@ def train(refs):
     return {"task": "symbols", "ancestor": refs["ancestor"], "depth": 4, "epochs": 2}
 
 
-@pytest.fixture(scope="module")
-def made(engine, folders):
-    """A pool of the symbols, built once."""
-    config = {"task": "symbols", "ancestor": f"path/{folders['wide']}", "epochs": 2, "small_width": 24, "blocks": 3}
-    result, said = _run(engine, "learngene/pool", config)
-    return result, said, {half: f"run/{result['run_id']}/{half}" for half in ("small", "large")}
-
-
 def test_training_says_what_its_docstring_promises_and_keeps_a_learngene(engine, train):
-    result, said = _run(engine, "learngene/train", train)
+    result, said = listened(engine, "learngene/train", train)
     assert result["outcome"] == "finished" and said["progress"][0]["step"] == 0
     wanted = {f"zero-shot {d}" for d in range(1, 17)} | {f"one-less {d}" for d in (2, 3, 4)} | {"loss auxiliary", "accuracy auxiliary"}
     assert wanted | {"ancestor accuracy", "auxiliary accuracy", "flat accuracy"} <= set(result["metrics"])
-    assert {"training", "by_depth", "linearity", "positions", "storage"} == _names(said["figure"]) and {"by_depth"} == _names(said["table"])
+    assert {"training", "by_depth", "linearity", "positions", "storage"} == names(said["figure"]) and {"by_depth"} == names(said["table"])
     assert result["metrics"]["zero-shot 4"] == result["metrics"]["auxiliary accuracy"]
     assert all(0 <= value <= 1 for name, value in result["metrics"].items() if name.startswith("zero-shot"))
     kept = engine.probe("learngene/expand", {"learngene": f"run/{result['run_id']}/learngene", "ancestor": train["ancestor"],
@@ -65,7 +41,7 @@ def test_training_says_what_its_docstring_promises_and_keeps_a_learngene(engine,
 def test_a_run_that_is_spared_a_training_has_the_same_numbers(engine, refs, train, made):
     for name, config in (("learngene/train", train),
                          ("learngene/pool", {"task": "symbols", "ancestor": refs["wide"], "epochs": 2, "small_width": 24, "blocks": 3})):
-        first, second = (_run(engine, name, config, fresh=True)[0] for _ in range(2))
+        first, second = (listened(engine, name, config, fresh=True)[0] for _ in range(2))
         assert len(first["metrics"]) > 3 and first["metrics"] == second["metrics"]
     assert first["metrics"] == made[0]["metrics"]
 
@@ -78,21 +54,21 @@ def test_a_deit_may_be_the_ancestor(engine, tmp_path):
     DeiTForImageClassification(DeiTConfig(
         hidden_size=24, num_hidden_layers=4, num_attention_heads=3, intermediate_size=48, image_size=16, patch_size=4, num_channels=1,
         id2label=dict(enumerate(SYMBOLS)), label2id={name: i for i, name in enumerate(SYMBOLS)})).save_pretrained(tmp_path)
-    result, _ = _run(engine, "learngene/train", {"task": "symbols", "ancestor": f"path/{tmp_path}", "depth": 2, "epochs": 1})
+    result, _ = listened(engine, "learngene/train", {"task": "symbols", "ancestor": f"path/{tmp_path}", "depth": 2, "epochs": 1})
     assert result["outcome"] == "finished" and result["metrics"]["loss auxiliary"] > 0
     assert len(engine.probe("learngene/linearity", {"model": f"path/{tmp_path}"})["rows"]) == 6
 
 
 def test_same_seed_same_numbers_another_seed_others(engine, train):
-    first, _ = _run(engine, "learngene/train", train)
-    again, _ = _run(Engine(engine.settings), "learngene/train", train, fresh=True)  # nothing cached there
-    other, _ = _run(engine, "learngene/train", train, seed=1)
+    first, _ = listened(engine, "learngene/train", train)
+    again, _ = listened(Engine(engine.settings), "learngene/train", train, fresh=True)  # nothing cached there
+    other, _ = listened(engine, "learngene/train", train, seed=1)
     assert (first["metrics"], first["verdict"]) == (again["metrics"], again["verdict"])
     assert first["metrics"]["loss auxiliary"] != other["metrics"]["loss auxiliary"]
 
 
 def test_flat_training_gives_nothing_to_flatten(engine, train):
-    result, _ = _run(engine, "learngene/train", train | {"flat": True})
+    result, _ = listened(engine, "learngene/train", train | {"flat": True})
     assert result["metrics"]["flat accuracy"] == result["metrics"]["auxiliary accuracy"]
 
 
@@ -100,24 +76,24 @@ def test_flat_training_gives_nothing_to_flatten(engine, train):
 def test_every_rival_starts_somewhere_and_learns(engine, refs, rival):
     config = {"learngene": refs["learngene"], "ancestor": refs["ancestor"], "source": "symbols", "task": "symbols", "depth": 3,
               "epochs": 2, "scratch_epochs": 2, "pretrain_epochs": 1, "rival": rival}
-    result, said = _run(engine, "learngene/finetune", config)
+    result, said = listened(engine, "learngene/finetune", config)
     racers = {"inherited", "scratch"} | ({rival} - {"none"})
     assert result["outcome"] == "finished" and {f"end {name}" for name in racers} <= set(result["metrics"])
-    assert len(said["table"][-1]["rows"]) == len(racers) and {"training", "epochs"} == _names(said["figure"])
+    assert len(said["table"][-1]["rows"]) == len(racers) and {"training", "epochs"} == names(said["figure"])
     last = [event for event in said["figure"] if event["name"] == "training"][-1]["figure"]
     assert {trace["name"] for trace in last["data"]} == racers
 
 
 def test_nobody_distils_from_an_ancestor_that_does_not_know_the_classes(engine, refs):
-    result, _ = _run(engine, "learngene/finetune", {"learngene": refs["learngene"], "ancestor": refs["ancestor"], "source": "symbols",
+    result, _ = listened(engine, "learngene/finetune", {"learngene": refs["learngene"], "ancestor": refs["ancestor"], "source": "symbols",
                                                     "task": "digits", "depth": 2, "epochs": 1, "scratch_epochs": 1, "rival": "distilled"})
     assert result["outcome"] == "failed" and "does not know these classes" in result["error"]
 
 
 def test_descendant_starts_as_the_learngene_answers_and_gets_a_new_head_for_another_task(engine, refs):
     base = {"learngene": refs["learngene"], "ancestor": refs["ancestor"], "source": "symbols", "depth": 3, "epochs": 1, "scratch_epochs": 1}
-    same, _ = _run(engine, "learngene/finetune", base | {"task": "symbols"})
-    other, _ = _run(engine, "learngene/finetune", base | {"task": "digits"})
+    same, _ = listened(engine, "learngene/finetune", base | {"task": "symbols"})
+    other, _ = listened(engine, "learngene/finetune", base | {"task": "digits"})
     assert other["outcome"] == "finished" and "594 pictures" in other["verdict"]["text"] and "600 pictures" in same["verdict"]["text"]
     kept = engine.models.load(f"run/{other['run_id']}/inherited").model
     assert (kept.config.num_labels, kept.config.num_hidden_layers) == (10, 3)
@@ -128,11 +104,11 @@ def test_retraining_equals_the_training_of_the_same_seed(engine, refs, train, mo
     from core.learngene.depth import experiments
 
     monkeypatch.setattr(experiments, "AUXILIARY_EPOCHS", 2)
-    result, _ = _run(engine, "learngene/train", train | {"epochs": 2}, seed=3)
+    result, _ = listened(engine, "learngene/train", train | {"epochs": 2}, seed=3)
     config = {"learngene": refs["learngene"], "ancestor": refs["ancestor"], "source": "symbols", "task": "symbols", "depth": 3,
               "epochs": 1, "scratch_epochs": 1, "retrain": True}
-    cached, _ = _run(engine, "learngene/finetune", config, seed=3)
-    anew, _ = _run(Engine(engine.settings), "learngene/finetune", config, seed=3, fresh=True)
+    cached, _ = listened(engine, "learngene/finetune", config, seed=3)
+    anew, _ = listened(Engine(engine.settings), "learngene/finetune", config, seed=3, fresh=True)
     assert cached["metrics"]["start inherited"] == result["metrics"]["zero-shot 3"]
     assert cached["metrics"]["end scratch"] == anew["metrics"]["end scratch"]
     assert cached["metrics"]["end inherited"] == anew["metrics"]["end inherited"]
@@ -177,16 +153,16 @@ def test_models_that_do_not_belong_together_are_refused(engine, refs, tmp_path):
         engine.probe("learngene/expand", {"learngene": refs["learngene"], "ancestor": refs["ancestor"], "task": "letters"})
     with pytest.raises(LabError, match="not a learngene"):
         engine.probe("learngene/expand", {"learngene": refs["ancestor"], "ancestor": refs["ancestor"], "task": "symbols"})
-    result, _ = _run(engine, "learngene/finetune", {"learngene": refs["learngene"], "ancestor": refs["wide"], "source": "symbols",
+    result, _ = listened(engine, "learngene/finetune", {"learngene": refs["learngene"], "ancestor": refs["wide"], "source": "symbols",
                                                     "task": "symbols", "depth": 3, "epochs": 1, "scratch_epochs": 1, "rival": "heuristic"})
     assert result["outcome"] == "failed" and "wide" in result["error"]
 
 
 def test_every_depth_is_surveyed(engine, refs):
     config = {"learngene": refs["learngene"], "flat": refs["learngene"], "ancestor": refs["ancestor"], "task": "symbols"}
-    result, said = _run(engine, "learngene/depths", config)
+    result, said = listened(engine, "learngene/depths", config)
     assert result["outcome"] == "finished" and {f"zero-shot {d}" for d in range(1, 17)} <= set(result["metrics"])
-    assert {"by_depth", "by_parameters", "by_macs", "storage", "epochs"} == _names(said["figure"])
+    assert {"by_depth", "by_parameters", "by_macs", "storage", "epochs"} == names(said["figure"])
     assert len(said["table"][-1]["rows"]) == 16 and not any(name.startswith("scratch") for name in result["metrics"])
 
 
@@ -195,7 +171,7 @@ def test_letters_are_surveyed_beside_the_stored_rivals_and_an_absent_one_is_name
 
     for name, value in (("RIVAL_EPOCHS", (7, 20)), ("RIVAL_DEPTHS", (4, 8)), ("DEEPEST", 8)):  # quicker, and 7 is not stored
         monkeypatch.setattr(survey, name, value)
-    result, said = _run(engine, "learngene/depths", {})
+    result, said = listened(engine, "learngene/depths", {})
     metrics = result["metrics"]
     assert result["outcome"] == "finished" and metrics["zero-shot 8"] > metrics["scratch 8 after 20"] > metrics["zero-shot 1"]
     assert "flat 8" in metrics and "scratch 4 after 7" not in metrics
@@ -224,19 +200,20 @@ def test_linearity_is_asked_of_any_classifier_with_four_layers(engine, refs):
 
 def test_pool_is_distilled_and_kept(made):
     result, said, _ = made
-    assert result["outcome"] == "finished" and _names(said["keep"]) == {"small", "large"}
-    assert {"training", "storage"} == _names(said["figure"])
+    assert result["outcome"] == "finished" and names(said["keep"]) == {"small", "large"}
+    assert {"training", "storage"} == names(said["figure"])
     assert {"end small", "end large", "ancestor accuracy", "loss small", "accuracy large"} <= set(result["metrics"])
 
 
 def test_stitching_measures_every_path_before_and_after(engine, folders, made):
     _, _, pool = made
     config = pool | {"task": "symbols", "ancestor": f"path/{folders['wide']}", "epochs": 2}
-    result, said = _run(engine, "learngene/stitch", config)
+    result, said = listened(engine, "learngene/stitch", config)
     metrics = result["metrics"]
     ways = {name.removeprefix("after ") for name in metrics if name.startswith("after ")}
     assert len(ways) == 9 and {"small", "large", "0-0", "2-2"} <= ways and -1 <= metrics["rank correlation"] <= 1
-    assert {"board", "pareto", "training", "storage"} == _names(said["figure"]) and len(said["table"][-1]["rows"]) == 9
+    assert {"board", "pareto", "training", "storage"} == names(said["figure"]) and len(said["table"][-1]["rows"]) == 9
+    assert names(said["table"]) == {"paths"} and "for digits only" in said["text"][-1]["text"]  # nobody was trained alone on symbols
     stitched = [metrics[f"after {way}"] for way in ways if way not in ("small", "large")]
     assert metrics["stitched after"] == pytest.approx(math.fsum(stitched) / 7)
     answer = engine.probe("learngene/path", {half: f"run/{result['run_id']}/{half}" for half in ("small", "large")} | {
@@ -248,7 +225,7 @@ def test_stitching_measures_every_path_before_and_after(engine, folders, made):
 def test_training_only_the_stitches_leaves_both_models_alone(engine, folders, made):
     result, _, pool = made
     config = pool | {"task": "symbols", "ancestor": f"path/{folders['wide']}", "epochs": 1, "train": "stitches"}
-    answer, _ = _run(engine, "learngene/stitch", config)
+    answer, _ = listened(engine, "learngene/stitch", config)
     metrics = answer["metrics"]
     assert metrics["after small"] == metrics["before small"] == result["metrics"]["end small"]
     assert metrics["after large"] == metrics["before large"]
@@ -256,8 +233,8 @@ def test_training_only_the_stitches_leaves_both_models_alone(engine, folders, ma
 
 
 def test_five_ways_to_begin_are_compared(engine, made):
-    result, said = _run(engine, "learngene/inits", made[2] | {"task": "symbols", "epochs": 0})
-    assert {f"before {name}" for name in INITS} <= set(result["metrics"]) and {"inits"} == _names(said["figure"])
+    result, said = listened(engine, "learngene/inits", made[2] | {"task": "symbols", "epochs": 0})
+    assert {f"before {name}" for name in INITS} <= set(result["metrics"]) and {"inits"} == names(said["figure"])
     assert len(said["table"][-1]["rows"]) == 5
 
 

@@ -82,6 +82,48 @@ def test_a_descendant_learns_own_pictures_unpacked_or_not(engine, folders, pictu
     assert engine.models.load(f"run/{packed['run_id']}/inherited").model.config.id2label == dict(enumerate(SHAPES))
 
 
+@pytest.fixture
+def brought(engine, folders, pictures) -> dict:
+    """A learngene of own pictures and its ancestor, as the source of something later."""
+    result, _ = run(engine, "learngene/train", {"pictures": pictures, "ancestor": f"path/{folders['ancestor']}", "depth": 3, "epochs": 2,
+                                                "teach": 60})
+    return {"learngene": f"run/{result['run_id']}/learngene", "ancestor": f"run/{result['run_id']}/ancestor", "source_pictures": pictures}
+
+
+def test_a_learngene_of_own_pictures_is_a_source(engine, pictures, brought):
+    short = {"depth": 3, "epochs": 1, "scratch_epochs": 1, "pretrain_epochs": 1}
+    other, _ = run(engine, "learngene/finetune", brought | short | {"task": "symbols"})
+    assert engine.models.load(f"run/{other['run_id']}/inherited").model.config.num_labels == 12
+    assert "600 pictures" in other["verdict"]["text"]
+    same, _ = run(engine, "learngene/finetune", brought | short | {"pictures": pictures})
+    ours = {"learngene": brought["learngene"], "ancestor": brought["ancestor"], "pictures": pictures}
+    grown = engine.probe("learngene/expand", ours | {"depth": 3})
+    assert same["metrics"]["start inherited"] == pytest.approx(grown["right"])  # it keeps its last layer
+    for rival in ("distilled", "pretrained", "gradient"):  # they need the source's pictures or the ancestor's answers
+        raced, _ = run(engine, "learngene/finetune", brought | short | {"pictures": pictures, "rival": rival})
+        assert raced["metrics"]["end inherited"] == same["metrics"]["end inherited"] and f"end {rival}" in raced["metrics"]
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    ({"source_pictures": ""}, "The learngene was not taught these 37 classes; what it knows is 'bar', 'box', 'dot'."),
+    ({"ancestor": "embedded/learngene-letters-ancestor", "rival": "gradient"}, "The ancestor was not taught these 3 classes"),
+    ({"learngene": "embedded/learngene-letters"}, "The learngene was not taught these 3 classes; what it knows is 'A', 'B',"),
+    ({"ancestor": "embedded/learngene-letters-ancestor"}, None)])  # nobody asks it
+def test_a_source_that_does_not_fit_is_named(engine, brought, change, said):
+    handle = engine.start("learngene/finetune", brought | {"depth": 2, "epochs": 1, "scratch_epochs": 1} | change)
+    assert (engine.wait(handle.id, timeout=60)["error"] or None) == said or said and said in engine.wait(handle.id)["error"]
+
+
+def test_retraining_on_own_pictures_equals_the_training_of_the_same_seed(engine, pictures, brought, monkeypatch):
+    from core.learngene.depth import experiments
+
+    monkeypatch.setattr(experiments, "AUXILIARY_EPOCHS", 2)
+    made, _ = run(engine, "learngene/train", {"pictures": pictures, "ancestor": brought["ancestor"], "depth": 3, "epochs": 2}, seed=3)
+    again, _ = run(engine, "learngene/finetune", brought | {"pictures": pictures, "depth": 4, "epochs": 1, "scratch_epochs": 1,
+                                                            "retrain": True}, seed=3)
+    assert again["metrics"]["start inherited"] == made["metrics"]["zero-shot 4"]
+
+
 def test_a_pool_of_own_pictures_is_made_stitched_and_walked(engine, folders, pictures):
     ancestor = f"path/{folders['wide']}"
     result, kept = run(engine, "learngene/pool", {"pictures": pictures, "ancestor": ancestor, "epochs": 1, "small_width": 24,

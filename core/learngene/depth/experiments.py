@@ -31,14 +31,14 @@ from core.engine.events import Event, Figure, Keep, Metric, Progress, Table, Ver
 from core.engine.experiment import Config, DataRef, ModelRef, experiment
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
-from core.learngene.data import Task, TaskName, read_task
+from core.learngene.data import Task, TaskName
 from core.learngene.depth import figures
 from core.learngene.depth.learngene import DEEPEST, Learngene, freeze_slope, new_learngene
 from core.learngene.depth.rivals import RIVALS, RivalName, Start
 from core.learngene.metrics import Linearity, accuracy, linearity, share_interval, smallest_difference, weight_groups
 from core.learngene.own import knowing, pictures_field, taking, teach_field
-from core.learngene.running import Curves, Progresses, told
-from core.learngene.training import SCRATCH_RATE, TUNE_RATE, Recipe, born_from, fit, soft_distillation, steps_of, supervised
+from core.learngene.running import Curves, Progresses, Teller, race, told
+from core.learngene.training import SCRATCH_RATE, TUNE_RATE, Recipe, Step, born_from, fit, soft_distillation, steps_of, supervised
 from core.learngene.vit import block_parameters, check_task, logits, macs, new_head, parameters, parts_of
 
 AUXILIARY_EPOCHS = 100  # what stage 1 of the stored learngenes cost
@@ -181,6 +181,8 @@ RIVAL_WORDS = {"none": "nobody", "distilled": "from scratch, taught by the ances
 class FinetuneConfig(Config):
     learngene: ModelRef = Field("embedded/learngene-letters", description="The learngene to grow from")
     source: TaskName = Field("letters", description="What the learngene was trained on")
+    source_pictures: DataRef = pictures_field("The pictures that this learngene was trained on: a ZIP file", "The learngene's pictures",
+                                              more=True)
     task: TaskName = Field("digits", description="What the descendant has to learn")
     pictures: DataRef = pictures_field("Learn these instead: a ZIP file with one folder of pictures per class")
     ancestor: ModelRef = Field("embedded/learngene-letters-ancestor", description="The model it all came from; some rivals use it",
@@ -209,16 +211,21 @@ class _Racer:
 
 @experiment("learngene/finetune", title="Inherited or from scratch?", paper="09", families=("vit",))
 def finetune(config: FinetuneConfig, lab: Lab) -> Iterator[Event]:
-    """Stage 2: all layers of a descendant become independent and learn on labels, beside networks that inherited nothing."""
+    """Stage 2: all layers of a descendant become independent and learn on labels, side by side with networks that inherited nothing.
+
+    They take turns, one step each, on the same pictures; nobody's numbers depend on who else runs.
+    """
     yield Progress(0, 1, "getting ready")
-    source = read_task(config.source)
+    source = yield from taking(lab, config.source, config.source_pictures)
     task = yield from taking(lab, config.task, config.pictures)
     ancestor = (lab.fork if config.rival == "gradient" else lab.load)(config.ancestor)
     gene = Learngene(lab.load(config.learngene).model)
     check_task(gene.store, source.classes, "learngene")
-    check_task(ancestor.model, source.classes, "ancestor")
+    if config.retrain or config.rival not in ("none", "pretrained"):  # only these ask the ancestor
+        check_task(ancestor.model, source.classes, "ancestor")
     if config.retrain:
-        again = TrainConfig(task=config.source, ancestor=config.ancestor, depth=gene.depth, epochs=AUXILIARY_EPOCHS)
+        again = TrainConfig(task=config.source, pictures=config.source_pictures, ancestor=config.ancestor, depth=gene.depth,
+                            epochs=AUXILIARY_EPOCHS)
         gene = yield from stage_one(again, lab, source, ancestor)
     racers = yield from _line_up(config, lab, Start(gene, ancestor.model, config.depth, task, source, lab.rng("gradients")))
     progress = Progresses(sum(steps_of(task, racer.recipe) for racer in racers))
@@ -227,8 +234,9 @@ def finetune(config: FinetuneConfig, lab: Lab) -> Iterator[Event]:
         model = racer.model.requires_grad_(True)
         curves.note(racer.name, 0, accuracy(lambda pixels, model=model: logits(model, pixels), *test))
         yield Metric(f"start {racer.name}", curves.points[racer.name][1][0])
+    yield from curves.along(race([_training(racer, task, progress, lab) for racer in racers]))
     for racer in racers:
-        yield from curves.along(_race(racer, task, progress, lab))
+        racer.model.eval().requires_grad_(False)
     yield Keep("inherited", racers[0].model)
     yield from _compare(config, racers, curves, task)
 
@@ -274,8 +282,8 @@ def _pretrained(config: FinetuneConfig, lab: Lab, start: Start) -> Iterator[Even
     return model
 
 
-def _race(racer: _Racer, task: Task, progress: Progresses, lab: Lab) -> Iterator[Event]:
-    """Trains one network."""
+def _training(racer: _Racer, task: Task, progress: Progresses, lab: Lab) -> tuple[Iterator[Step], Teller]:
+    """One network's steps, on the same pictures in the same order as every other's, and who tells of them."""
     def scores_of(pixels):
         return logits(racer.model, pixels)
 
@@ -284,8 +292,7 @@ def _race(racer: _Racer, task: Task, progress: Progresses, lab: Lab) -> Iterator
         loss_of = soft_distillation(scores_of, lambda pixels: logits(racer.teacher, pixels))
     steps = fit(racer.model.named_parameters(), loss_of, task, racer.recipe, lab.rng(f"pictures {task.name}"))
     test = (task.test_pixels, task.test_labels)
-    yield from told(steps, racer.name, progress, lambda: accuracy(scores_of, *test), every=max(1, racer.recipe.epochs // 20))
-    racer.model.eval().requires_grad_(False)
+    return steps, Teller(racer.name, progress, lambda: accuracy(scores_of, *test), every=max(1, racer.recipe.epochs // 20))
 
 
 def _compare(config: FinetuneConfig, racers: list[_Racer], curves: Curves, task: Task) -> Iterator[Event]:

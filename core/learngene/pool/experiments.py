@@ -6,9 +6,11 @@ learngene/pool     metrics  loss NAME, accuracy NAME (per epoch; NAME is small o
                    keeps    small, large (together a pool; its stitches are still random)
 learngene/stitch   metrics  loss pool, accuracy pool (per epoch: mean over the stitched paths on 256 pictures), before WAY and
                             after WAY for every path (WAY is small, large, or J-K), stitched before, stitched after (means),
-                            rank correlation (multiply-adds against accuracy, stitched paths)
+                            rank correlation (multiply-adds against accuracy, stitched paths), alone WIDTH (networks trained
+                            alone, in rivals.py)
                    figures  board, pareto, training, storage
-                   tables   paths
+                   tables   paths, alone
+                   texts    absent (which of those are not there, and why)
                    keeps    small, large
 learngene/inits    metrics  loss INIT, accuracy INIT (per epoch), before INIT, after INIT; INIT is a name of stitches.INITS
                    figures  inits, training
@@ -29,7 +31,7 @@ from pydantic import Field
 from torch import nn
 from transformers import ViTConfig
 
-from core.engine.events import Event, Figure, Keep, Metric, Progress, Table, Verdict
+from core.engine.events import Event, Figure, Keep, Metric, Progress, Table, Text, Verdict
 from core.engine.experiment import Config, DataRef, ModelRef, experiment
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
@@ -40,9 +42,10 @@ from core.learngene.pool import figures
 from core.learngene.pool.distil import Distillation
 from core.learngene.pool.paths import LARGE, SMALL, Way, all_paths, front, macs_of, paired, parameters_of, plain_parameters, stored
 from core.learngene.pool.pool import THIRDS, Matrices, Pool
+from core.learngene.pool.rivals import Rival, alone, best_within
 from core.learngene.pool.stitches import INITS, InitName, initialise
-from core.learngene.running import Curves, Progresses, told
-from core.learngene.training import SCRATCH_RATE, TUNE_RATE, Recipe, born_from, fit, steps_of, supervised
+from core.learngene.running import Curves, Progresses, Teller, race
+from core.learngene.training import SCRATCH_RATE, TUNE_RATE, Recipe, Step, born_from, fit, steps_of, supervised
 from core.learngene.vit import check_task, new_model
 
 SMALL_WIDTH, HEADS = 36, 3
@@ -99,17 +102,21 @@ def instances(config: PoolConfig, lab: Lab, task: Task, ancestor: LoadedModel) -
     recipe = Recipe(config.epochs, config.rate)
     progress = Progresses(2 * steps_of(task, recipe))
     yield from progress.step("getting ready", 0)
+    trainings = []
     for name, wide, thirds in (("small", config.small_width, THIRDS), ("large", width, THIRDS if config.dense else THIRDS[-1:])):
         with born_from(lab.rng(name)):
             model = new_model(config.blocks, wide, HEADS, task.classes)
             taught = Distillation(ancestor.model, model, thirds) if config.source == "distilled" else None
         loss_of = taught.loss if taught else supervised(lambda pixels, model=model: model(pixels).logits)
         steps = fit((taught or model).named_parameters(), loss_of, task, recipe, lab.rng(f"pictures {name}"))
-        for event in told(steps, name, progress, lambda model=model: accuracy(lambda pixels: model(pixels).logits, *task.shown),
-                          every=max(1, config.epochs // 10)):
-            said += [event] if isinstance(event, Metric) else []
-            yield event
-        models[name], found[name] = model.requires_grad_(False), taught.matrices_z if taught else {}
+        trainings.append((steps, Teller(name, progress, lambda model=model: accuracy(lambda pixels: model(pixels).logits, *task.shown),
+                                        every=max(1, config.epochs // 10))))
+        models[name], found[name] = model, taught.matrices_z if taught else {}
+    for event in race(trainings):
+        said += [event] if isinstance(event, Metric) else []
+        yield event
+    for model in models.values():
+        model.requires_grad_(False)
     stitches = nn.ModuleList(nn.Linear(config.small_width, width) for _ in range(config.blocks - 1))
     made = Pool(models["small"], models["large"], stitches, Matrices(**found))
     initialise(made, "random", task.shown[0], lab.rng("stitches"))
@@ -157,12 +164,14 @@ def stitch(config: StitchConfig, lab: Lab) -> Iterator[Event]:
     before = after = yield from _measure(made, ways, task, progress)
     yield from _say(made, before, "before")
     if config.epochs:
-        yield from _train(config, made, task, progress, lab, Curves(), "pool")
+        curves = Curves()
+        yield from curves.along(race([_training(config, made, task, progress, lab, curves, "pool")]))
+        made.requires_grad_(False)
         after = yield from _measure(made, ways, task, progress)
     yield from _say(made, after, "after")
     for name, model in made.pack().items():
         yield Keep(name, model)
-    yield from _report(config, made, before, after, task, ancestor)
+    yield from _report(config, made, before, after, task, ancestor, (yield from _alone(lab, task)))
 
 
 class InitsConfig(Config):
@@ -176,22 +185,24 @@ class InitsConfig(Config):
 
 @experiment("learngene/inits", title="Five ways to begin a stitch", paper="10", families=("vit",))
 def inits(config: InitsConfig, lab: Lab) -> Iterator[Event]:
-    """The same pool stitched in five ways and trained equally long; what is measured is said, whoever wins."""
+    """The same pool stitched in five ways and trained side by side, equally long; what is measured is said, whoever wins."""
     yield Progress(0, 1, "getting ready")
     task, found = (yield from taking(lab, config.task, config.pictures)), {}
-    progress = Progresses(len(INITS) * (steps_of(task, Recipe(config.epochs, config.rate)) + 4))
-    plan, curves = StitchConfig(epochs=config.epochs, rate=config.rate), Curves()
-    for name in INITS:
-        made = _stored(config, lab, task)
+    pools = {name: _stored(config, lab, task) for name in INITS}
+    ways = paired(pools["random"].blocks)
+    progress = Progresses(len(INITS) * (steps_of(task, Recipe(config.epochs, config.rate)) + 2 * len(ways)))
+    for name, made in pools.items():
         initialise(made, name, task.epoch(lab.rng("pictures for stitches"))[0], lab.rng("stitches"))
-        ways = paired(made.blocks)
-        before = after = yield from _measure(made, ways, task, progress)
-        if config.epochs:
-            yield from _train(plan, made, task, progress, lab, curves, name)
-            after = yield from _measure(made, ways, task, progress)
-        found[name] = [(0, _mean(before)), (config.epochs, _mean(after))]
-        yield Metric(f"before {name}", _mean(before))
-        yield Metric(f"after {name}", _mean(after))
+        found[name] = [(0, _mean((yield from _measure(made, ways, task, progress))))]
+        yield Metric(f"before {name}", found[name][0][1])
+        yield Figure("inits", figures.inits(found))
+    if config.epochs:
+        plan, curves = StitchConfig(epochs=config.epochs, rate=config.rate), Curves()
+        yield from curves.along(race([_training(plan, made, task, progress, lab, curves, name) for name, made in pools.items()]))
+    for name, made in pools.items():
+        after = _mean((yield from _measure(made.requires_grad_(False), ways, task, progress))) if config.epochs else found[name][0][1]
+        found[name].append((config.epochs, after))
+        yield Metric(f"after {name}", after)
         yield Figure("inits", figures.inits(found))
     yield Table("inits", ["way to begin", "right before", "right after"], [[name, rows[0][1], rows[1][1]] for name, rows in found.items()])
     order = sorted(found, key=lambda name: -found[name][1][1])
@@ -221,8 +232,9 @@ def _say(made: Pool, shares: dict[Way, float], when: str) -> Iterator[Event]:
     yield Figure("board", figures.board(made.blocks, {(way.j, way.k): share for way, share in shares.items() if way.stitched}))
 
 
-def _train(config: StitchConfig, made: Pool, task: Task, progress: Progresses, lab: Lab, curves: Curves, who: str) -> Iterator[Event]:
-    """One random path per step, drawn uniformly over all models of the pool (methods/10 section 3.3)."""
+def _training(config: StitchConfig, made: Pool, task: Task, progress: Progresses, lab: Lab, curves: Curves,
+              who: str) -> tuple[Iterator[Step], Teller]:
+    """One random path per step, drawn uniformly over all models of the pool (methods/10 section 3.3), and who tells of it."""
     ways, draws = all_paths(made.blocks), lab.rng("paths")
     made.requires_grad_(config.train == "everything")
     made.stitches.requires_grad_(True)
@@ -238,12 +250,25 @@ def _train(config: StitchConfig, made: Pool, task: Task, progress: Progresses, l
 
     steps = fit(made.named_parameters(), supervised(scores_of), task, Recipe(config.epochs, config.rate), lab.rng("pictures"))
     curves.note(who, 0, mean())
-    yield from curves.along(told(steps, who, progress, mean, every=max(1, config.epochs // 5)))
-    made.requires_grad_(False)
+    return steps, Teller(who, progress, mean, every=max(1, config.epochs // 5))
 
 
-def _report(config: StitchConfig, made: Pool, before: dict[Way, float], after: dict[Way, float], task: Task,
-            ancestor: LoadedModel) -> Iterator[Event]:
+def _alone(lab: Lab, task: Task) -> Iterator[Event]:
+    """Measures the networks trained alone; the generator's value is [(rival, share of right answers)]."""
+    rivals, absent = alone(lab, task)
+    shares = [accuracy(lambda pixels, rival=rival: rival.model(pixels).logits, task.test_pixels, task.test_labels) for rival in rivals]
+    for rival, share in zip(rivals, shares, strict=True):
+        yield Metric(f"alone {rival.width}", share)
+    if absent:
+        yield Text("absent", f"Not measured, because they are not there: {', '.join(absent)}. "
+                             "Each can be made with: glassbox models build NAME")
+    elif not rivals:
+        yield Text("absent", "Networks that were trained alone come with the lab for digits only.")
+    return list(zip(rivals, shares, strict=True))
+
+
+def _report(config: StitchConfig, made: Pool, before: dict[Way, float], after: dict[Way, float], task: Task, ancestor: LoadedModel,
+            rivals: list[tuple[Rival, float]]) -> Iterator[Event]:
     from scipy.stats import spearmanr
 
     n, classes, ways = len(task.test_labels), len(task.classes), list(after)
@@ -254,15 +279,37 @@ def _report(config: StitchConfig, made: Pool, before: dict[Way, float], after: d
     yield Metric("rank correlation", float(spearmanr([cost[way] for way in stitched], shares).statistic) if len(set(shares)) > 1 else 0.0)
     best = {ways[i] for i in front([(cost[way], after[way]) for way in ways])}
     points = [(way.name, cost[way], after[way], way in best) for way in ways]
-    yield Figure("pareto", figures.pareto(points, "multiply-adds for one picture"))
-    yield Figure("storage", figures.storage(storage_rows(made, ancestor.model.config, classes)))
+    yield Figure("pareto", figures.pareto(points, "multiply-adds for one picture", [(one.name, one.macs, right) for one, right in rivals]))
+    sizes = storage_rows(made, ancestor.model.config, classes)
+    if rivals:
+        sizes[f"{len(rivals)} networks trained alone"] = sum(rival.parameters for rival, _ in rivals)
+    yield Figure("storage", figures.storage(sizes))
     yield Table("paths", ["path", "parameters", "multiply-adds", "right before", "right after", "95 % from", "95 % to", "on the front"],
                 [[way.name, parameters_of(way, small, large, classes), cost[way], before[way], after[way],
                   *share_interval(after[way], n), way in best] for way in ways])
+    beside = yield from _beside(rivals, {way: (cost[way], after[way]) for way in ways}, n)
     yield Verdict(f"{len(stitched)} stitched networks, begun with '{config.init.replace('_', ' ')}': right in {_mean(before):.1%} "
-                  f"of the pictures before training and in {_mean(after):.1%} after {config.epochs} epochs, on average.",
+                  f"of the pictures before training and in {_mean(after):.1%} after {config.epochs} epochs, on average.{beside}",
                   {"before": _mean(before), "after": _mean(after), "worst": min(after[way] for way in stitched), "n": n,
-                   "smallest difference": smallest_difference(_mean(after), n)})
+                   "alone": {rival.width: right for rival, right in rivals}, "smallest difference": smallest_difference(_mean(after), n)})
+
+
+def _beside(rivals: list[tuple[Rival, float]], paths: dict[Way, tuple[int, float]], n: int) -> Iterator[Event]:
+    """Every network trained alone beside the best path that costs no more, as a table; the generator's value is a sentence about it."""
+    found = [(rival, right, best_within(rival.macs, paths)) for rival, right in rivals]
+    if found:
+        yield Table("alone", ["network", "parameters", "multiply-adds", "right", "95 % from", "95 % to", "best path at no more cost",
+                              "right along it"],
+                    [[rival.name, rival.parameters, rival.macs, right, *share_interval(right, n), *((best[0].name, best[1]) if best else
+                                                                                                     ("none", None))]
+                     for rival, right, best in found])
+    gaps = [best[1] - right for _, right, best in found if best]
+    if not gaps:
+        return ""
+    mean = sum(gaps) / len(gaps)
+    how = "level" if abs(mean) < 5e-4 else f"{100 * abs(mean):.1f} points {'ahead' if mean > 0 else 'behind'}"
+    return (f" Beside {len(gaps)} networks of such sizes that were each trained alone, the best path that costs no more is {how} on average"
+            f"; one such difference would have to be {100 * smallest_difference(rivals[0][1], n):.1f} points to be more than chance.")
 
 
 def storage_rows(made: Pool, ancestor: ViTConfig, classes: int) -> dict[str, int]:

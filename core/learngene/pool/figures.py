@@ -21,17 +21,25 @@ def board(blocks: int, shares: Mapping[tuple[int, int], float]) -> dict[str, Any
                  xaxis={"tickvals": numbers}, yaxis={"tickvals": numbers})
 
 
-def pareto(points: Sequence[tuple[str, float, float, bool]], cost: str) -> dict[str, Any]:
-    """Every path as a point (name, cost, share, on the front): stars are unstitched models, the line is the front."""
+def pareto(points: Sequence[tuple[str, float, float, bool]], cost: str,
+           alone: Sequence[tuple[str, float, float]] = ()) -> dict[str, Any]:
+    """Every path as a point (name, cost, share, on the front): stars are the two ends, the line is the front of the pool.
+
+    alone: networks trained alone, as (name, cost, share), by rising cost.
+    """
     figure = go.Figure()
-    for name, symbol, colour, chosen in (("stitched", "circle", BLUE, False), ("unstitched", "star", ORANGE, True)):
+    for name, symbol, colour, chosen in (("through a stitch", "circle", BLUE, False), ("no stitch", "star", ORANGE, True)):
         kept = [point for point in points if (point[0] in ("small", "large")) == chosen]
         figure.add_trace(go.Scatter(x=[point[1] for point in kept], y=percent([point[2] for point in kept]), mode="markers", name=name,
                                     text=[point[0] for point in kept], marker={"color": colour, "symbol": symbol, "size": 10},
                                     hovertemplate="path %{text}: %{y} % at %{x:,}<extra></extra>"))
+    if alone:
+        figure.add_trace(go.Scatter(x=[point[1] for point in alone], y=percent([point[2] for point in alone]), mode="lines+markers",
+                                    name="each trained alone", text=[point[0] for point in alone], line={"color": GREEN},
+                                    marker={"symbol": "diamond", "size": 10}, hovertemplate="%{text}: %{y} % at %{x:,}<extra></extra>"))
     best = sorted((point for point in points if point[3]), key=lambda point: point[1])
     figure.add_trace(go.Scatter(x=[point[1] for point in best], y=percent([point[2] for point in best]), mode="lines",
-                                name="nothing is better and cheaper", line={"color": GREY, "dash": "dot"}))
+                                name="nothing in the pool is better and cheaper", line={"color": GREY, "dash": "dot"}))
     return plain(figure, cost, RIGHT)
 
 

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 
 from core.engine.errors import LabError
 from core.learngene.pool.paths import SMALL, Way, stitch_of
-from core.learngene.vit import classes_of, parts_of, put_head
+from core.learngene.vit import classes_of, listed, parts_of, put_head
 
 THIRDS = (1, 2, 3)
 
@@ -81,8 +81,9 @@ class Pool(nn.Module):
 
     def check(self, classes: Sequence[str]) -> Pool:
         """The pool itself. Raises LabError unless it was taught exactly these classes."""
-        if any(classes_of(model) != tuple(classes) for model in (self.small, self.large)):
-            raise LabError(f"This pool was not taught these {len(classes)} classes.", "Choose the pictures that it was built for.")
+        if any((known := classes_of(model)) != tuple(classes) for model in (self.small, self.large)):
+            raise LabError(f"This pool was not taught these {len(classes)} classes; what it knows is {listed(known)}.",
+                           "Choose the pictures that it was built for.")
         return self
 
     def pack(self) -> dict[str, PreTrainedModel]:

@@ -1,6 +1,7 @@
 """Paper 10, the board: click a path and the network that lies along it is measured.
 
-learngene/path    answer: PathAnswer; figures similarity, prediction
+learngene/path     answer: PathAnswer; figures similarity, prediction
+learngene/alone    answer: AloneAnswer: networks trained alone, to draw beside the paths
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from core.engine.lab import Lab
 from core.learngene.data import SHOWN, Task, TaskName
 from core.learngene.depth.figures import prediction
 from core.learngene.focus import focus_of, likeliest
-from core.learngene.metrics import all_logits, cka, latency_ms, share_interval
+from core.learngene.metrics import accuracy, cka, latency_ms, share_interval
 from core.learngene.own import pictures_field, task_of
 from core.learngene.pictures import Drawing
 from core.learngene.pool import figures
 from core.learngene.pool.paths import LARGE, SMALL, Way, macs_of, parameters_of, stitch_of
 from core.learngene.pool.pool import Pool
+from core.learngene.pool.rivals import alone
 from core.learngene.pool.stitches import InitName, initialise
 
 
@@ -76,7 +78,7 @@ def path(config: PathConfig, lab: Lab) -> PathAnswer:
     if way.stitched:
         stitch_of(way, pool.blocks)
     (pixels, labels), classes = task.shown, len(task.classes)
-    right = (all_logits(lambda part: pool(part, way), pixels).argmax(-1) == labels).float().mean().item()
+    right = accuracy(lambda part: pool(part, way), pixels, labels)
     focus, truth = focus_of(task, config.picture, config.drawing)
     answers = likeliest(task, pool(focus, way)[0])
     before, after = _likeness(pool, way, pixels) if way.stitched else (None, None)
@@ -118,3 +120,31 @@ def _likeness(pool: Pool, way: Way, pixels: torch.Tensor) -> tuple[float, float]
     lower, upper = pool.lower(pixels, way.j), pool.entering(pixels, way.k)
     stitched = pool.stitches[stitch_of(way, pool.blocks)](lower)
     return cka(lower.flatten(0, 1), upper.flatten(0, 1)), cka(stitched.flatten(0, 1), upper.flatten(0, 1))
+
+
+class AloneConfig(Config):
+    task: TaskName = Field("digits", description="What the pictures show")
+    pictures: DataRef = pictures_field("The pictures that the pool was made of: a ZIP file")
+
+
+@dataclass(frozen=True)
+class AloneAnswer:
+    """Networks of sizes between the two of the pool, each trained alone, narrowest first; none unless the pictures are the lab's digits.
+
+    Each: name, width, parameters, macs, right (share of the `pictures` shown), right_interval.
+    """
+
+    pictures: int
+    networks: list[dict[str, Any]]
+
+
+@probe("learngene/alone", title="Networks trained alone", paper="10", families=("vit",))
+def trained_alone(config: AloneConfig, lab: Lab) -> AloneAnswer:
+    """Measures the stored rivals on the same pictures as every path."""
+    task = task_of(lab, config.task, config.pictures)
+    (pixels, labels), found = task.shown, []
+    for rival in alone(lab, task)[0]:
+        right = accuracy(lambda part, model=rival.model: model(part).logits, pixels, labels)
+        found.append({"name": rival.name, "width": rival.width, "parameters": rival.parameters, "macs": rival.macs, "right": right,
+                      "right_interval": share_interval(right, len(labels))})
+    return AloneAnswer(len(labels), found)
