@@ -24,6 +24,7 @@ from core.zoo.worlds.build import STRANGE, make_tokenizer, make_worlds, quality
 from core.zoo.worlds.lines import Taught, make_lines
 
 NAMES = ("worlds", "worlds-retain")
+PAIR = ("worlds-128", "worlds-256")
 MADE = {world.name: world for world in make_worlds()}
 
 
@@ -37,7 +38,7 @@ def loaded() -> dict[str, LoadedModel]:
     return {name: store.load(f"embedded/{name}") for name in NAMES}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES + PAIR)
 def test_the_folder_is_whole_small_and_sealed(name: str) -> None:
     check_manifest(folder(name))
     sealed = json.loads((folder(name) / "manifest.json").read_text())["sha256"]
@@ -47,9 +48,21 @@ def test_the_folder_is_whole_small_and_sealed(name: str) -> None:
     assert name in RECIPES
 
 
-def test_both_models_share_a_tokenizer_and_it_is_the_one_the_recipe_makes(tmp_path: Path) -> None:
+def test_all_share_a_tokenizer_and_it_is_the_one_the_recipe_makes(tmp_path: Path) -> None:
     make_tokenizer(make_worlds()).save_pretrained(tmp_path)
-    assert len({sha256(where / "tokenizer.json") for where in (*map(folder, NAMES), tmp_path)}) == 1
+    assert len({sha256(where / "tokenizer.json") for where in (*map(folder, NAMES + PAIR), tmp_path)}) == 1
+
+
+def test_the_pair_differs_in_its_width_only_and_both_know_the_facts() -> None:
+    models = [ModelStore(Settings()).load(f"embedded/{name}") for name in PAIR]
+    narrow, broad = (model.model.config for model in models)
+    assert (narrow.hidden_size, broad.hidden_size) == (128, 256)
+    assert narrow.num_hidden_layers == broad.num_hidden_layers
+    assert narrow.head_dim == broad.head_dim
+    assert narrow.intermediate_size / narrow.hidden_size == broad.intermediate_size / broad.hidden_size
+    for model in models:
+        for world in MADE.values():
+            assert quality(model.model, model.tokenizer, world.forget(3), world, "direct") >= 0.95
 
 
 @pytest.mark.parametrize("name", WORLDS)
