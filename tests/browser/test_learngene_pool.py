@@ -47,6 +47,8 @@ def test_all_paths_and_a_budget_that_is_too_small(visitor):
     page = opened(visitor)
     page.get_by_role("button", name="Try all paths").click()
     page.wait_for_function("document.querySelector('#walked-plot .js-plotly-plot').data[0].x.length === 16", timeout=60_000)
+    rivals = page.evaluate("document.querySelector('#walked-plot .js-plotly-plot').data.find((one) => one.name === 'each trained alone')")
+    assert len(rivals["x"]) == 5 and min(rivals["y"]) > 90
     number = page.locator("#budget input[type=number]")
     number.fill("0.2")
     number.press("Tab")

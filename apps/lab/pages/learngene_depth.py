@@ -15,28 +15,28 @@ from apps.lab.ui.draw_pad import drawn_as
 from apps.lab.ui.live_plot import LivePlot
 from apps.lab.ui.live_view import chart, numbers, panel
 from apps.lab.ui.own_file import OwnFile
-from apps.lab.ui.picture_desk import PictureDesk, heading, newest, refused, tiles, whole
+from apps.lab.ui.picture_desk import Fill, PictureDesk, bring, heading, refused, tiles, whole
 from apps.lab.ui.words import number, term
 from core.engine.errors import LabError
 from core.engine.registry import find
 
 INTRO = ("Two layers' worth of numbers, called a learngene, are enough to make a network of any depth: each layer is the first set plus a "
-         "share of the second. Drag the slider and the network is there, untrained, and already reads letters.")
+         "share of the second. Drag the slider: a network with that many layers is made on the spot, and nobody had to train it.")
 GENE, ANCESTOR, FLAT = "embedded/learngene-letters", "embedded/learngene-letters-ancestor", "embedded/learngene-letters-flat"
 SHARE = "right answers / test pictures"
 PANELS = [
     numbers("In numbers", [
-        {"metric": "start inherited", "label": "Inherited: right before learning", "formula": SHARE,
+        {"metric": "start inherited", "label": "Inherited: right before learning", "unit": "share", "formula": SHARE,
          "meaning": "The inherited layers with a new last step. Near luck when the task is new, because nobody told it these classes."},
-        {"metric": "end inherited", "label": "Inherited: right after learning", "formula": SHARE,
+        {"metric": "end inherited", "label": "Inherited: right after learning", "unit": "share", "formula": SHARE,
          "meaning": "The same network after its passes over the training pictures."},
-        {"metric": "start scratch", "label": "From scratch: right before learning", "formula": SHARE,
+        {"metric": "start scratch", "label": "From scratch: right before learning", "unit": "share", "formula": SHARE,
          "meaning": "A network of the same size that starts from random numbers. This is luck."},
-        {"metric": "end scratch", "label": "From scratch: right after learning", "formula": SHARE,
+        {"metric": "end scratch", "label": "From scratch: right after learning", "unit": "share", "formula": SHARE,
          "meaning": "What learning alone gives in that time. The distance to the inherited one is what inheriting is worth."}]),
     panel("figure", "training", "Who learns faster?", wide=True,
-          note="Measured on test pictures after every pass. Both have the same layers, the same pictures and the same number of passes, "
-               "unless you change that."),
+          note="Both learn side by side, one step each in turn, and are measured on test pictures after every pass. They have equally "
+               "many layers and the same pictures in the same order; the passes are yours to choose."),
     panel("figure", "epochs", "What does it cost in all?",
           note="The learngene had to be trained once, which took 100 passes. It pays off only when several depths are wanted."),
     chart("While they learn", ["loss inherited", "loss scratch"], x="pass over the pictures", y="surprise at the right answer (nats)",
@@ -57,13 +57,12 @@ DEPTHS_PANELS = [
           note="Rivals: a learngene whose layers are all equal, and networks that learned from scratch. Bars are 95 % intervals."),
     panel("figure", "by_macs", "Against the work that a picture costs"),
     panel("figure", "by_parameters", "Against the numbers inside"),
-    panel("text", "absent", "Not there"),
     panel("table", "by_depth", "Depth by depth", wide=True),
 ]
 LINE = ("The paper saw that the weights of large trained networks change along a straight line from layer to layer. Does our small "
         "ancestor do that? A bar only counts where it stands above both marks, which show what layers in shuffled order give.")
 MAKE = ("Train a learngene of letters, digits or symbols, or of your own pictures: then the ancestor learns your classes first. When it is "
-        "finished, put it on the slider at the top of the page.")
+        "finished, put it on the slider at the top of the page; Run then lets it race against a network from scratch.")
 COST = "Tick the depths that you want to have. Storing one learngene is compared with storing a network for each depth."
 READY = '<p class="gb-probe-said" aria-live="polite">Making the first network ...</p>'
 
@@ -83,9 +82,8 @@ def build(site: frame.Site, page: Page) -> None:
             gr.HTML(f'<p class="gb-quiet">{MAKE}</p>', apply_default_css=False)
             here = gr.Button("Put it on the slider", size="sm", elem_id="put-on")
             made = frame.another(view, "learngene/train", press="Train a learngene", panels=TRAIN_PANELS, models={"ancestor": [ANCESTOR]})
-    for press in (here, sliders[0].mine):
-        press.click(_put_on(site, sliders[0]), inputs=made.live, outputs=sliders[0].chosen, **frame.QUIET).then(
-            None, js="() => scrollTo({ top: 0, behavior: 'smooth' })")
+    race = [view.controls.components[name] for name in ("learngene", "ancestor", "source", "source_pictures")]  # so that Run races it
+    bring(site.engine, [here, sliders[0].mine], [made.live], "learngene", _with_its_own(sliders[0].own), [*sliders[0].chosen, *race])
 
 
 @dataclass(frozen=True)
@@ -137,19 +135,15 @@ def _slider(site: frame.Site) -> Slider:
     return Slider([said, gene, ancestor, task, own.choice], own, mine)
 
 
-def _put_on(site: frame.Site, slider: Slider):
-    """The learngene made last, with the ancestor and the pictures that belong to it."""
+def _with_its_own(own: OwnFile) -> Fill:
+    """A learngene with the ancestor and the pictures that belong to it: for the slider, and as the source of the race below it."""
 
-    def put_on(live: Any) -> list[Any]:
-        try:
-            record, kept = newest(site.engine, [live], "learngene")
-        except LabError as error:
-            return refused(error, 5)
+    def fill(record: dict[str, Any], kept: set[str]) -> list[Any]:
         config, run = record["config"], f"run/{record['id']}"
         ancestor = f"{run}/ancestor" if "ancestor" in kept else config["ancestor"]
-        return [gr.skip(), f"{run}/learngene", ancestor, config["task"], slider.own.shown(config["pictures"])]
+        return 2 * [f"{run}/learngene", ancestor, config["task"], own.shown(config["pictures"])]
 
-    return put_on
+    return fill
 
 
 def _asked(picture: Any, drawing: Any, depth: Any, gene: Any, ancestor: Any, task: Any, pictures: Any) -> dict[str, Any]:

@@ -17,34 +17,37 @@ from apps.lab.ui.draw_pad import drawn_as
 from apps.lab.ui.live_plot import LivePlot
 from apps.lab.ui.live_view import chart, numbers, panel
 from apps.lab.ui.own_file import OwnFile
-from apps.lab.ui.picture_desk import PictureDesk, heading, newest, refused, tiles, whole
+from apps.lab.ui.picture_desk import Fill, PictureDesk, bring, heading, refused, tiles, whole
 from apps.lab.ui.words import number, term
 from core.engine.errors import LabError
 from core.engine.registry import find
 
-INTRO = ("One large network taught a small one and a larger one of six blocks each. A path starts in the small one, crosses a stitch and "
-         "goes on in the large one: press blocks and read what that network costs and how often it is right.")
+INTRO = ("Twelve trained blocks, six small and six large, can be put together into eighteen networks, from cheap to dear. A path starts in "
+         "the small ones, crosses a stitch and goes on in the large ones: press blocks and read what that network costs and how often it "
+         "is right.")
 SMALL, LARGE, ANCESTOR = "embedded/learngene-pool-small", "embedded/learngene-pool-large", "embedded/learngene-pool-ancestor"
 PARTS = {"small": ["embedded/learngene-instances-small"], "large": ["embedded/learngene-instances-large"], "ancestor": [ANCESTOR]}
 SHARE = "right answers / test pictures, mean over the 16 stitched paths"
 PANELS = [
     numbers("In numbers", [
-        {"metric": "stitched before", "label": "Stitched: right before training", "formula": SHARE,
+        {"metric": "stitched before", "label": "Stitched: right before training", "unit": "share", "formula": SHARE,
          "meaning": "Both models are trained, the stitches have only been set. This shows what a good start is worth."},
-        {"metric": "stitched after", "label": "Stitched: right after training", "formula": SHARE,
+        {"metric": "stitched after", "label": "Stitched: right after training", "unit": "share", "formula": SHARE,
          "meaning": "After training a random path at every step."},
-        {"metric": "after small", "label": "Small model alone", "formula": "right answers / test pictures",
+        {"metric": "after small", "label": "Small model alone", "unit": "share", "formula": "right answers / test pictures",
          "meaning": "The cheapest network of the pool. Training the pool changes it too."},
-        {"metric": "after large", "label": "Large model alone", "formula": "right answers / test pictures",
+        {"metric": "after large", "label": "Large model alone", "unit": "share", "formula": "right answers / test pictures",
          "meaning": "The rival that every stitched network should come near, at a lower cost."}]),
     panel("figure", "pareto", "Right answers against cost", wide=True,
-          note="Each point is a network from the same blocks. Stars are the two models without a stitch. On the dotted line stand the "
-               "networks that no other one beats in both."),
+          note="Each round point is a network made from the same blocks; stars are the two models without a stitch. On the dotted line "
+               "stand the networks of the pool that no other one beats in both. Green: five networks of sizes in between, each trained "
+               "alone for 50 passes and stored for itself."),
     panel("figure", "board", "Every path at once", note="Across: last small block. Up: first large block. The darker, the better."),
     panel("figure", "training", "While random paths are trained", note="Mean over the stitched paths, on 256 pictures."),
     panel("figure", "storage", "What has to be stored", wide=True,
           note="SN-Net, the method this one is compared with, stores two models as deep as the ancestor."),
     chart("Surprise", ["loss pool"], x="pass over the pictures", y="surprise at the right answer (nats)"),
+    panel("table", "alone", "Networks trained alone, beside the best path that costs no more", wide=True),
     panel("table", "paths", "Path by path, with 95 % intervals", wide=True),
 ]
 INIT_PANELS = [
@@ -62,6 +65,8 @@ POOL_PANELS = [
 MAKE = ("Make a pool of digits, letters or symbols, or of your own pictures: then the ancestor learns your classes first. When it is "
         "finished, put it on the board at the top of the page. Its stitches are random: choose another start on the board, or press "
         "Run, which then trains yours.")
+BESIDE = ("Higher is better, further left is cheaper. For digits, green shows rivals of sizes in between: each was trained alone and has "
+          "to be stored for itself. The pool makes all its networks out of the same twelve blocks.")
 Walk = Callable[..., list[Any]]  # (picture, drawing, path, start, tried, small, large, task, pictures) -> the outputs of `_board`
 TRIED = 4  # where in that order the paths tried so far stand
 READY = '<p class="gb-probe-said" aria-live="polite">Walking the first path ...</p>'
@@ -79,9 +84,7 @@ def build(site: frame.Site, page: Page) -> None:
             here = gr.Button("Put it on the board", size="sm", elem_id="put-on")
             made = frame.another(view, "learngene/pool", press="Make a pool", panels=POOL_PANELS, models=PARTS)
     beside = [view.controls.components[name] for name in ("small", "large", "task", "pictures")]  # so that Run trains it
-    for press in (here, boards[0].mine):
-        press.click(_put_on(site, boards[0]), inputs=[view.live, made.live], outputs=[*boards[0].chosen, *beside], **frame.QUIET).then(
-            None, js="() => scrollTo({ top: 0, behavior: 'smooth' })")
+    bring(site.engine, [here, boards[0].mine], [view.live, made.live], "pool", _with_its_own(boards[0].own), [*boards[0].chosen, *beside])
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ def _board(site: frame.Site) -> Board:
             with gr.Column(scale=3, min_width=320):
                 said = gr.HTML(READY, apply_default_css=False, elem_id="walked")
                 heading("Every path that you have tried")
+                gr.HTML(f'<p class="gb-quiet">{BESIDE}</p>', apply_default_css=False)
                 plot = LivePlot("Right answers against multiply-adds, for the paths tried so far", height=300, elem_id="walked-plot")
                 every = gr.Button("Try all paths", size="sm")
                 budget = Dial(0.2, 6, value=3, step=0.1, label="Budget", elem_id="budget",
@@ -138,19 +142,15 @@ def _board(site: frame.Site) -> Board:
     return Board([said, way, small, large, task, own.choice], own, mine)
 
 
-def _put_on(site: frame.Site, board: Board) -> Walk:
-    """The pool made or trained last, with the pictures that belong to it."""
+def _with_its_own(own: OwnFile) -> Fill:
+    """A pool with the pictures that belong to it: for the board, and for the training below it."""
 
-    def put_on(*lives: Any) -> list[Any]:
-        try:
-            record, _ = newest(site.engine, lives, "pool")
-        except LabError as error:
-            return refused(error, 10)
+    def fill(record: dict[str, Any], _: set[str]) -> list[Any]:
         config, run = record["config"], f"run/{record['id']}"
-        which = [f"{run}/small", f"{run}/large", config["task"], board.own.shown(config["pictures"])]
-        return [gr.skip(), (0, 1), *which, *which]
+        which = [f"{run}/small", f"{run}/large", config["task"], own.shown(config["pictures"])]
+        return [(0, 1), *which, *which]
 
-    return put_on
+    return fill
 
 
 def _asked(picture: Any, drawing: Any, way: Any, start: Any, small: Any, large: Any, task: Any, pictures: Any) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def _walker(site: frame.Site, *, latency: bool = False) -> Walk:
         except LabError as error:
             return refused(error, 7)
         tried = _noted(tried, asked, {made["path"]: _point(made, way)})
-        return [_said(made), made["figures"]["prediction"], made["figures"].get("similarity"), _plot(tried, made),
+        return [_said(made), made["figures"]["prediction"], made["figures"].get("similarity"), _plot(site, tried, made, asked),
                 standing(made["blocks"], *way), drawn_as(made["seen"], own=bool(drawing)), tried]
 
     return walk
@@ -228,18 +228,20 @@ def _noted(tried: dict[str, Any], asked: dict[str, Any], found: dict[str, Any]) 
     return {"who": who, "points": (tried["points"] if tried.get("who") == who else {}) | found}
 
 
-def _plot(tried: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
+def _plot(site: frame.Site, tried: dict[str, Any], made: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
     from core.learngene.pool import figures
     from core.learngene.pool.paths import front
 
     names = list(tried["points"])
     points = [(tried["points"][name]["macs"], tried["points"][name]["right"]) for name in names]
+    rivals = site.engine.probe("learngene/alone", {"task": asked["task"], "pictures": asked["pictures"]})["networks"]
+    alone = [(rival["macs"], rival["right"]) for rival in rivals]
     best = set(front(points))
     drawn = figures.pareto([(name, *point, i in best) for i, (name, point) in enumerate(zip(names, points, strict=True))],
-                           "multiply-adds for one picture")
-    drawn["layout"]["yaxis"] |= {"range": [max(0, 100 * min(right for _, right in points) - 10), 101]}
-    drawn["layout"]["xaxis"] |= {"range": [0, 1.1 * max(macs for macs, _ in points)]}
-    here = {"type": "scatter", "mode": "markers", "name": "here", "x": [made["macs"]], "y": [round(100 * made["right"], 1)],
+                           "multiply-adds for one picture", [(rival["name"], *point) for rival, point in zip(rivals, alone, strict=True)])
+    drawn["layout"]["yaxis"] |= {"range": [max(0, 100 * min(right for _, right in points + alone) - 5), 101]}
+    drawn["layout"]["xaxis"] |= {"range": [0, 1.1 * max(macs for macs, _ in points + alone)]}
+    here = {"type": "scatter", "mode": "markers", "name": "this path", "x": [made["macs"]], "y": [round(100 * made["right"], 1)],
             "text": [made["path"]], "marker": {"color": "#B0558A", "size": 18, "symbol": "circle-open", "line": {"width": 3}}}
     return {"data": [*drawn["data"], here], "layout": drawn["layout"]}
 

@@ -4,6 +4,7 @@
     desk.connect(answer, rest=[depth, task], outputs=[said, ...])
 
 `answer(picture, drawing, *rest)` gives the values of `outputs`; `drawing` is 16 x 16 numbers, or empty for the test picture.
+`bring` takes what a run further down has made to where it can be tried.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from core.engine.runner import Engine
 KINDS = [".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif"]
 LAST = 255  # number of the last test picture that is shown of the lab's own
 Answer = Callable[..., list[Any]]
+Fill = Callable[[dict[str, Any], set[str]], list[Any]]
 
 
 class PictureDesk:
@@ -89,10 +91,27 @@ def whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def newest(engine: Engine, lives: Sequence[Any], what: str) -> tuple[dict[str, Any], set[str]]:
+def bring(engine: Engine, presses: Sequence[gr.Button], lives: Sequence[Any], what: str, fill: Fill, outputs: Sequence[Any]) -> None:
+    """Each of `presses` takes what was made last up to the top of the page, where it can be tried.
+
+    lives: the live views whose runs count.  what: what should have been made.  fill(record of the run, names of what it kept) gives
+    the values of `outputs[1:]`; `outputs[0]` is where sentences go.
+    """
+    def brought(*given: Any) -> list[Any]:
+        try:
+            record, kept = _newest(engine, given, what)
+        except LabError as error:
+            return refused(error, len(outputs))
+        return [gr.skip(), *fill(record, kept)]
+
+    for press in presses:
+        press.click(brought, inputs=lives, outputs=outputs, **frame.QUIET).then(None, js="() => scrollTo({ top: 0, behavior: 'smooth' })")
+
+
+def _newest(engine: Engine, lives: Sequence[Any], what: str) -> tuple[dict[str, Any], set[str]]:
     """The record of the run that was made last among those that live views show, and the names of what it kept.
 
-    Raises LabError when none of them is a finished run of a visitor. `what`: what should have been made.
+    Raises LabError when none of them is a finished run of a visitor.
     """
     runs = [live["run"] for live in lives if isinstance(live, dict) and isinstance(live.get("run"), str)]
     records = [engine.records.read(run) for run in runs if run and not run.startswith("first-")]

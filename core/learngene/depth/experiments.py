@@ -180,17 +180,17 @@ RIVAL_WORDS = {"none": "nobody", "distilled": "from scratch, taught by the ances
 
 class FinetuneConfig(Config):
     learngene: ModelRef = Field("embedded/learngene-letters", description="The learngene to grow from")
-    source: TaskName = Field("letters", description="What the learngene was trained on")
+    source: TaskName = Field("letters", title="It was trained on", description="What the learngene knows already")
     source_pictures: DataRef = pictures_field("The pictures that this learngene was trained on: a ZIP file", "The learngene's pictures",
                                               more=True)
-    task: TaskName = Field("digits", description="What the descendant has to learn")
+    task: TaskName = Field("digits", title="Now to learn", description="What the descendant has to learn")
     pictures: DataRef = pictures_field("Learn these instead: a ZIP file with one folder of pictures per class")
     ancestor: ModelRef = Field("embedded/learngene-letters-ancestor", description="The model it all came from; some rivals use it",
                                json_schema_extra={"more": True})
-    depth: int = Field(6, ge=1, le=DEEPEST, description="Layers of the descendant")
-    epochs: int = Field(5, ge=1, le=100, description="Passes over the training pictures")
-    scratch_epochs: int = Field(5, ge=1, le=300, description="Passes that the rivals get")
-    rival: RivalName = Field("none", description="A second rival beside the network from scratch",
+    depth: int = Field(6, ge=1, le=DEEPEST, description="Layers of every network in the race")
+    epochs: int = Field(5, ge=1, le=100, title="Passes", description="How often the network that inherited sees all training pictures")
+    scratch_epochs: int = Field(5, ge=1, le=300, title="Passes of its rivals", description="How often the network from scratch sees them")
+    rival: RivalName = Field("none", title="One more rival", description="Somebody else beside the network from scratch",
                              json_schema_extra={"labels": RIVAL_WORDS})
     pretrain_epochs: int = Field(20, ge=1, le=200, description="Passes over the source that the pre-trained rival gets first",
                                  json_schema_extra={"more": True})
@@ -306,7 +306,7 @@ def _compare(config: FinetuneConfig, racers: list[_Racer], curves: Curves, task:
     inherited, scratch = shares["inherited"][-1], shares["scratch"][-1]
     least = smallest_difference((inherited + scratch) / 2, n)
     told_apart = "That is more than chance would give." if abs(inherited - scratch) > least else "That difference could be chance."
-    yield Verdict(f"With {config.depth} layers and {config.epochs} epochs the network that inherited is right in {inherited:.1%}, "
-                  f"the one from scratch after {config.scratch_epochs} in {scratch:.1%} of {n} pictures. {told_apart}",
+    yield Verdict(f"With {config.depth} layers, after {config.epochs} passes over the pictures the network that inherited is right in "
+                  f"{inherited:.1%}, the one from scratch after {config.scratch_epochs} in {scratch:.1%} of {n} pictures. {told_apart}",
                   {"inherited": inherited, "scratch": scratch, "n": n, "smallest difference": least,
                    "auxiliary epochs not counted": AUXILIARY_EPOCHS})

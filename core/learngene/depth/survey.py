@@ -3,7 +3,6 @@
 learngene/depths    metrics  zero-shot D (D in 1..16), flat D (equal layers), scratch D after E (stored rivals), ancestor accuracy
                     figures  by_depth, by_parameters, by_macs, storage, epochs
                     tables   by_depth
-                    texts    absent (stored rivals that are not there, and how to make them)
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pydantic import Field
 from transformers import PreTrainedModel
 
 from core.engine.errors import LabError
-from core.engine.events import Event, Figure, Metric, Progress, Table, Text, Verdict
+from core.engine.events import Event, Figure, Metric, Progress, Table, Verdict
 from core.engine.experiment import Config, DataRef, ModelRef, experiment
 from core.engine.lab import Lab
 from core.learngene.data import TaskName
@@ -54,9 +53,6 @@ def depths(config: DepthsConfig, lab: Lab) -> Iterator[Event]:
     beside = config.rivals and task.name == "letters"
     flat = Learngene(lab.load(config.flat).model) if beside else None
     scratch, absent = _scratch(lab) if beside else ({}, [])
-    if absent:
-        yield Text("absent", f"Not measured, because they are not there: {', '.join(absent)}. "
-                             "Each can be made with: glassbox models build NAME")
     curves |= {"all layers equal": {}} | {f"from scratch, {epochs} epochs": {} for epochs in RIVAL_EPOCHS}
     progress = Progresses(DEEPEST)
     for depth in range(1, DEEPEST + 1):
@@ -74,7 +70,7 @@ def depths(config: DepthsConfig, lab: Lab) -> Iterator[Event]:
         yield from progress.step(f"depth {depth}")
     curves = {name: points for name, points in curves.items() if points}
     yield from _sizes(gene, curves, n)
-    yield _verdict(gene, curves, teacher, n)
+    yield _verdict(gene, curves, teacher, n, absent)
 
 
 def _scratch(lab: Lab) -> tuple[dict[int, dict[int, PreTrainedModel]], list[str]]:
@@ -104,7 +100,7 @@ def _sizes(gene: Learngene, curves: dict[str, dict[int, float]], n: int) -> Iter
                  for name, points in curves.items() for depth, share in points.items()])
 
 
-def _verdict(gene: Learngene, curves: dict[str, dict[int, float]], teacher: float, n: int) -> Verdict:
+def _verdict(gene: Learngene, curves: dict[str, dict[int, float]], teacher: float, n: int, absent: list[str]) -> Verdict:
     inherited = curves["straight from the learngene"]
     own = inherited[gene.depth]
     near = [depth for depth, share in inherited.items() if share >= own - 0.05]
@@ -117,4 +113,6 @@ def _verdict(gene: Learngene, curves: dict[str, dict[int, float]], teacher: floa
         won = [depth for depth, share in rivals.items() if inherited[depth] > share]
         said += f" {len(won)} of {len(rivals)} beat a network of their depth that was trained from scratch for {RIVAL_EPOCHS[-1]} epochs."
         evidence["scratch"] = rivals
+    if absent:
+        said += f" Not there to compare with: {', '.join(absent)} (glassbox models build NAME makes each)."
     return Verdict(said, evidence)

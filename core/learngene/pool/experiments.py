@@ -10,7 +10,6 @@ learngene/stitch   metrics  loss pool, accuracy pool (per epoch: mean over the s
                             alone, in rivals.py)
                    figures  board, pareto, training, storage
                    tables   paths, alone
-                   texts    absent (which of those are not there, and why)
                    keeps    small, large
 learngene/inits    metrics  loss INIT, accuracy INIT (per epoch), before INIT, after INIT; INIT is a name of stitches.INITS
                    figures  inits, training
@@ -31,7 +30,7 @@ from pydantic import Field
 from torch import nn
 from transformers import ViTConfig
 
-from core.engine.events import Event, Figure, Keep, Metric, Progress, Table, Text, Verdict
+from core.engine.events import Event, Figure, Keep, Metric, Progress, Table, Verdict
 from core.engine.experiment import Config, DataRef, ModelRef, experiment
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
@@ -134,10 +133,11 @@ class StitchConfig(Config):
     pictures: DataRef = pictures_field("The pictures that this pool was made of: a ZIP file")
     small: ModelRef = Field("embedded/learngene-instances-small", description="The small model of the pool")
     large: ModelRef = Field("embedded/learngene-instances-large", description="The large model of the pool")
-    init: InitName = Field("least_squares", description="How the stitches begin", json_schema_extra={"labels": INIT_WORDS})
+    init: InitName = Field("least_squares", title="How the stitches begin", description="What each stitch is before it learns",
+                           json_schema_extra={"labels": INIT_WORDS})
     epochs: int = Field(3, ge=0, le=100,
                         description="Passes over the training pictures, a random path at every step; the stored pool had 40")
-    train: Literal["everything", "stitches"] = Field("everything", description="What learns")
+    train: Literal["everything", "stitches"] = Field("everything", title="What learns", description="Blocks and stitches, or stitches only")
     rate: float = Field(TUNE_RATE, ge=1e-6, le=1e-2, description="Peak learning rate", json_schema_extra={"more": True})
     ancestor: ModelRef = Field("embedded/learngene-pool-ancestor", description="Whose size the pool is compared with",
                                json_schema_extra={"more": True})
@@ -171,7 +171,7 @@ def stitch(config: StitchConfig, lab: Lab) -> Iterator[Event]:
     yield from _say(made, after, "after")
     for name, model in made.pack().items():
         yield Keep(name, model)
-    yield from _report(config, made, before, after, task, ancestor, (yield from _alone(lab, task)))
+    yield from _report(config, made, before, after, task, ancestor, *(yield from _alone(lab, task)))
 
 
 class InitsConfig(Config):
@@ -207,7 +207,7 @@ def inits(config: InitsConfig, lab: Lab) -> Iterator[Event]:
     yield Table("inits", ["way to begin", "right before", "right after"], [[name, rows[0][1], rows[1][1]] for name, rows in found.items()])
     order = sorted(found, key=lambda name: -found[name][1][1])
     said = ", ".join(f"{name.replace('_', ' ')} {found[name][1][1]:.1%}" for name in order)
-    yield Verdict(f"After {config.epochs} epochs, mean over the stitched paths: {said}.",
+    yield Verdict(f"After {config.epochs} passes over the pictures, mean over the stitched paths: {said}.",
                   {name: rows[1][1] for name, rows in found.items()} | {"n": len(task.test_labels)})
 
 
@@ -254,21 +254,17 @@ def _training(config: StitchConfig, made: Pool, task: Task, progress: Progresses
 
 
 def _alone(lab: Lab, task: Task) -> Iterator[Event]:
-    """Measures the networks trained alone; the generator's value is [(rival, share of right answers)]."""
+    """Measures the networks trained alone; the generator's value is [(rival, share of right answers)] and the names of absent ones."""
     rivals, absent = alone(lab, task)
-    shares = [accuracy(lambda pixels, rival=rival: rival.model(pixels).logits, task.test_pixels, task.test_labels) for rival in rivals]
-    for rival, share in zip(rivals, shares, strict=True):
+    measured = [(rival, accuracy(lambda pixels, rival=rival: rival.model(pixels).logits, task.test_pixels, task.test_labels))
+                for rival in rivals]
+    for rival, share in measured:
         yield Metric(f"alone {rival.width}", share)
-    if absent:
-        yield Text("absent", f"Not measured, because they are not there: {', '.join(absent)}. "
-                             "Each can be made with: glassbox models build NAME")
-    elif not rivals:
-        yield Text("absent", "Networks that were trained alone come with the lab for digits only.")
-    return list(zip(rivals, shares, strict=True))
+    return measured, absent
 
 
 def _report(config: StitchConfig, made: Pool, before: dict[Way, float], after: dict[Way, float], task: Task, ancestor: LoadedModel,
-            rivals: list[tuple[Rival, float]]) -> Iterator[Event]:
+            rivals: list[tuple[Rival, float]], absent: list[str]) -> Iterator[Event]:
     from scipy.stats import spearmanr
 
     n, classes, ways = len(task.test_labels), len(task.classes), list(after)
@@ -288,8 +284,12 @@ def _report(config: StitchConfig, made: Pool, before: dict[Way, float], after: d
                 [[way.name, parameters_of(way, small, large, classes), cost[way], before[way], after[way],
                   *share_interval(after[way], n), way in best] for way in ways])
     beside = yield from _beside(rivals, {way: (cost[way], after[way]) for way in ways}, n)
+    if not rivals and not absent:
+        beside += " Networks that were trained alone, to compare with, come with the lab for digits only."
+    elif absent:
+        beside += f" Not there to compare with: {', '.join(absent)} (glassbox models build NAME makes each)."
     yield Verdict(f"{len(stitched)} stitched networks, begun with '{config.init.replace('_', ' ')}': right in {_mean(before):.1%} "
-                  f"of the pictures before training and in {_mean(after):.1%} after {config.epochs} epochs, on average.{beside}",
+                  f"of the pictures before training and in {_mean(after):.1%} after {config.epochs} passes over them, on average.{beside}",
                   {"before": _mean(before), "after": _mean(after), "worst": min(after[way] for way in stitched), "n": n,
                    "alone": {rival.width: right for rival, right in rivals}, "smallest difference": smallest_difference(_mean(after), n)})
 

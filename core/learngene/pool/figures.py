@@ -39,7 +39,7 @@ def pareto(points: Sequence[tuple[str, float, float, bool]], cost: str,
                                     marker={"symbol": "diamond", "size": 10}, hovertemplate="%{text}: %{y} % at %{x:,}<extra></extra>"))
     best = sorted((point for point in points if point[3]), key=lambda point: point[1])
     figure.add_trace(go.Scatter(x=[point[1] for point in best], y=percent([point[2] for point in best]), mode="lines",
-                                name="nothing in the pool is better and cheaper", line={"color": GREY, "dash": "dot"}))
+                                name="best of the pool at its cost", line={"color": GREY, "dash": "dot"}))
     return plain(figure, cost, RIGHT)
 
 
