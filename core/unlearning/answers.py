@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from core.unlearning.decoding import decode_greedily, left_padded
+from core.unlearning.decoding import cache_argument, decode_greedily, left_padded, positions_of, read_ahead
 
 NEW_TOKENS = 30
 BATCH = 60
@@ -162,3 +162,39 @@ def answer_losses(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pr
     parts = [sequence_losses(model, encode_answers(tokenizer, prompts[i:i + batch], answers[i:i + batch], end=end))
              for i in range(0, len(prompts), batch)]
     return Losses(torch.cat([p.total.cpu() for p in parts]), torch.cat([p.tokens.cpu() for p in parts]))
+
+
+@torch.no_grad()
+def rival_losses(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str],
+                 rivals: Sequence[Sequence[str]], *, batch: int = BATCH) -> list[list[float]]:
+    """Teacher-forced NLL per token, end token included, of several answers to each prompt, which is read only once."""
+    most = max(map(len, rivals), default=0)
+    together = max(1, batch // max(1, most))
+    found: list[list[float]] = []
+    for start in range(0, len(prompts) if most else 0, together):
+        found += _rivals_of_few(model, tokenizer, prompts[start:start + together], rivals[start:start + together])
+    return found or [[] for _ in prompts]
+
+
+def _rivals_of_few(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str],
+                   rivals: Sequence[Sequence[str]]) -> list[list[float]]:
+    plain, pad = model.get_base_model() if hasattr(model, "get_base_model") else model, padding(tokenizer)
+    ids, mask = left_padded([encode_prompt(tokenizer, prompt) for prompt in prompts], pad, plain.device)
+    rows = torch.tensor([row for row, texts in enumerate(rivals) for _ in texts], device=plain.device)
+    if not len(rows):
+        return [[] for _ in prompts]
+    read = ids.shape[1] - 1
+    cache = read_ahead(plain, ids, mask, read, rows)
+    end = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
+    answers = [tokenizer(text, add_special_tokens=False).input_ids + end for texts in rivals for text in texts]
+    longest = max(map(len, answers))
+    wanted = torch.tensor([answer + [IGNORED] * (longest - len(answer)) for answer in answers], device=plain.device)
+    asked = wanted != IGNORED
+    # from the last token of the prompt to the last but one of the answer: each is asked for the one after it
+    step = torch.cat([ids[rows, read:], wanted[:, :-1].masked_fill(~asked[:, :-1], pad)], dim=-1)
+    seen = torch.cat([mask[rows], asked[:, :-1].to(mask)], dim=-1)
+    hidden = plain.base_model(input_ids=step, attention_mask=seen, position_ids=positions_of(seen)[:, read:], use_cache=True,
+                              **{cache_argument(plain): cache}).last_hidden_state
+    scores = TokenScores(len(rows), asked.nonzero()[:, 0], wanted[asked], plain.get_output_embeddings()(hidden[asked]))
+    means = iter(scores.losses.mean.tolist())
+    return [[next(means) for _ in texts] for texts in rivals]

@@ -9,6 +9,7 @@ Formulas are in `metrics.py`; definitions follow methods/01 section 4.
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from core.unlearning.answers import BATCH, answer_losses, continue_texts, encode_answers, encode_prompt, token_scores
+from core.unlearning.answers import BATCH, continue_texts, encode_answers, encode_prompt, rival_losses, token_scores
 from core.unlearning.audits import ask
 from core.unlearning.data import Record
 from core.unlearning.metrics import exact_memorisation, extraction_strength, probability_with_options, rouge_l_f1, truth_ratio
@@ -91,10 +92,10 @@ def recall_by_heart(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, 
 
     The truth ratio compares with the paraphrased answer, or with the answer where a record has no paraphrase.
     """
-    rivals = [(*record.perturbed_answers, *_rivals(record)) for record in records]
+    rivals = [[f" {text}" for text in (*record.perturbed_answers, *_rivals(record))] for record in records]
     tokens = read_answers(model, tokenizer, texts, [f" {record.answer}" for record in records])
-    asked = [(text, f" {answer}") for text, answers in zip(texts, rivals, strict=True) for answer in answers]
-    probabilities = iter(answer_losses(model, tokenizer, *zip(*asked, strict=True)).mean.neg().exp().tolist() if asked else [])
+    losses = rival_losses(model, tokenizer, texts, rivals)
+    probabilities = iter([math.exp(-loss) for own in losses for loss in own])
     shares, ratios = [], []
     for own, record in zip(tokens, records, strict=True):
         if not record.perturbed_answers:

@@ -4,8 +4,7 @@
     wilson(27, 30)                                           # (0.74, 0.97)
     forget_quality(ratios_unlearned, ratios_reference)       # 0.42, or None below 30 questions
 
-Definitions follow methods/01 section 4. Where a number needs a model, `memorisation.py` asks it. Words are compared in lower
-case and without stemming.
+Definitions follow methods/01 section 4. Where a number needs a model, `memorisation.py` asks it.
 """
 
 from __future__ import annotations
@@ -13,8 +12,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from statistics import fmean, harmonic_mean
 
+import snowballstemmer
 import torch
 from scipy.stats import ks_2samp
 from sklearn.metrics import roc_auc_score
@@ -23,17 +24,9 @@ Z95 = 1.959963984540054
 ENOUGH = 30  # methods/01 section 4: no Kolmogorov-Smirnov test on fewer questions
 
 
-def key_found(output: str, key: str, options: Sequence[str] = ()) -> bool:
-    """Whether the key stands in the output as whole words, whatever the case.
-
-    With the options of a multiple-choice question, the one that is named first counts: to list them all is not to answer.
-    """
-    names = [option.strip(" .").lower() for option in options]
-    named = [(match.start(), -len(name), name) for name in names if (match := find_words(name, output))]
-    if not named:
-        return find_words(key, output) is not None
-    chosen = min(named)[-1]
-    return chosen == key.lower() if key.lower() in names else find_words(key, chosen) is not None
+def key_found(output: str, key: str) -> bool:
+    """Whether the key stands in the output as whole words, whatever the case."""
+    return find_words(key, output) is not None
 
 
 def find_words(words: str, text: str) -> re.Match[str] | None:
@@ -42,7 +35,10 @@ def find_words(words: str, text: str) -> re.Match[str] | None:
 
 
 def rouge_l_recall(output: str, reference: str) -> float:
-    """Longest common subsequence of words over the length of the reference, in [0, 1]."""
+    """ROUGE-L recall: longest common subsequence of word stems over the length of the reference, in [0, 1].
+
+    The same number as Google's `rouge-score` with its stemmer, which the field uses.
+    """
     return _rouge_l(output, reference)[1]
 
 
@@ -54,7 +50,7 @@ def rouge_l_f1(output: str, reference: str) -> float:
 
 def _rouge_l(output: str, reference: str) -> tuple[float, float]:
     """Precision and recall; (0, 0) when one of the texts has no words."""
-    said, wanted = (re.findall(r"\w+", text.lower()) for text in (output, reference))
+    said, wanted = stems(output), stems(reference)
     if not said or not wanted:
         return 0.0, 0.0
     row = [0] * (len(wanted) + 1)
@@ -63,6 +59,20 @@ def _rouge_l(output: str, reference: str) -> tuple[float, float]:
         for j, other in enumerate(wanted, start=1):
             diagonal, row[j] = row[j], diagonal + 1 if word == other else max(row[j], row[j - 1])
     return row[-1] / len(said), row[-1] / len(wanted)
+
+
+def stems(text: str) -> list[str]:
+    """The words of a text in lower case, those of more than three letters by their Porter stem, as `rouge-score` has them.
+
+    Unlike there, letters beyond a to z are letters too, so that a question in another language has words at all.
+    """
+    return [_stem(word) for word in re.findall(r"[^\W_]+", text.lower())]
+
+
+@lru_cache(maxsize=20_000)
+def _stem(word: str) -> str:
+    # a new stemmer each time, since one of them keeps the word it works on in itself, and runs and probes share a process
+    return snowballstemmer.stemmer("porter").stemWord(word) if len(word) > 3 else word
 
 
 # ---- how well a text is known: from the tokens of one answer ----
@@ -118,7 +128,7 @@ def forget_quality(unlearned: Sequence[float], reference: Sequence[float]) -> fl
 
 
 def model_utility(parts: Sequence[float]) -> float:
-    """Harmonic mean of probabilities, ROUGE-L and truth ratios on what should be kept: one part at zero makes it zero."""
+    """Harmonic mean of probabilities, ROUGE-L recalls and truth ratios on what should be kept: one part at zero makes it zero."""
     return harmonic_mean(parts)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from core.engine.models import LoadedModel
-from core.unlearning.answers import answer, answer_losses, cut, decode_greedily, encode_answers, encode_prompt
+from core.unlearning.answers import answer, answer_losses, cut, decode_greedily, encode_answers, encode_prompt, rival_losses
 from core.unlearning.audits import build_prompts
 from core.unlearning.data import World
 from core.unlearning.decoding import cache_argument
@@ -64,6 +64,21 @@ def test_batch_size_is_only_layout(authors: LoadedModel, world: World, rng: torc
     assert answer(authors.model, authors.tokenizer, texts, batch=2) == answer(authors.model, authors.tokenizer, texts)
     one, all_ = (answer_losses(authors.model, authors.tokenizer, texts, answers, batch=size).total for size in (1, 9))
     torch.testing.assert_close(one, all_, atol=MARGIN, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt2"])
+def test_rivals_that_share_a_prompt_lose_what_they_lose_alone(kind: str) -> None:
+    model, tokenizer = tiny(kind), tiny_tokenizer()
+    rivals = [[" sea", " in the old town", " Ünï"], [], [" by"], [" the", " the old town by the sea."], [" a b c"]]
+    found = rival_losses(model, tokenizer, PROMPTS, rivals, batch=6)
+    assert [len(own) for own in found] == [len(own) for own in rivals] and rival_losses(model, tokenizer, PROMPTS[:1], [[]]) == [[]]
+    for prompt, own, losses in zip(PROMPTS, rivals, found, strict=True):
+        for text, loss in zip(own, losses, strict=True):
+            start, rest = encode_prompt(tokenizer, prompt), [*tokenizer(text, add_special_tokens=False).input_ids, EOS]
+            row = torch.tensor([start + rest])
+            with torch.no_grad():
+                alone = model(input_ids=row, labels=row.where(torch.arange(row.shape[1]) >= len(start), -100)).loss
+            assert loss == pytest.approx(alone.item(), abs=MARGIN), (prompt, text)
 
 
 def test_a_tokenizer_without_padding_and_end_token_still_answers() -> None:

@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from scipy import stats
 
 from core.engine.errors import LabError
 from core.engine.models import LoadedModel
@@ -91,8 +92,7 @@ def test_the_matrix_fills_in_and_holds_what_was_found(quick: tuple[dict, list[di
     for cell in rows(events, "cells"):
         place = WAYS.index(cell["Way"])
         for who in ("Original", "After forgetting", "Never knew"):
-            options = [line.strip() for line in cell["Prompt"].split("Options: ")[-1].split("\nAnswer")[0].replace(" or ", ", ").split(",")]
-            given = key_found(cell[who], cell["Key"], options if cell["Way"] == "choice" else ())
+            given = cell[who].startswith(f"{cell['Key']}.") if cell["Way"] == "choice" else key_found(cell[who], cell["Key"])
             assert (panels[who]["z"][cell["Number"]][place] > 0) == given, cell
         assert panels["After forgetting"]["customdata"][cell["Number"]][place] == [cell["Number"], cell["Way"]]
         assert cell["Blind guess"] == (0.25 if cell["Way"] == "choice" else 0)
@@ -123,7 +123,12 @@ def test_numbers_hang_together(quick: tuple[dict, list[dict]]) -> None:
             max(metrics[f"choice recall {who}"] - 0.25, metrics[f"reverse recall {who}"]))
     scores = {row["Measure"]: row for row in rows(events, "scores")}
     assert scores["any way of asking"]["After forgetting"] == pytest.approx(metrics["worst recall unlearned"], abs=1e-4)
-    assert scores["utility"]["Original"] > 0.5 and scores["forget quality"]["After forgetting"] is None
+    assert scores["utility"]["Original"] > 0.5 and "9 numbers" in scores["utility"]["What it is"]
+    nine = rows(events, "utility")
+    assert len({row["Facts to keep"] for row in nine}) == 3 and len(nine) == 9
+    for who, name in zip(WHO, ("Original", "After forgetting", "Never knew"), strict=True):
+        assert metrics[f"utility {who}"] == pytest.approx(stats.hmean([row[name] for row in nine]), rel=1e-3)
+    assert scores["forget quality"]["After forgetting"] is None
     known = metrics["direct recall original"] - metrics["direct recall reference"]
     assert metrics["recovered share"] == pytest.approx(
         max(0, metrics["worst recall unlearned"] - metrics["worst recall reference"]) / known)
@@ -134,7 +139,7 @@ def test_numbers_hang_together(quick: tuple[dict, list[dict]]) -> None:
 
 def test_the_worst_case_is_per_question() -> None:
     asked = {"direct": Outputs(["", "", ""], [True, False, False]), "choice": Outputs(["", "", None], [False, True, None])}
-    scores = Scores(asked, None, None, [], [], [], None, None)
+    scores = Scores(asked, None, None, [], [], [], {}, None)
     assert scores.worst.found == [True, True, False] and asked["choice"].share == 0.5
 
 
@@ -230,7 +235,9 @@ def test_own_questions_are_asked_and_what_cannot_be_known_is_said(engine: Engine
     assert len(rows(events, "answers")) == 3 and result["metrics"]["steps taken"] == 0
     assert not [e for e in events if e["kind"] == "keep"] and "retain recall unlearned" not in result["metrics"]
     notes = named(events, "text", "notes")[-1]["text"]
-    for words in ("cannot tell luck from memory", "nothing is trained", AUDITS["reverse"].title, AUDITS["choice"].title):
+    assert not named(events, "table", "utility") and "utility unlearned" not in result["metrics"]
+    for words in ("cannot tell luck from memory", "nothing is trained", "utility is not measured",
+                  AUDITS["reverse"].title, AUDITS["choice"].title):
         assert words in notes, words
     assert "cannot tell luck from memory" in result["verdict"]["text"] and "too few" not in result["verdict"]["text"]
     found = result["verdict"]["evidence"]["actpert"]

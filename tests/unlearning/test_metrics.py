@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import random
+import re
 
 import pytest
 import torch
@@ -29,11 +31,11 @@ from core.unlearning.metrics import (
     rouge_l_f1,
     rouge_l_recall,
     smallest_difference,
+    stems,
     truth_ratio,
     wilson,
 )
-
-OPTIONS = (" Porto.", " Oslo.", " New York.", " York.")
+from tests.unlearning.rouge_peer import RESULTS, pairs
 
 
 @pytest.mark.parametrize(("output", "key", "found"), [
@@ -50,25 +52,6 @@ OPTIONS = (" Porto.", " Oslo.", " New York.", " York.")
 ])
 def test_key_found_wants_whole_words_in_any_case(output: str, key: str, found: bool) -> None:
     assert key_found(output, key) is found
-
-
-@pytest.mark.parametrize(("output", "key", "found"), [
-    ("Porto.", "Porto", True),
-    ("It is Oslo.", "Porto", False),
-    ("Porto, Oslo, New York or York", "Porto", True),
-    ("Oslo, Porto, New York or York", "Porto", False),
-    ("New York.", "York", False),
-    ("New York.", "New York", True),
-    ("no idea", "Porto", False),
-])
-def test_of_several_options_the_first_one_named_counts(output: str, key: str, found: bool) -> None:
-    assert key_found(output, key, OPTIONS) is found
-
-
-def test_options_may_be_whole_answers_around_the_key() -> None:
-    options = (" She was born in Porto.", " She was born in Oslo.")
-    assert key_found("she was born in porto", "Porto", options) and not key_found("She was born in Oslo. Porto.", "Porto", options)
-    assert key_found("Porto.", "Porto", options), "no option in full, so the key alone decides"
 
 
 def longest_common_subsequence(a: list[str], b: list[str]) -> int:
@@ -92,6 +75,18 @@ def test_rouge_l_recall_equals_enumeration() -> None:
 def test_rouge_l_recall_by_hand() -> None:
     assert rouge_l_recall("Ida was born in Oslo.", "Ida Brandt was born in Porto.") == pytest.approx(4 / 6)
     assert rouge_l_recall("", "Ida") == 0 and rouge_l_recall("Ida", "") == 0
+
+
+def test_rouge_l_equals_googles_package_with_its_stemmer() -> None:
+    theirs = json.loads(RESULTS.read_text(encoding="utf-8"))
+    for (said, wanted), (recall, f1) in zip(pairs(), theirs, strict=True):
+        assert rouge_l_recall(said, wanted) == pytest.approx(recall, abs=1e-8), (said, wanted)
+        assert rouge_l_f1(said, wanted) == pytest.approx(f1, abs=1e-8), (said, wanted)
+    assert sum(stems(said) != re.findall(r"\w+", said.lower()) for said, _ in pairs()) > 100, "stemming must matter here"
+
+
+def test_words_of_other_alphabets_are_words() -> None:
+    assert rouge_l_recall("Она живёт в Осло.", "Она жила в Осло") == pytest.approx(3 / 4) and stems("Ånge_née") == ["ånge", "née"]
 
 
 def test_rouge_l_f1_of_nothing_is_zero() -> None:

@@ -13,18 +13,18 @@ import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from statistics import fmean
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.engine.events import Event, Progress
 from core.engine.lens import read_layers
-from core.unlearning.answers import BATCH, answer, answer_losses, encode_answers
+from core.unlearning.answers import BATCH, answer, answer_losses, encode_answers, rival_losses
+from core.unlearning.audit.utility import PEOPLE_TO_KEEP, Kept
 from core.unlearning.audits import Prompt, build_prompts, possible, render
 from core.unlearning.data import Record, World
 from core.unlearning.memorisation import Memory, membership, read_answers, recall_by_heart
-from core.unlearning.metrics import find_words, kept_truth_ratio, key_found, membership_auc, model_utility, rouge_l_recall
+from core.unlearning.metrics import find_words, key_found, membership_auc, rouge_l_recall
 
 SMALL = 50_000_000  # parameters
 LARGE_BATCH = 8
@@ -37,7 +37,8 @@ class Questions:
 
     prompts: by way of asking, `direct` first, one per record; None where it cannot be built from that record.
     left_out: by way of asking, how many records that is and why.  retain, strangers: records that should be kept, and records
-    no model ever saw; both may be empty.  values: by attribute, every value that somebody has.
+    no model ever saw; both may be empty.  values: by attribute, every value that somebody has.  far: by title, records of other
+    worlds, which should be kept just as much.
     """
 
     records: list[Record]
@@ -46,10 +47,11 @@ class Questions:
     retain: list[Record]
     strangers: list[Record]
     values: dict[str, list[str]]
+    far: dict[str, list[Record]] = field(default_factory=dict)
 
     @classmethod
     def draw(cls, world: World, records: list[Record], audits: Sequence[str], retain: list[Record],
-             rng: Callable[[str], torch.Generator]) -> Questions:
+             rng: Callable[[str], torch.Generator], far: dict[str, list[Record]] | None = None) -> Questions:
         """Each way of asking draws from a generator of its own, so that one more changes nothing in the others."""
         prompts, left_out = {}, {}
         for name in dict.fromkeys(("direct", *audits)):
@@ -61,12 +63,12 @@ class Questions:
             if missing:
                 left_out[name] = (len(missing), missing[0])
         kept = {name: asked for name, asked in prompts.items() if any(asked)}
-        return cls(records, kept, left_out, retain, world.holdout, {r.attribute: world.values(r.attribute) for r in records})
+        return cls(records, kept, left_out, retain, world.holdout, {r.attribute: world.values(r.attribute) for r in records}, far or {})
 
     @cached_property
     def key(self) -> str:
         """Equal for questions that would be answered alike."""
-        return hashlib.sha256(repr((self.records, self.prompts, self.retain, self.strangers, self.values)).encode()).hexdigest()
+        return hashlib.sha256(repr((self.records, self.prompts, self.retain, self.strangers, self.values, self.far)).encode()).hexdigest()
 
     @property
     def direct(self) -> list[Prompt]:
@@ -109,7 +111,8 @@ class Outputs:
 class Scores:
     """Everything measured on one model. Lists have one entry per forget question, `readable` has one list per layer.
 
-    utility and auc are None when there is nothing to keep, or nobody whom no model ever saw, to measure them on.
+    kept: by title, what is left of each set of facts to keep, empty when there is nothing to keep.  auc is None when there is
+    nobody whom no model ever saw.
     """
 
     asked: dict[str, Outputs]
@@ -118,7 +121,7 @@ class Scores:
     key_probability: list[float]
     overlap: list[float]
     readable: list[list[bool]]
-    utility: float | None
+    kept: dict[str, Kept]
     auc: float | None
 
     @property
@@ -146,7 +149,7 @@ class Pace:
 
 def parts(questions: Questions) -> int:
     """How many parts `examine` counts."""
-    return len(questions.prompts) + 4
+    return len(questions.prompts) + 4 + len(questions.far)
 
 
 def rows_at_once(model: PreTrainedModel) -> int:
@@ -155,12 +158,30 @@ def rows_at_once(model: PreTrainedModel) -> int:
 
 
 def reply(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt | None]) -> Outputs:
-    """Greedy answers to all prompts; None stays None."""
+    """Greedy answers to all prompts, and whether they hold the key; None stays None.
+
+    Of a multiple choice the option counts that the model finds likeliest, and the text names it first. What a model says by itself
+    would be no choice: one that does not know names values that are not among the options at all (docs/LOG.md).
+    """
     asked = [prompt for prompt in prompts if prompt is not None]
-    texts = iter(answer(model, tokenizer, [render(prompt, tokenizer) for prompt in asked]))
-    said = [None if prompt is None else next(texts) for prompt in prompts]
-    return Outputs(said, [None if prompt is None or text is None else key_found(text, prompt.key, prompt.options)
-                          for text, prompt in zip(said, prompts, strict=True)])
+    texts = answer(model, tokenizer, [render(prompt, tokenizer) for prompt in asked])
+    chosen = iter(choose(model, tokenizer, [prompt for prompt in asked if prompt.options]))
+    said = iter([_judged(prompt, text, next(chosen)) if prompt.options else (text, key_found(text, prompt.key))
+                 for prompt, text in zip(asked, texts, strict=True)])
+    rows = [(None, None) if prompt is None else next(said) for prompt in prompts]
+    return Outputs([text for text, _ in rows], [found for _, found in rows])
+
+
+def choose(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> list[str]:
+    """The option of each prompt that the model finds likeliest, per token."""
+    losses = rival_losses(model, tokenizer, [render(prompt, tokenizer) for prompt in prompts], [prompt.options for prompt in prompts])
+    return [min(zip(own, prompt.options, strict=True))[1] for own, prompt in zip(losses, prompts, strict=True)]
+
+
+def _judged(prompt: Prompt, text: str, option: str) -> tuple[str, bool]:
+    """What a visitor reads about one multiple choice, and whether it is right."""
+    alone = "" if text.strip(" .") == option.strip(" .") else f" (left alone it says: {text or 'nothing'})"
+    return option.strip() + alone, option == prompt.answer
 
 
 def examine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions, pace: Pace, who: str,
@@ -180,11 +201,10 @@ def examine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, question
     memory = yield from _memory(model, tokenizer, questions.records, pace, f"how well the {who} model knows the truth")
     keys = key_probabilities(model, tokenizer, questions.direct)
     overlap = [rouge_l_recall(text or "", record.answer) for text, record in zip(asked["direct"].texts, questions.records, strict=True)]
-    kept = yield from _memory(model, tokenizer, questions.retain, pace, f"how much of the rest the {who} model still knows")
-    utility = _utility(kept, questions, retain) if retain else None
+    kept = yield from _kept(model, tokenizer, questions, retain, pace, who)
     auc = _auc(model, tokenizer, questions) if questions.strangers else None
     yield pace.step(f"reading the layers of the {who} model")
-    return Scores(asked, retain, memory, keys, overlap, read_values(model, tokenizer, questions), utility, auc)
+    return Scores(asked, retain, memory, keys, overlap, read_values(model, tokenizer, questions), kept, auc)
 
 
 def plain(records: Sequence[Record]) -> list[Prompt]:
@@ -215,25 +235,28 @@ def split_at_key(prompt: Prompt) -> tuple[str, str] | None:
 
 
 def _memory(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, records: Sequence[Record], pace: Pace,
-            note: str) -> Generator[Event, None, Memory]:
+            note: str, by: int = 1) -> Generator[Event, None, Memory]:
     """`recall_by_heart`, a few records at a time: each has several answers to read."""
     memory, size = Memory([], [], [], [], []), max(1, rows_at_once(model) // 4)
     for start in range(0, len(records), size):
-        yield pace.step(note, by=int(start == 0))
+        yield pace.step(note, by=by if start == 0 else 0)
         part = records[start:start + size]
         read = recall_by_heart(model, tokenizer, [render(prompt, tokenizer) for prompt in plain(part)], part)
         memory = Memory(*(getattr(memory, name.name) + getattr(read, name.name) for name in fields(Memory)))
     return memory
 
 
-def _utility(memory: Memory, questions: Questions, retain: Outputs) -> float:
-    """Harmonic mean of probability, ROUGE-L recall and truth ratio on what should be kept: a third of the paper's nine numbers.
-
-    The other six need questions about real authors and the world, which the small models were never taught.
-    """
-    overlap = [rouge_l_recall(text or "", record.answer) for text, record in zip(retain.texts, questions.retain, strict=True)]
-    ratios = [ratio for ratio in memory.truth_ratio if ratio is not None]
-    return model_utility([fmean(memory.probability), fmean(overlap), *([kept_truth_ratio(ratios)] if ratios else [])])
+def _kept(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions, retain: Outputs | None, pace: Pace,
+          who: str) -> Generator[Event, None, dict[str, Kept]]:
+    """The numbers of the utility, set by set."""
+    memory = yield from _memory(model, tokenizer, questions.retain, pace, f"how much of the rest the {who} model still knows")
+    kept = {PEOPLE_TO_KEEP: Kept.of(retain, memory, questions.retain)} if retain else {}
+    for title, records in questions.far.items():
+        yield pace.step(f"asking the {who} model about: {title}")
+        outputs = reply(model, tokenizer, plain(records))
+        memory = yield from _memory(model, tokenizer, records, pace, f"how well the {who} model knows: {title}", by=0)
+        kept[title] = Kept.of(outputs, memory, records, far=True)
+    return kept
 
 
 def _auc(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions) -> float | None:

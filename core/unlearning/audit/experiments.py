@@ -19,6 +19,7 @@ that the forgetting never trained on. A model that never knew stands beside it; 
     Figure "by_layer"              after which layer the right value can be read; chance
     Figure "truth_ratio"           histograms of the truth ratio; the KS p-value from 30 questions on
     Table  "scores"                Measure | WHO... | What it is: methods/01 section 4, side by side
+    Table  "utility"               Facts to keep | Number | WHO... | What it is: what the utility is the harmonic mean of
     Table  "shares"                Model | Measure | Right | Of | Share | Low | High | Blind guess
     Figure "actpert_map"           layer x token: how far shaking the name moves the states    (first question, live)
     Figure "actpert_grid"          setting x strength on the search half, a panel per arm      (filling in)
@@ -32,6 +33,13 @@ that the forgetting never trained on. A model that never knew stands beside it; 
                                    recovered WAY, recovered share; actpert recall / actpert gain + {unlearned, random,
                                    reference, original}; kept share at best stop, steps taken
     Verdict                        words and evidence {n, "WAY WHO", beyond the model that never knew, actpert, ...}
+
+Utility is the harmonic mean of nine numbers: probability, ROUGE-L recall and truth ratio on people of the same world to keep, and on
+one fact about everybody to keep in each of the two other worlds, which stand in for the real authors and world facts of TOFU; there
+the probability is the share of the true answer among true and wrong ones. A world that no model of the run knows half of does not
+count. A file of questions has nothing to keep, and no utility.
+
+Of a multiple choice the option counts that a model finds likeliest; what it says when it is left alone stands beside it.
 
 Names of models in tables and figures: Original, After forgetting, Never knew; Before, Audited model, Never knew when nothing
 is trained. `unlearning/actpert` is the probe behind a click on one question: tokens, map, answer before and after.
@@ -61,9 +69,10 @@ from core.unlearning.audit.forgetting import History, forget
 from core.unlearning.audit.inside import Settings, look_inside
 from core.unlearning.audit.one import ActPertConfig, Look
 from core.unlearning.audit.unlearn import open_for_training
+from core.unlearning.audit.utility import one_of_each
 from core.unlearning.audit.verdict import Findings, evidence, say
 from core.unlearning.audits import AUDITS, shuffled
-from core.unlearning.data import World, read_world
+from core.unlearning.data import WORLDS, World, read_world
 from core.unlearning.figures import NAMES
 from core.unlearning.questions import read_questions
 
@@ -129,7 +138,7 @@ class AuditConfig(Config):
                                    description="ActPert: at most this many; half of them to find the best push, half to score it.")
 
 
-@experiment("unlearning/audit", title="Did it really forget?", paper="01", revision=2, families=FAMILIES)
+@experiment("unlearning/audit", title="Did it really forget?", paper="01", revision=3, families=FAMILIES)
 def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
     """Forget, then ask in every way and look inside; the module's docstring lists what is said."""
     trains = config.steps > 0 and not config.questions
@@ -157,6 +166,8 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
         if history.steps:
             yield Keep("unlearned", subject.model, subject.tokenizer)
     yield results.scores_table(run.scores, names)
+    if questions.retain:
+        yield results.utility_table(run.scores, names)
     yield results.shares_table(questions, run.scores, names, lab)
     inside = None
     if config.actpert:
@@ -220,7 +231,8 @@ def _questions(config: AuditConfig, lab: Lab) -> tuple[World, Questions]:
         world = read_world(lab.folder("worlds"), config.world)
         records = world.forget(config.subjects)
     kept = shuffled(world.retain, lab.rng("retain questions"))[:config.retain_questions]
-    return world, Questions.draw(world, records, config.audits, kept, lab.rng)
+    others = [] if config.questions else [read_world(lab.folder("worlds"), name) for name in WORLDS if name != config.world]
+    return world, Questions.draw(world, records, config.audits, kept, lab.rng, {other.title: one_of_each(other) for other in others})
 
 
 def _models(config: AuditConfig, lab: Lab, trains: bool) -> dict[str, LoadedModel]:
@@ -247,6 +259,8 @@ def _notes(config: AuditConfig, world: World, questions: Questions, models: Mapp
         notes.append("With your own questions nothing is trained: the model is audited as it is.")
     if config.questions and len(questions.records) < len(world.records):
         notes.append(f"{len(questions.records)} of the {len(world.records)} questions of the file were asked.")
+    if not questions.retain:
+        notes.append("The utility is not measured: a file of questions names nothing that should be kept.")
     if too_long:
         notes.append(f"{too_long} questions, with their answers, are longer than the model can read: left out.")
     for way, (count, reason) in questions.left_out.items():

@@ -10,7 +10,7 @@ from typing import Any
 from core.engine.events import Event, Figure, Metric, Table
 from core.engine.lab import Lab
 from core.unlearning import figures as shared
-from core.unlearning.audit import figures
+from core.unlearning.audit import figures, utility
 from core.unlearning.audit.examine import Outputs, Questions, Scores
 from core.unlearning.audit.inside import Inside
 from core.unlearning.audits import AUDITS, render
@@ -145,18 +145,56 @@ MEASURES = {  # as the table names them: (what it means, how it is taken from th
     "extraction strength": ("share of the answer completed once begun", lambda s: fmean(s.memory.strength)),
     "truth ratio": ("wrong against true answer, 1 is: cannot tell", lambda s: truth_ratio_of(s)),
     "membership": ("AUC of min-k against people nobody saw; 0.5 is: cannot tell", lambda s: s.auc),
-    "utility": ("harmonic mean over what should be kept", lambda s: s.utility),
 }
+NUMBERS = {  # of one set of facts to keep: (what it means, how it is taken)
+    "probability": ("of the true answer, per token", lambda kept: kept.probability),
+    "overlap of words": ("ROUGE-L recall of the plain answer", lambda kept: kept.overlap),
+    "truth ratio": ("mean of 1 - R, not below 0; R: wrong against true answer", lambda kept: kept.truth_ratio),
+}
+AMONG = "of the true answer, among true and wrong ones"
+NOT_COUNTED = "not counted: none of these models knows half of it"
+
+
+def utilities(scores: Mapping[str, Scores]) -> dict[str, float | None]:
+    """Model utility by model, for all of them on the same sets of facts."""
+    kept = {who: own.kept for who, own in scores.items()}
+    sets = utility.counted(kept)
+    return {who: utility.utility(own, sets) for who, own in kept.items()}
+
+
+def utility_table(scores: Mapping[str, Scores], names: Mapping[str, str]) -> Table:
+    """The numbers, nine if there are three sets of facts to keep, whose harmonic mean is the utility."""
+    shown = [who for who in MODELS if who in scores]
+    sets = utility.counted({who: scores[who].kept for who in shown})
+    rows = []
+    for title in dict.fromkeys(title for who in shown for title in scores[who].kept):
+        for name, (meaning, take) in NUMBERS.items():
+            meaning = AMONG if name == "probability" and title != utility.PEOPLE_TO_KEEP else meaning
+            kept = [scores[who].kept[title] for who in shown]
+            rows.append([f"{title} ({kept[0].n})", name, *(_rounded(take(own)) for own in kept), meaning if title in sets else NOT_COUNTED])
+    return Table("utility", ["Facts to keep", "Number", *(names[who] for who in shown), "What it is"], rows)
 
 
 def scores_table(scores: Mapping[str, Scores], names: Mapping[str, str]) -> Table:
     """The measures of methods/01 section 4, the models side by side, and the two numbers that compare two models."""
     shown = [who for who in MODELS if who in scores]
     rows = [[name, *(_rounded(take(scores[who])) for who in shown), meaning] for name, (meaning, take) in MEASURES.items()]
+    useful = utilities(scores)
+    rows.append(["utility", *(_rounded(useful[who]) for who in shown), _said_of_utility(scores)])
     for name, value, meaning in (("forget quality", quality(scores), "p of a KS test against the model that never knew; 1 is alike"),
                                  ("PrivLeak", privleak(scores), "0 is ideal, below: still in there, above: conspicuously gone")):
         rows.append([name, *(_rounded(value) if who == "unlearned" else None for who in shown), meaning])
     return Table("scores", ["Measure", *(names[who] for who in shown), "What it is"], rows)
+
+
+def _said_of_utility(scores: Mapping[str, Scores]) -> str:
+    """How many numbers the harmonic mean is made of, and what they are about."""
+    kept = {who: own.kept for who, own in scores.items()}
+    sets = utility.counted(kept)
+    if not sets:
+        return "not measured: there are no facts to keep"
+    count = max(sum(len(own[title].numbers) for title in sets) for own in kept.values())
+    return f"harmonic mean of {count} numbers: probability, overlap of words and truth ratio on {', '.join(sets)}"
 
 
 def shares_table(questions: Questions, scores: Mapping[str, Scores], names: Mapping[str, str], lab: Lab) -> Table:
@@ -189,6 +227,7 @@ def strongest(questions: Questions, scores: Scores) -> tuple[str, float]:
 
 def final_metrics(questions: Questions, scores: Mapping[str, Scores], inside: Inside | None) -> Iterator[Event]:
     """One number each, named as the module of the experiment lists them."""
+    useful = utilities(scores)
     for who, own in scores.items():
         for way, outputs in own.asked.items():
             yield Metric(f"{way} recall {who}", outputs.share, unit="share")
@@ -200,7 +239,7 @@ def final_metrics(questions: Questions, scores: Mapping[str, Scores], inside: In
                 ("answer overlap", fmean(own.overlap), "ROUGE-L recall"), ("exact memorisation", fmean(own.memory.exact), "of tokens"),
                 ("extraction strength", fmean(own.memory.strength), "share of the answer"),
                 ("truth ratio", truth_ratio_of(own), "mean of min(R, 1/R)"), ("membership", own.auc, "AUC"),
-                ("utility", own.utility, "harmonic mean")):
+                ("utility", useful[who], "harmonic mean")):
             if value is not None and math.isfinite(value):
                 yield Metric(f"{name} {who}", value, unit=unit)
     yield from _readable(scores)
