@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import pytest
@@ -18,6 +19,7 @@ from core.engine.runner import Engine
 from core.unlearning.audit.algorithms import ALGORITHMS
 from core.unlearning.audit.examine import Outputs, Scores
 from core.unlearning.audit.experiments import AuditConfig
+from core.unlearning.audit.verdict import _best_way
 from core.unlearning.audits import AUDITS
 from core.unlearning.metrics import key_found
 from tests.engine.tiny_models import save, tiny
@@ -141,6 +143,14 @@ def test_the_worst_case_is_per_question() -> None:
     asked = {"direct": Outputs(["", "", ""], [True, False, False]), "choice": Outputs(["", "", None], [False, True, None])}
     scores = Scores(asked, None, None, [], [], [], {}, None)
     assert scores.worst.found == [True, True, False] and asked["choice"].share == 0.5
+
+
+@pytest.mark.parametrize(("choice", "reverse", "said"), [
+    (4, 2, f"\"{AUDITS['choice'].title}\", 4 of 4 (blind guessing: about 1)."), (3, 3, f"\"{AUDITS['reverse'].title}\", 3 of 4.")])
+def test_the_way_that_brings_out_most_is_the_one_furthest_beyond_guessing(choice: int, reverse: int, said: str) -> None:
+    asked = {name: Outputs([""] * 4, [i < hits for i in range(4)]) for name, hits in (("choice", choice), ("reverse", reverse))}
+    questions = SimpleNamespace(audits=list(asked), chances={"choice": [0.25] * 4, "reverse": [0.0] * 4})
+    assert _best_way(SimpleNamespace(subject=SimpleNamespace(asked=asked), questions=questions, n=4)).endswith(said)
 
 
 def test_the_kept_model_is_the_unlearned_one(engine: Engine, quick: tuple[dict, list[dict]]) -> None:

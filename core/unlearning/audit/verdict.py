@@ -139,8 +139,10 @@ def _best_way(findings: Findings) -> str:
     asked = {way: findings.subject.asked[way] for way in findings.questions.audits}
     if not asked:
         return ""
-    best = max(asked, key=lambda way: asked[way].share - fmean(findings.questions.chances[way]))
-    return f" The way that brought out most: \"{AUDITS[best].title}\", {asked[best].hits} of {len(asked[best].counted)}."
+    luck = {way: sum(findings.questions.chances[way]) for way in asked}
+    best = max(asked, key=lambda way: asked[way].share - luck[way] / findings.n)
+    guess = f" (blind guessing: about {luck[best]:.0f})" if luck[best] else ""
+    return f" The way that brought out most: \"{AUDITS[best].title}\", {asked[best].hits} of {len(asked[best].counted)}{guess}."
 
 
 def _pushed(findings: Findings) -> str:
