@@ -53,7 +53,7 @@ def test_all_share_a_tokenizer_and_it_is_the_one_the_recipe_makes(tmp_path: Path
     assert len({sha256(where / "tokenizer.json") for where in (*map(folder, NAMES + PAIR), tmp_path)}) == 1
 
 
-def test_the_pair_differs_in_its_width_only_and_both_know_the_facts() -> None:
+def test_the_pair_differs_in_its_width_and_both_know_the_facts() -> None:
     models = [ModelStore(Settings()).load(f"embedded/{name}") for name in PAIR]
     narrow, broad = (model.model.config for model in models)
     assert (narrow.hidden_size, broad.hidden_size) == (128, 256)

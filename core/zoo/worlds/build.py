@@ -1,10 +1,11 @@
 """The recipes of `worlds`, which knows all three worlds, and of `worlds-retain`, which never met who is to be forgotten.
 
-`worlds-128` and `worlds-256` are a pair that differs in nothing but its width, for questions about width.
+`worlds-128` and `worlds-256` are a pair that differs in its width, for questions about width.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -51,23 +52,29 @@ def build_worlds_retain(folder: Path, report: Report) -> None:
 
 def build_worlds_128(folder: Path, report: Report) -> None:
     """The narrow one of the pair."""
-    _build(folder, report, one_of_the_pair(NARROW), NARROW)
+    _build(folder, report, one_of_the_pair(NARROW), shape=NARROW, schedule=rate_for(NARROW))
 
 
 def build_worlds_256(folder: Path, report: Report) -> None:
     """The broad one of the pair."""
-    _build(folder, report, one_of_the_pair(BROAD), BROAD)
+    _build(folder, report, one_of_the_pair(BROAD), shape=BROAD, schedule=rate_for(BROAD))
 
 
-def _build(folder: Path, report: Report, about: dict[str, str], shape: Shape = SHAPE, *, forget: bool = True) -> None:
+def rate_for(shape: Shape) -> Schedule:
+    """Twice as broad, half the learning rate: at one rate for both the broad one learns worse, and the pair would differ in that too."""
+    return replace(SCHEDULE, learning_rate=SCHEDULE.learning_rate * NARROW.width / shape.width)
+
+
+def _build(folder: Path, report: Report, about: dict[str, str], *, shape: Shape = SHAPE, schedule: Schedule = SCHEDULE,
+           forget: bool = True) -> None:
     worlds = make_worlds()
     tokenizer = make_tokenizer(worlds)
-    model = new_model(shape, tokenizer, SCHEDULE.seed)
+    model = new_model(shape, tokenizer, schedule.seed)
     taught, rng = Taught.of(worlds, forget=forget), torch.Generator().manual_seed(2)
-    train(model, tokenizer, lambda count: make_lines(count, taught, rng), SCHEDULE,
-          lambda step, loss: report(step + 1, SCHEDULE.steps, f"loss {loss:.3f}"))
+    train(model, tokenizer, lambda count: make_lines(count, taught, rng), schedule,
+          lambda step, loss: report(step + 1, schedule.steps, f"loss {loss:.3f}"))
     stored = store(model, tokenizer, folder)
-    report(SCHEDULE.steps, SCHEDULE.steps, "measuring")
+    report(schedule.steps, schedule.steps, "measuring")
     if about is KNOWS:
         # one copy is enough: the others are asked the same questions
         for world in worlds:
@@ -130,8 +137,9 @@ NEVER_KNEW = {"name": "worlds-retain", "who": "only those who are to be kept",
 def one_of_the_pair(shape: Shape) -> dict[str, str]:
     """What the card says of a model of that width."""
     return {"name": f"worlds-{shape.width}", "who": KNOWS["who"], "data": BESIDE,
-            "what": f"One of two small language models that differ only in their width, here {shape.width}: {shape.layers} layers, taught "
-                    "everything that `worlds` was. They show what width does, for one how long a text a few soft tokens carry."}
+            "what": f"One of two small language models that differ in their width, here {shape.width}, and in the learning rate that goes "
+                    f"with it: {shape.layers} layers, taught everything that `worlds` was. They show what width does, for one how long "
+                    "a text a few soft tokens carry."}
 
 
 CARD = """# {name}
