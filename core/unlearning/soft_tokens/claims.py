@@ -89,7 +89,8 @@ CLAIMS = [
            [MAP | {"model": f"embedded/worlds-{width}"} for width in (256, 128)],
            lambda results: longest(16)(results) - longest(16)(results[1:]), ">= 1",
            unit="mean difference over seeds, 4 texts of each length",
-           note="Lengths are tried in doublings and with 200 steps: a seed shows no difference or one of 16. In a trial with 400 steps both carried 32."),
+           note="Lengths are tried in doublings and with 200 steps: a seed shows no difference or one of 16. In a trial with 400 steps "
+                "both carried 32."),
     _claim("6", "It needs a trained model: 16 soft tokens get nothing out of random weights.", [BLANK], success(F), "<= 0.1"),
     _claim("7", "Boundary, against the slogan: one soft token still tells a model that knows from one that was made to forget.",
            [with_tokens(1)], lambda results: success(A)(results) - success(B)(results), ">= 0.4",
