@@ -51,6 +51,8 @@ def test_each_stands_beside_the_best_path_that_costs_no_more(untrained):
         assert result["metrics"][f"after {row[6]}"] == row[7]
     gap = 100 * sum(row[7] - row[3] for row in tables["alone"]) / len(WIDTHS)
     assert f"{abs(gap):.1f} points {'ahead' if gap > 0 else 'behind'} on average" in result["verdict"]["text"]
+    plain = sum(row[6] in ("small", "large") for row in tables["alone"])
+    assert f"in {plain} of 5 cases it has no stitch" in result["verdict"]["text"]
 
 
 def test_the_desk_gets_the_same_networks_on_the_pictures_shown(engine):

@@ -308,8 +308,10 @@ def _beside(rivals: list[tuple[Rival, float]], paths: dict[Way, tuple[int, float
         return ""
     mean = sum(gaps) / len(gaps)
     how = "level" if abs(mean) < 5e-4 else f"{100 * abs(mean):.1f} points {'ahead' if mean > 0 else 'behind'}"
+    plain = sum(not best[0].stitched for _, _, best in found if best)
+    ends = f", and in {plain} of {len(gaps)} cases it has no stitch" if plain else ""
     return (f" Beside {len(gaps)} networks of such sizes that were each trained alone, the best path that costs no more is {how} on average"
-            f"; one such difference would have to be {100 * smallest_difference(rivals[0][1], n):.1f} points to be more than chance.")
+            f"{ends}; one such difference would have to be {100 * smallest_difference(rivals[0][1], n):.1f} points to be more than chance.")
 
 
 def storage_rows(made: Pool, ancestor: ViTConfig, classes: int) -> dict[str, int]:
