@@ -134,6 +134,7 @@ def test_own_pictures_are_checked_trained_on_and_put_on_the_slider(visitor, tmp_
     page.locator("#put-on").click()
     said(page, "of 6 pictures")
     page.wait_for_function("document.querySelector('#grow-answers .js-plotly-plot').data[0].y.toSorted().join() === 'bar,box,dot'")
+    page.get_by_text("More", exact=True).first.click()
     ours = {name: page.locator(f"#field-{name} input").first.input_value() for name in ("learngene", "ancestor", "source_pictures")}
     assert re.fullmatch(r"run/.+/learngene", ours["learngene"]) and re.fullmatch(r"run/.+/ancestor", ours["ancestor"])
     assert ours["source_pictures"] == "three.zip"  # so that Run lets it race
