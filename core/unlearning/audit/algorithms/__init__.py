@@ -5,8 +5,8 @@
 The paper does not name its six (methods/01 section 3); the first six here are documented in TOFU, MUSE, RWKU or
 open-unlearning and are our choice, the rest stands under "More". Formulas and their constants are those of the method file.
 The learning rates fit the embedded models of two million parameters: three authors are forgotten within 30 steps (at most a tenth of
-the plain questions is answered; undial comes to 0.17, whp to 0.27) and four fifths or more of the rest is kept, one seed. What that costs in
-the other worlds and with one or six subjects stands in docs/LOG.md. Not so for ceu, which rehearses nothing: at every rate it costs half
+the plain questions is answered; undial comes to 0.17, whp to 0.27) and four fifths or more of the rest is kept, one seed. What that costs
+in the other worlds and with one or six subjects stands in docs/LOG.md. Not so for ceu, which rehearses nothing: at every rate it costs half
 of the rest or more.
 """
 
