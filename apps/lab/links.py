@@ -56,9 +56,14 @@ def to_run(run: Mapping[str, Any]) -> str:
     return address if run["name"] == page.experiments[0] else f"{address}&{urlencode({OTHER: run['name']})}"
 
 
+def ours(query: Mapping[str, str]) -> dict[str, str]:
+    """What of a query is meant for us."""
+    return {key: value for key, value in query.items() if not key.startswith(FOREIGN_PREFIXES)}
+
+
 def read(experiment: Experiment, query: Mapping[str, str]) -> Opened:
     """What the query of an address asks for. Wrong names and values give a sentence, never an exception."""
-    given = {key: value for key, value in query.items() if not key.startswith(FOREIGN_PREFIXES)}
+    given = ours(query)
     if not means(experiment, given.pop(OTHER, "")):
         return Opened()
     run, seed_text = given.pop("run", ""), given.pop("seed", "0")

@@ -6,6 +6,7 @@
     GET    /lab/runs?experiment=NAME               this visitor's runs
     POST   /lab/uploads (a form with `file`)       {"ref": "upload/ID"} for the configs that take a file;  DELETE /lab/uploads/ID
     GET    /lab/samples/NAME                       how such a file may look
+    GET    /lab/static/VERSION/NAME                our scripts and styles, and Plotly
 
 A run is shown to those who started it, and to everybody once it is published. Errors are `{"error", "hint"}`.
 """
@@ -29,6 +30,7 @@ from starlette.concurrency import run_in_threadpool
 
 from apps.lab import links
 from apps.lab.pages import PAGES
+from apps.lab.ui import scripts
 from apps.lab.ui.lesson import worksheet_html
 from apps.lab.visitors import visitor_of
 from core.engine import report
@@ -37,12 +39,9 @@ from core.engine.records import DONE
 from core.engine.runner import Engine
 from core.engine.settings import ASSETS
 
-STATIC = Path(__file__).parent / "ui" / "static"
 LONGEST_WAIT_S = 25.0
 SHOWN_RUNS = 50
 PRIVATE = ("owner", "visitors", "pid", "born", "key")
-# Said here, because machines disagree about them and the browser is told not to guess.
-TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png", ".csv": "text/csv"}
 _PLAIN_FILE = re.compile(r"[a-z0-9][a-z0-9.-]*\.png")
 _SAMPLE = re.compile(r"[a-z0-9][a-z0-9-]*\.(csv|zip)")
 
@@ -155,21 +154,20 @@ def router(engine: Engine) -> APIRouter:
         page = next((page for page in PAGES if page.built and page.route == route), None)
         if page is None:
             raise LabError("There is no worksheet of that name.", "Open the Lesson tab of a page to find its worksheet.")
-        return Response(worksheet_html(route, page.question, "../static/style.css"), media_type="text/html; charset=utf-8")
+        return Response(worksheet_html(route, page.question, f"../static/{scripts.VERSION}/"), media_type="text/html; charset=utf-8")
 
-    @routes.get("/static/plotly.min.js")
-    def plotly() -> Response:
-        import plotly as package
-
-        return FileResponse(Path(package.__file__).parent / "package_data" / "plotly.min.js", media_type="text/javascript",
-                            headers={"Cache-Control": "public, max-age=86400"})
-
-    @routes.get("/static/{name:path}")
-    def static(name: str) -> Response:
-        path = (STATIC / name).resolve()
-        if not path.is_relative_to(STATIC) or not path.is_file() or path.suffix not in TYPES:
+    @routes.get("/static/{version}/{name}")
+    def static(version: str, name: str, request: Request) -> Response:
+        path = scripts.file_of(name)
+        if path is None:
             raise LabError("There is no such file.")
-        return FileResponse(path, media_type=TYPES[path.suffix], headers={"Cache-Control": "no-cache"})
+        # An address that names another version: of a page that was opened before the lab was updated.
+        headers = {"Cache-Control": scripts.FOREVER if version == scripts.VERSION else "no-store", "Vary": "Accept-Encoding"}
+        kind = scripts.TYPES[path.suffix]
+        if "gzip" not in request.headers.get("accept-encoding", ""):
+            return FileResponse(path, media_type=kind, headers=headers)
+        packed = scripts.packed(path, path.stat().st_mtime_ns)
+        return Response(packed, media_type=kind, headers=headers | {"Content-Encoding": "gzip"})
 
     return routes
 

@@ -14,6 +14,8 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from apps.lab import routes
+from apps.lab.pages import PAGES
+from apps.lab.ui.scripts import announcement
 from apps.lab.visitors import VisitorCookie
 from core.engine.errors import LabError
 from core.engine.runner import Engine
@@ -48,6 +50,7 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     app.add_exception_handler(LabError, _say)
     app.add_middleware(VisitorCookie)
     app.add_middleware(SameOrigin)
+    app.add_middleware(Announced)
     if host in (*LOOPBACK, "::1"):
         # a foreign page must not reach the lab by pointing its own name at this machine
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "testserver"])
@@ -66,6 +69,25 @@ def _warm_up() -> None:
 async def _say(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, LabError)
     return JSONResponse(error.to_dict(), status_code=404 if request.method == "GET" else 409)
+
+
+class Announced:
+    """ASGI middleware: a page with a live view says in its header which scripts it will need."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self._pages = {f"/{page.route}" for page in PAGES if page.built}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] not in self._pages:
+            return await self.app(scope, receive, send)
+
+        async def with_links(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 200:
+                MutableHeaders(scope=message)["link"] = announcement()
+            await send(message)
+
+        await self.app(scope, receive, with_links)
 
 
 class SameOrigin:

@@ -67,10 +67,28 @@ def test_a_seed_typed_out_of_bounds_gets_a_sentence(visitor):
     page.wait_for_function("document.querySelector('.gb-status')?.dataset.tone === 'recorded'", timeout=60_000)
     page.get_by_text("More", exact=True).click()
     seed = page.locator("#field-seed input[type=number]")
-    seed.wait_for()  # the drawer slides open
-    page.wait_for_timeout(2000)  # and sets its fields once more while it does
     seed.fill("-1")
     seed.press("Tab")
     page.get_by_role("button", name="Run", exact=True).click()
     page.wait_for_selector(".gb-notice:not([hidden])")
     assert "seed" in page.locator(".gb-notice:visible").inner_text()
+
+
+TYPE_AT_ONCE = """(value) => {
+  document.querySelector('.gb-drawer-handle').click();
+  const seed = document.querySelector('#field-seed input[type=number]');
+  seed.value = value;
+  seed.dispatchEvent(new Event('input', { bubbles: true }));
+}"""
+
+
+def test_what_is_typed_the_moment_the_drawer_opens_stays_and_an_empty_number_arrives_empty(visitor, lab_engine):
+    page = visitor().open(f"{AUDITOR}?steps=0&subjects=1&actpert=false&audits=[]")
+    page.wait_for_function("document.querySelector('.gb-status')?.dataset.tone === 'recorded'")
+    assert not page.locator("#field-seed").is_visible()
+    page.evaluate(TYPE_AT_ONCE, "7")
+    assert page.locator("#field-learning_rate input[type=number]").is_visible()
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Finished'")
+    record = lab_engine.records.read(page.evaluate("document.querySelector('[data-run]').dataset.run"))
+    assert (record["seed"], record["config"]["learning_rate"]) == (7, None)

@@ -64,12 +64,16 @@ def test_the_controls_of_the_audit_cover_its_config(engine):
     assert controls.components["model"].allow_custom_value
 
 
-def test_an_empty_number_that_the_browser_calls_zero_stays_empty(engine):
+def test_an_empty_number_stays_empty_on_its_way_to_the_browser_and_back(engine):
     with gr.Blocks():
         controls = Controls(find("unlearning/audit"), engine=engine)
+    field = controls.components["learning_rate"]
+    assert field.get_config()["value"] == field.postprocess(None) == ""  # Gradio's own number field shows a 0 for None
+    assert field.preprocess("") is field.preprocess(None) is None
+    assert field.preprocess(0) == 0 and field.postprocess(0.5) == 0.5
     values = controls.defaults()
-    values[list(controls.components).index("learning_rate")] = 0
-    assert controls.given(values)[0]["learning_rate"] is None
+    values[list(controls.components).index("learning_rate")] = field.preprocess(0)
+    assert controls.given(values)[0]["learning_rate"] == 0  # and a typed zero is refused in words
 
 
 class Asking:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+from html import escape
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from apps.lab import links
+from apps.lab.pages import PAGES
+from apps.lab.ui import setups
+from core.engine.errors import LabError
 from core.engine.registry import find
 
 
@@ -66,3 +71,20 @@ def test_a_link_names_the_experiment_unless_it_is_the_first_of_its_page():
     first = query(links.to_run(run | {"name": "reasoning/trace"}))
     assert "of" not in first and links.read(find("reasoning/trace"), first).config.gamma == 0.4
     assert links.read(find("reasoning/roc"), first) == links.Opened()
+
+
+@pytest.mark.parametrize("module", ["soft_token_bench", "cot_energy", "unlearning_auditor"])
+def test_links_to_further_settings_are_read_back_as_these_settings(module):
+    page = next(page for page in PAGES if page.module.endswith(module))
+    experiment = find(page.experiments[0])
+    built = importlib.import_module(page.module)
+    offered = getattr(built, "FURTHER", None) or getattr(built, "OWN_MODELS", None) or [("", "", {"steps": 0})]
+    for title, words, settings in offered:
+        address = setups.address(page, settings)
+        assert links.read(experiment, query(address)).config == experiment.config(**settings)
+        assert f'href="{escape(address)}"' in setups.cards(page, [(title, words, settings)])
+
+
+def test_a_link_to_settings_that_do_not_exist_fails_when_the_site_is_built():
+    with pytest.raises(LabError, match="stepz"):
+        setups.address(next(page for page in PAGES if page.built), {"stepz": 1})

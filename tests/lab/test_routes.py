@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 
 import pytest
@@ -11,6 +12,8 @@ from fastapi.testclient import TestClient
 
 from apps.lab import routes
 from apps.lab.server import SameOrigin, _say
+from apps.lab.ui import scripts
+from apps.lab.ui.scripts import SCRIPTS
 from apps.lab.visitors import COOKIE, VisitorCookie
 from core.engine.errors import LabError
 
@@ -130,17 +133,37 @@ def test_unknown_runs_give_a_sentence(app, run):
     assert "Traceback" not in answer.text
 
 
-@pytest.mark.parametrize("name", ["../../__init__.py", "..%2f..%2fserver.py", "%2e%2e/lesson.py", "nothing.js", "", "/etc/passwd"])
+@pytest.mark.parametrize("name", ["../../__init__.py", "..%2f..%2fserver.py", "..%2flesson.py", "%2e%2e/lesson.py", "nothing.js", "",
+                                  "/etc/passwd"])
 def test_static_files_stay_in_their_folder(app, name):
-    assert browser(app).get(f"/lab/static/{name}").status_code == 404
+    assert browser(app).get(f"/{SCRIPTS}{name}").status_code == 404
 
 
 def test_static_files_and_plotly_are_served_with_their_type(app):
     client = browser(app)
-    assert client.get("/lab/static/live_view.js").headers["content-type"].startswith("text/javascript")
-    assert client.get("/lab/static/style.css").headers["content-type"].startswith("text/css")
-    plotly = client.get("/lab/static/plotly.min.js")
+    assert client.get(f"/{SCRIPTS}live_view.js").headers["content-type"].startswith("text/javascript")
+    assert client.get(f"/{SCRIPTS}style.css").headers["content-type"].startswith("text/css")
+    plotly = client.get(f"/{SCRIPTS}plotly.min.js")
     assert plotly.headers["content-type"].startswith("text/javascript") and len(plotly.content) > 1_000_000
+
+
+@pytest.mark.parametrize("name", ["live_view.js", "style.css", "plotly.min.js"])
+def test_static_files_are_kept_for_good_under_an_address_that_names_their_content(app, name):
+    client, path = browser(app), scripts.file_of(name)
+    packed, plain = (client.get(f"/{SCRIPTS}{name}", headers={"accept-encoding": kind}) for kind in ("gzip", "identity"))
+    assert "immutable" in packed.headers["cache-control"]
+    assert packed.headers["content-encoding"] == "gzip" and "content-encoding" not in plain.headers
+    assert packed.content == plain.content == path.read_bytes()
+    assert "immutable" not in client.get(f"/lab/static/000000000000/{name}").headers["cache-control"]
+
+
+def test_another_content_has_another_address(tmp_path, monkeypatch):
+    shutil.copytree(scripts.STATIC, tmp_path / "static")
+    monkeypatch.setattr(scripts, "STATIC", tmp_path / "static")
+    assert scripts.version() == scripts.VERSION
+    with (tmp_path / "static" / "dom.js").open("a") as file:
+        file.write("// changed")
+    assert scripts.version() != scripts.VERSION
 
 
 def test_a_picture_name_cannot_leave_the_run(app, engine):

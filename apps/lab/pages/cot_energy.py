@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from html import escape
 from typing import Any
-from urllib.parse import urlencode
 
 import gradio as gr
 
 from apps.lab.pages import Page
-from apps.lab.ui import frame
+from apps.lab.ui import frame, setups
 from apps.lab.ui.controls import Dial
 from apps.lab.ui.live_plot import LivePlot
 from apps.lab.ui.live_view import numbers, panel
+from apps.lab.ui.seen import Seen
 from apps.lab.ui.thought_desk import ThoughtDesk
 from apps.lab.ui.words import number
 from core.engine.errors import LabError
@@ -91,7 +91,7 @@ LAB_PANELS = [
 PACE_S = 0.08  # a token of the little reasoner takes a tenth of that: too quick for the eye
 REASONERS = ["embedded/reasoner-70", "embedded/reasoner-50", "embedded/reasoner-85"]
 MODELS = {"model": REASONERS}
-OWN_MODELS = [
+OWN_MODELS: list[setups.Setup] = [
     ("DeepSeek-R1 distill, 1.5 billion", "Thinks in English before it answers. Its template opens the thinking for it. About 3.6 GB.",
      {"model": "hf/deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", "new_tokens": 1024, "decoding": "model card"}),
     ("Qwen3, 0.6 billion", "Opens and closes its thinking by itself. About 1.5 GB.",
@@ -144,6 +144,7 @@ def _closely(view: frame.View) -> None:
                           info="Recomputed from what was noted; the model does not run again.")
         heat = gr.Radio([("energy", "energy"), ("turn", "turn")], value="energy", label="The map shows")
         usual = gr.Checkbox(True, label="Layers minus what is usual", info="Raw layer profiles of right and wrong outputs look alike.")
+    seen = Seen()
     facts = gr.HTML(apply_default_css=False, elem_id="facts")
     desk = ThoughtDesk()
     changed = _Changed(view)
@@ -165,24 +166,19 @@ def _closely(view: frame.View) -> None:
         at = at if isinstance(at, int) else -1
         return [at, *look(about, at, *setting)]
 
-    def follow(live: dict[str, Any] | None) -> list[Any]:
-        """The output of the run on show, once it has one."""
+    def follow(live: dict[str, Any] | None, *rest: Any) -> list[Any]:
+        """The output of the run on show, once it has one, as the controls of the desk say."""
         about = _output_of(view, live)
         if about is None:
-            return [gr.skip()] * 4
-        setting, rest = {k: about[k] for k in ("variant", "gamma")}, {k: v for k, v in about.items() if k not in ("variant", "gamma")}
-        return [rest, -1, setting["variant"], setting["gamma"]]
+            return [gr.skip()] * (6 + len(changed.outputs))
+        setting = [about.pop("variant"), about.pop("gamma")]
+        return [about, -1, *setting, *look(about, -1, *setting, *rest), *changed.offer(about)]
 
+    shown = [facts, desk]
+    seen.again_after(view.live.change, view.live.finish)
     # The desk lies below the run. Its probe loads the model, so nobody waits for it who has not scrolled there.
-    awake = gr.State(False)
-    shown, found = [facts, desk], [source, token, variant, gamma]
-    for event in (view.live.change(follow, inputs=view.live, outputs=found, **frame.QUIET),
-                  view.live.finish(follow, inputs=view.live, outputs=found, **frame.QUIET),
-                  desk.wake(lambda: True, outputs=awake, **frame.QUIET)):
-        # A state's own change event does not reach an event without a queue, so what depends on it follows here.
-        event.then(lambda seen, *rest: look(*rest) if seen else [gr.skip(), gr.skip()], inputs=[awake, *inputs], outputs=shown,
-                   **frame.QUIET)
-        changed.offer_after(event, awake, source)
+    seen.due(follow, inputs=[view.live, heat, usual], outputs=[source, token, variant, gamma, *shown, *changed.outputs],
+             trigger_mode="always_last", **frame.QUIET)
     for control in (variant, gamma, heat, usual):
         control.input(look, inputs=inputs, outputs=shown, trigger_mode="always_last", **frame.QUIET)
     desk.select(hovered, inputs=inputs, outputs=[token, *shown], trigger_mode="always_last", **frame.QUIET)
@@ -202,23 +198,16 @@ class _Changed:
             self.value = gr.Radio([], label="Its new result", elem_id="changed-value")
         self.said = gr.HTML(apply_default_css=False, elem_id="changed")
         self.plot = LivePlot("Probability of every written token before and after the change", height=300)
-
-    def offer_after(self, event: Any, awake: gr.State, source: gr.State) -> None:
-        """Offers the steps of another output once `event` has found it."""
-        event.then(self._offer, inputs=[awake, source], outputs=[self.step, self.value, self.said, self.plot], **frame.QUIET)
+        self.outputs = [self.step, self.value, self.said, self.plot]
 
     def connect(self, source: gr.State, variant: gr.Dropdown, gamma: gr.Slider) -> None:
         for control in (self.step, self.value, variant, gamma):
             control.input(self._change, inputs=[source, variant, gamma, self.step, self.value], outputs=[self.said, self.plot],
                           trigger_mode="always_last", **frame.QUIET)
 
-    def _offer(self, awake: bool, about: dict[str, Any] | None) -> list[Any]:
-        """The steps that the model wrote and the values that may stand in them."""
-        if not awake:
-            return [gr.skip()] * 4
+    def offer(self, about: dict[str, Any]) -> list[Any]:
+        """For `outputs`: the steps that the model wrote and the values that may stand in them."""
         empty = [gr.Radio([], value=None), gr.Radio([], value=None)]
-        if not about:
-            return [*empty, "", None]
         if about["output"] or not about["model"].startswith("embedded/"):
             return [*empty, '<p class="gb-quiet">Digits can be changed in the likeliest output of the little reasoners only.</p>', None]
         try:
@@ -307,12 +296,7 @@ def _moved(before: float | None, after: float | None) -> str:
 
 
 def _larger(page: Page) -> str:
-    def card(title: str, words: str, settings: dict[str, Any]) -> str:
-        link = escape(f"{page.route}?{urlencode(settings)}")
-        return (f'<div class="gb-answer"><h3>{escape(title)}</h3><p>{escape(words)}</p>'
-                f'<p><a href="{link}">Set the controls</a>, then press Run.</p></div>')
-
-    return (f'<div class="gb-answers-row">{"".join(card(*one) for one in OWN_MODELS)}</div>'
+    return (setups.cards(page, OWN_MODELS) +
             '<p class="gb-quiet">Pressing Run downloads the model once; nothing you type leaves this machine. Such a model reads any '
             "question, but nobody checks its steps, so only its answer to a chain can be judged. Any other model that writes "
             "&lt;think&gt; and &lt;/think&gt; can be typed into the model field.</p>")

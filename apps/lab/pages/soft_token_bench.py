@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
-from typing import Any
-from urllib.parse import urlencode
-
 import gradio as gr
 
 from apps.lab.pages import Page
-from apps.lab.ui import frame
+from apps.lab.ui import frame, setups
 from apps.lab.ui.live_view import chart, numbers, panel
 
 INTRO = ("Soft tokens are a few free lists of numbers, put in front of a question where words would stand, and tuned until the model gives "
@@ -65,14 +61,14 @@ PANELS = [
 BOTH = ["embedded/worlds", "embedded/worlds-retain"]
 MODELS = {"model": BOTH, "reference": BOTH[::-1], "unlearned": []}
 
-FURTHER: list[tuple[str, str, dict[str, Any]]] = [
+FURTHER: list[setups.Setup] = [
     ("Other worlds", "The same models also know a book that was never written and public figures who do not exist. Does it matter whose "
      "facts are attacked?", {"world": "saga"}),
     ("Tell it less", "An earlier attack tells the soft tokens only how the answer begins. The fact itself has to come from the model. "
      "That is a fairer test: watch the model that never knew.", {"mode": "opening"}),
     ("Starve it", "With a single soft token the attack has hardly any room to smuggle the answer in.", {"tokens": 1}),
     ("As released", "The settings of the published example code, gradients that pile up included. It mostly breaks the attack.",
-     {"space": "vocabulary", "learning_rate": 0.0005, "clear_gradients": "false", "start": "word"}),
+     {"space": "vocabulary", "learning_rate": 0.0005, "clear_gradients": False, "start": "word"}),
     ("400 characters", "The paper gets random texts of more than 400 characters out of models with billions of parameters. Our small model "
      "stops near sixteen pieces of words. This sets up such a text on a larger model; pressing Run downloads about 1 GB and takes long "
      "without a graphics card.", {"what": "string", "model": "hf/Qwen/Qwen2.5-0.5B", "random_kind": "characters", "random_length": 400,
@@ -89,11 +85,6 @@ def build(site: frame.Site, page: Page) -> None:
 
 
 def _further(page: Page) -> str:
-    def card(title: str, words: str, settings: dict[str, Any]) -> str:
-        link = escape(f"{page.route}?{urlencode(settings)}")
-        return (f'<div class="gb-answer"><h3>{escape(title)}</h3><p>{escape(words)}</p>'
-                f'<p><a href="{link}">Set the controls</a>, then press Run.</p></div>')
-
-    return (f'<div class="gb-answers-row">{"".join(card(*one) for one in FURTHER)}</div>'
+    return (setups.cards(page, FURTHER) +
             '<p class="gb-quiet">The attack is a reconstruction: the released code could be read, the paper\'s own settings could not. '
             "Inside a model every piece of a word is a list of numbers; a soft token is such a list that belongs to no word.</p>")

@@ -11,14 +11,13 @@ from typing import Any
 
 import gradio as gr
 
-from apps.lab.ui.live_view import BASE
+from apps.lab.ui.scripts import SCRIPTS
 from core.engine.errors import LabError
 
 MOST = 16
 
 _MOUNT = """
-const base = new URL(props.base, document.baseURI).href;
-import(base + "static/block_board.js").then(({ mountBoard }) => {
+import(new URL(props.scripts + "block_board.js", document.baseURI)).then(({ mountBoard }) => {
   const board = mountBoard(element.querySelector(".gb-board"), { onWay: (way) => trigger("select", way) });
   const show = () => board.show(props.value);
   watch("value", show);
@@ -31,8 +30,8 @@ class BlockBoard(gr.HTML):
     """Its value is what `standing` gives. Event: `select` with the path that was pressed."""
 
     def __init__(self, *, value: dict[str, Any] | None = None, **options: Any) -> None:
-        super().__init__(value=value, html_template='<div class="gb-board"></div>', js_on_load=_MOUNT, apply_default_css=False, base=BASE,
-                         **options)
+        super().__init__(value=value, html_template='<div class="gb-board"></div>', js_on_load=_MOUNT, apply_default_css=False,
+                         scripts=SCRIPTS, **options)
 
     def get_block_name(self) -> str:
         return "html"

@@ -19,6 +19,7 @@ import gradio as gr
 from annotated_types import Ge, Gt, Le, Lt, MaxLen
 from pydantic.fields import FieldInfo
 
+from apps.lab.ui.drawer import Drawer
 from apps.lab.ui.own_file import OwnFile
 from core.engine.experiment import Config, Experiment
 from core.engine.runner import Engine
@@ -36,6 +37,19 @@ class Dial(gr.Slider):
         return "slider"
 
 
+class OptionalNumber(gr.Number):
+    """A number that may be left out: empty in the browser, None here. Gradio's own field makes a 0 of None when it is built."""
+
+    def preprocess(self, payload: Any) -> float | int | None:
+        return None if payload == "" else super().preprocess(payload)
+
+    def postprocess(self, value: Any) -> Any:
+        return "" if value in ("", None) else super().postprocess(value)
+
+    def get_block_name(self) -> str:
+        return "number"
+
+
 class Controls:
     """One component per field, in order; `inputs` are the components, the last one is the seed."""
 
@@ -51,7 +65,7 @@ class Controls:
         fields = {name: info for name, info in experiment.config.model_fields.items() if name not in leave_out}
         plain = [name for name, info in fields.items() if not _extra(info).get("more")]
         self.components: dict[str, Any] = {name: self._component(name, fields[name]) for name in plain}
-        with gr.Accordion("More", open=False):
+        with Drawer("More"):
             self.components |= {name: self._component(name, fields[name]) for name in fields if name not in plain}
             self.seed = gr.Number(0, label="Seed", precision=0, elem_id=f"{prefix}-seed",
                                   info="The same seed gives the same numbers again.")
@@ -78,10 +92,7 @@ class Controls:
 
     def _typed(self, name: str, value: Any) -> Any:
         """Gradio hands whole numbers over as floats and an emptied text as ''."""
-        info = self.experiment.config.model_fields[name]
-        kinds = _kinds(info.annotation)
-        if value == 0 and type(None) in kinds and any(isinstance(item, Gt) and item.gt == 0 for item in info.metadata):
-            return None  # what Gradio makes of an empty number field when its drawer is opened
+        kinds = _kinds(self.experiment.config.model_fields[name].annotation)
         if isinstance(value, float) and value.is_integer() and int in kinds and float not in kinds:
             return int(value)
         if value in ("", None) and type(None) in kinds:
@@ -120,7 +131,9 @@ class Controls:
         if bounded and (whole or high <= 20 * max(low, 1)):
             return Dial(low, high, step=1 if whole else round((high - low) / 100, 6), **common)
         # A value outside the bounds reaches the config, whose sentence says what is allowed.
-        return gr.Number(precision=0 if whole else None, placeholder="chosen for you" if type(None) in kinds else None, **common)
+        if type(None) in kinds:
+            return OptionalNumber(precision=0 if whole else None, placeholder="chosen for you", **common)
+        return gr.Number(precision=0 if whole else None, **common)
 
 
 def _say_why_not(reasons: Mapping[str, str]) -> None:

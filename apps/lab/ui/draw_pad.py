@@ -12,14 +12,13 @@ from typing import Any
 
 import gradio as gr
 
-from apps.lab.ui.live_view import BASE
+from apps.lab.ui.scripts import SCRIPTS
 from core.engine.errors import LabError
 
 SIDE = 64  # what the browser sends: static/draw_pad.js has the same number
 
 _MOUNT = """
-const base = new URL(props.base, document.baseURI).href;
-import(base + "static/draw_pad.js").then(({ mountPad }) => {
+import(new URL(props.scripts + "draw_pad.js", document.baseURI)).then(({ mountPad }) => {
   const pad = mountPad(element.querySelector(".gb-pad"), { label: props.aria, onInk: (ink) => trigger("select", { ink }) });
   const show = () => pad.show(props.value);
   watch("value", show);
@@ -35,8 +34,8 @@ class DrawPad(gr.HTML):
     """
 
     def __init__(self, label: str, *, value: dict[str, Any] | None = None, **options: Any) -> None:
-        super().__init__(value=value, html_template='<div class="gb-pad"></div>', js_on_load=_MOUNT, apply_default_css=False, base=BASE,
-                         aria=label, **options)
+        super().__init__(value=value, html_template='<div class="gb-pad"></div>', js_on_load=_MOUNT, apply_default_css=False,
+                         scripts=SCRIPTS, aria=label, **options)
 
     def get_block_name(self) -> str:
         return "html"

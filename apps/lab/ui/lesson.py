@@ -78,8 +78,11 @@ def paragraphs(lines: list[str]) -> str:
     return "".join(f"<p>{escape(line)}</p>" for line in lines)
 
 
-def worksheet_html(route: str, question: str, stylesheet: str) -> str:
-    """The lesson on paper: steps, room to write, and the explanations on a page of their own for the teacher."""
+def worksheet_html(route: str, question: str, static: str) -> str:
+    """The lesson on paper: steps, room to write, and the explanations on a page of their own for the teacher.
+
+    static: where our scripts and styles are.
+    """
     lesson = read_lesson(route)
     steps = list(enumerate(lesson.steps, 1))
     tasks = "".join(f"<section><h2>{i}. {escape(step.heading)}</h2>{paragraphs(step.say)}{_guess(step)}"
@@ -87,8 +90,8 @@ def worksheet_html(route: str, question: str, stylesheet: str) -> str:
     answers = "".join(f"<h3>{i}. {escape(step.heading)}</h3>{paragraphs(step.explain)}" for i, step in steps if step.explain)
     return f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>Worksheet: {escape(lesson.title)}</title>
-<link rel="stylesheet" href="{escape(stylesheet)}"></head><body class="gb-worksheet">
-<button type="button" class="gb-button gb-print" id="print">Print this worksheet</button><script src="../static/print.js"></script>
+<link rel="stylesheet" href="{escape(static)}style.css"></head><body class="gb-worksheet">
+<button type="button" class="gb-button gb-print" id="print">Print this worksheet</button><script src="{escape(static)}print.js"></script>
 <h1>{escape(question)}</h1><p>{escape(lesson.aim)} (about {lesson.minutes} minutes)</p>
 <p>Name: ____________________  Date: ______________</p>
 {tasks}<section class="gb-answers"><h2>For the teacher</h2>{answers}</section></body></html>"""

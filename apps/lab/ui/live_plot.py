@@ -6,13 +6,12 @@ from typing import Any
 
 import gradio as gr
 
-from apps.lab.ui.live_view import BASE
+from apps.lab.ui.scripts import SCRIPTS
 from core.engine.events import safe_labels, to_plain
 
 _MOUNT = """
-const base = new URL(props.base, document.baseURI).href;
 const place = element.querySelector(".gb-plot");
-import(base + "static/live_plot.js").then(({ mountPlot }) => {
+import(new URL(props.scripts + "live_plot.js", document.baseURI)).then(({ mountPlot }) => {
   const plot = mountPlot(place, { label: props.aria, onPoint: (payload) => trigger("select", payload) });
   const show = () => plot.show(props.value);
   watch("value", show);
@@ -27,7 +26,7 @@ class LivePlot(gr.HTML):
     def __init__(self, label: str, *, height: int = 320, value: dict[str, Any] | None = None, **options: Any) -> None:
         # `options` are Gradio's own: it builds a component anew, with all of them, for every update.
         super().__init__(value=value, html_template='<div class="gb-plot" style="--gb-height: ${height}px"></div>', js_on_load=_MOUNT,
-                         apply_default_css=False, base=BASE, aria=label, height=height, **options)
+                         apply_default_css=False, scripts=SCRIPTS, aria=label, height=height, **options)
 
     def get_block_name(self) -> str:
         return "html"

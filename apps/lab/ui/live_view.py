@@ -12,14 +12,19 @@ from typing import Any
 
 import gradio as gr
 
+from apps.lab.links import FOREIGN_PREFIXES
+from apps.lab.ui.scripts import SCRIPTS
 from core.engine.errors import LabError
 
 BASE = "lab/"
 Panel = dict[str, Any]
 
 _MOUNT = """
-const base = new URL(props.base, document.baseURI).href;
-import(base + "static/live_view.js").then(({ mount }) => {
+// An address that asks for something: what it asks for, or why not, comes as the next value, together with the settings of the controls.
+const given = [...new URLSearchParams(location.search).keys()].some((name) => !props.foreign.some((start) => name.startsWith(start)));
+const first = props.value?.nonce;
+import(new URL(props.scripts + "live_view.js", document.baseURI)).then(({ mount }) => {
+  const base = new URL(props.base, document.baseURI).href;
   const { page, experiment, title, panels, pace } = props;
   const view = mount(element.querySelector(".gb-live"), {
     base, page, experiment, title, panels, pace,
@@ -32,7 +37,7 @@ import(base + "static/live_view.js").then(({ mount }) => {
     const asked = props.value && (props.value.error || !/^first-/.test(props.value.run));
     if (asked && element.getBoundingClientRect().top > innerHeight * 0.8) element.scrollIntoView({ behavior: "smooth", block: "start" });
   });
-  view.show(props.value);
+  if (!given || props.value?.nonce !== first) view.show(props.value);
 });
 """
 
@@ -49,8 +54,8 @@ class LiveView(gr.HTML):
     def __init__(self, *, page: str, experiment: str, title: str, panels: Sequence[Panel], value: dict[str, Any] | None = None,
                  pace: float = 0, **options: Any) -> None:
         super().__init__(value=value, html_template='<div class="gb-live" aria-busy="true"></div>', js_on_load=_MOUNT,
-                         apply_default_css=False, elem_classes="gb-live-frame", base=BASE, page=page, experiment=experiment,
-                         title=title, panels=list(panels), pace=pace, **options)
+                         apply_default_css=False, elem_classes="gb-live-frame", base=BASE, scripts=SCRIPTS, page=page,
+                         experiment=experiment, title=title, panels=list(panels), pace=pace, foreign=list(FOREIGN_PREFIXES), **options)
 
     def get_block_name(self) -> str:
         return "html"

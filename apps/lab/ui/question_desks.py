@@ -10,6 +10,7 @@ import gradio as gr
 from apps.lab.ui import frame
 from apps.lab.ui.controls import Dial
 from apps.lab.ui.live_plot import LivePlot
+from apps.lab.ui.seen import Seen
 from apps.lab.ui.words import notice, number
 from core.engine.errors import LabError
 from core.engine.registry import find
@@ -66,6 +67,7 @@ class AskDesk:
             self.question = gr.Textbox(FIRST, label="Your question", max_length=400, scale=4, elem_id="question", placeholder=FIRST)
             self._style = gr.Dropdown(STYLES, value="plain", label="How to ask", scale=1)
             press = gr.Button("Ask", variant="primary", scale=0, min_width=110, elem_id="ask")
+        seen = Seen()
         answers = gr.HTML(f'<p class="gb-quiet">{EMPTY}</p>', apply_default_css=False, elem_id="answers")
         who = gr.Radio([], label="Whose first words to look at", visible=False)
         with gr.Row():
@@ -81,9 +83,8 @@ class AskDesk:
             trigger(self._ask, inputs=self._inputs, outputs=self._outputs, trigger_mode="always_last", **frame.QUIET)
         who.input(self._look, inputs=[self.question, self._style, who, asked], outputs=[likeliest, layers], trigger_mode="always_last",
                   **frame.QUIET)
-        view.site.blocks.load(self._ask, inputs=self._inputs, outputs=self._outputs, **frame.QUIET)
-        for event in (view.live.change, view.live.finish):
-            event(self._ask_small, inputs=self._inputs, outputs=self._outputs, **frame.QUIET)
+        seen.again_after(view.live.change, view.live.finish)
+        seen.due(self._ask_small, inputs=self._inputs, outputs=self._outputs, trigger_mode="always_last", **frame.QUIET)
 
     def answer_after(self, event: Any) -> None:
         """Asks once `event` has set the question."""
@@ -107,7 +108,7 @@ class AskDesk:
         return [cards(said), gr.Radio(list(replies), value=first, visible=True), *self._layers(replies[first]), refs]
 
     def _ask_small(self, words: str, how: str, shown: dict[str, Any] | None) -> list[Any]:
-        """Unasked, as another run comes into sight: only of models that are loaded in no time."""
+        """Unasked, as the desk or another run comes into sight: only of models that are loaded in no time."""
         if any(ref.startswith("hf/") for ref in models_on_show(self._view, shown).values()):
             return [gr.skip()] * 5
         return self._ask(words, how, shown)
@@ -131,6 +132,7 @@ class InsideDesk:
         config = find("unlearning/actpert").config
         places = config.model_fields["mode"].json_schema_extra["labels"]
         start = config()
+        seen = Seen()
         gr.HTML(f'<p class="gb-quiet">{WHAT}</p>', apply_default_css=False)
         with gr.Row():
             self.question = gr.Textbox(FIRST, label="Question", max_length=400, scale=4, elem_id="inside-question", placeholder=FIRST)
@@ -151,8 +153,8 @@ class InsideDesk:
             trigger(self._look, trigger_mode="always_last", **quick)
         for changed in (layer.release, alpha.release, mode.input, who.input):
             changed(self._look, trigger_mode="always_last", **quick)
-        for event in (view.live.change, view.live.finish, view.site.blocks.load):
-            event(self._offer, inputs=view.live, outputs=who, **frame.QUIET)
+        seen.again_after(view.live.change, view.live.finish)
+        seen.due(self._offer, inputs=view.live, outputs=who, trigger_mode="always_last", **frame.QUIET)
 
     def answer_after(self, event: Any) -> None:
         """Looks once `event` has set the question; an earlier name would not fit it."""

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import gradio as gr
 
-# Linked, not inlined: fetched once and not with every page. A page with a live view fetches its scripts while Gradio still starts.
-HEAD = """<link rel="stylesheet" href="lab/static/style.css"><meta name="color-scheme" content="light dark">
+from apps.lab.pages import PAGES
+from apps.lab.ui.scripts import PLOTLY, SCRIPTS, VIEW
+
+# Linked, not inlined: fetched once and not with every page. Gradio's scripts put this into the page, so it cannot be what is
+# fetched first: that stands in the `Link` header of the page itself (server.py). Plotly is run as soon as it is there, beside
+# Gradio's own scripts; from other pages all of it is fetched when there is nothing else to do.
+HEAD = f"""<link rel="stylesheet" href="{SCRIPTS}style.css"><meta name="color-scheme" content="light dark">
 <meta name="description" content="Look inside AI models, live."><script>
-if (!location.pathname.endsWith("/")) {
-  for (const [rel, href] of [["modulepreload", "live_view.js"], ["preload", "plotly.min.js"]]) {
-    document.head.append(Object.assign(document.createElement("link"), { rel, as: "script", href: "lab/static/" + href }));
-  }
-}
+(() => {{
+  const add = (tag, properties) => document.head.appendChild(Object.assign(document.createElement(tag), properties));
+  if ({[page.route for page in PAGES if page.built]}.includes(location.pathname.split("/").at(-1))) {{
+    const plotly = add("script", {{ id: "gb-plotly", async: true, src: "{SCRIPTS}{PLOTLY}", onerror: () => plotly.remove() }});
+  }} else {{
+    for (const name of {[*VIEW, PLOTLY]}) add("link", {{ rel: "prefetch", as: "script", href: "{SCRIPTS}" + name }});
+  }}
+}})();
 </script>"""
 SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace"]

@@ -6,18 +6,12 @@ from typing import Any
 
 import gradio as gr
 
-from apps.lab.ui.live_view import BASE
+from apps.lab.ui.scripts import SCRIPTS
 from core.engine.events import safe_labels, to_plain
 
 _MOUNT = """
-const base = new URL(props.base, document.baseURI).href;
-import(base + "static/cot_energy.js").then(({ mountDesk }) => {
+import(new URL(props.scripts + "cot_energy.js", document.baseURI)).then(({ mountDesk }) => {
   const desk = mountDesk(element.querySelector(".gb-thought-place"), { onToken: (token) => trigger("select", { token }) });
-  new IntersectionObserver(([entry], observer) => {
-    if (!entry.isIntersecting) return;
-    observer.disconnect();
-    trigger("wake", {});
-  }).observe(element);
   watch("value", () => desk.show(props.value));
   desk.show(props.value);
 });
@@ -28,11 +22,11 @@ class ThoughtDesk(gr.HTML):
     """Its value: tokens, roles, chosen (a token or -1), wrong (first, last + 1), thinking (token numbers), parts (role -> words),
     top (per layer [[text, probability], ...]) and figures path, profile, heat, chain.
 
-    Events: `select` ({"token"}), and `wake` when it is first seen."""
+    Event: `select` ({"token"})."""
 
     def __init__(self, value: dict[str, Any] | None = None, **options: Any) -> None:
         super().__init__(value=value, html_template='<div class="gb-thought-place"></div>', js_on_load=_MOUNT, apply_default_css=False,
-                         base=BASE, **options)
+                         scripts=SCRIPTS, **options)
 
     def get_block_name(self) -> str:
         return "html"

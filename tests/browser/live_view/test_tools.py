@@ -190,3 +190,28 @@ def test_without_the_drawing_library_the_numbers_are_still_there(lab, open_page)
     page.get_by_role("button", name="Show as table").click()
     assert page.locator(".gb-panel--chart tbody tr").count() == len(series(events, "forget loss"))
     assert text(page, ".gb-verdict").startswith("The answers are gone")
+
+
+def test_a_long_word_on_a_figure_gets_as_many_lines_as_a_phone_needs(lab, open_page) -> None:
+    events, words = lines(), "share of the questions whose answer contains the key fact after the training, in per cent"
+    for event in events:
+        if event["kind"] == "figure" and event["name"] == "by_layer":
+            event["figure"]["layout"] |= {
+                "xaxis": {"title": words},
+                "yaxis": {"title": {"text": words}},
+                "annotations": [{"text": words, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "showarrow": False}],
+            }
+    lab.add("run-1", events)
+    page = open_page("run=run-1", width=390, panels=PANELS[2:3])
+    drawn(page, FIGURE)
+    cut = """(plot) => {
+      const box = document.querySelector(plot).getBoundingClientRect();
+      return [...document.querySelectorAll(`${plot} :is(.xtitle, .ytitle, .annotation)`)].map((title) => {
+        const { left, right, top, bottom } = title.getBoundingClientRect();
+        return left < box.left - 1 || right > box.right + 1 || top < box.top - 1 || bottom > box.bottom + 1;
+      });
+    }"""
+    assert page.evaluate(cut, FIGURE) == [False, False, False]
+    narrow = page.evaluate(f"document.querySelector('{FIGURE}').layout.xaxis.title.text.split('<br>').length")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.wait_for_function(f"document.querySelector('{FIGURE}').layout.xaxis.title.text.split('<br>').length < {narrow}")

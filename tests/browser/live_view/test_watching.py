@@ -115,12 +115,17 @@ def test_replay_shows_what_was_known_at_that_moment(lab, open_page) -> None:
 
 
 def test_play_runs_from_the_start_to_the_end(lab, open_page) -> None:
-    lab.add("run-1", lines(seconds=2.0))
+    lab.add("run-1", lines(seconds=16.0))
     page = open_page("run=run-1")
     drawn(page)
     page.get_by_role("button", name="Play from the start").click()
-    page.wait_for_function("document.querySelector('.gb-scrub').value < 1.5")
-    page.get_by_role("button", name="Pause").click()
+    # in one look: a slow browser would be past the end in the next
+    page.wait_for_function("""() => {
+        const at = Number(document.querySelector('.gb-scrub').value), pause = document.querySelector('.gb-replay [aria-label=Pause]');
+        if (!pause || at <= 0 || at >= 15) return false;
+        pause.click();
+        return true;
+    }""")
     stood = page.locator(".gb-scrub").input_value()
     page.wait_for_timeout(300)
     assert page.locator(".gb-scrub").input_value() == stood

@@ -131,7 +131,12 @@ class LiveView {
     this.#welcome = WELCOME;
     if (!run) return;
     const { base, pace } = this.#options;
-    this.#feed = new Feed(base, run, () => this.#schedule(CALM), pace);
+    let said = false; // what a recorded run has to show is there at once
+    const onChange = () => {
+      this.#schedule(said ? CALM : 0);
+      said = Boolean(this.#feed?.answered);
+    };
+    this.#feed = new Feed(base, run, onChange, pace);
     this.#player = new Player(this.#feed.timeline, (smooth) => {
       this.#replay.update(this.#player, this.#feed.timeline);
       this.#schedule(smooth ? CALM : PROMPT);

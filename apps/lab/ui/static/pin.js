@@ -9,7 +9,7 @@ export class Pin {
   #context;
   #onChange;
   #button = button("Pin this run", () => this.#toggle(), { icon: "pin", "aria-pressed": "false" });
-  #others = h("select", { class: "gb-pin-others", "aria-label": "Compare with one of your other runs", onchange: () => this.#choose() });
+  #others = h("select", { class: "gb-pin-others", "aria-label": "Compare with one of your other runs", hidden: true, onchange: () => this.#choose() });
   #body = h("div");
   #shown = null;
   #key = "";
@@ -110,7 +110,7 @@ export class Pin {
   // The visitor's other runs, read again when another run is shown or this one ends.
   async #list(feed) {
     const mark = `${feed?.id} ${feed?.ended}`;
-    if (mark === this.#listed) return;
+    if (!feed?.answered || mark === this.#listed) return;
     this.#listed = mark;
     let runs = [];
     try {

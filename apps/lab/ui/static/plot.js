@@ -12,18 +12,20 @@ const HARMLESS = /<(?!\/?(?:br|b|i|sub|sup|extra)\s*\/?>)/gi;
 
 let loading = null;
 
-/** window.Plotly, loaded as a classic script at the first call. */
+/** window.Plotly, loaded as a classic script at the first call, unless the head of the page has asked for it already. */
 export function loadPlotly() {
   if (window.Plotly) return Promise.resolve(window.Plotly);
   loading ??= new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    script.src = new URL("./plotly.min.js", import.meta.url).href;
-    script.onload = () => resolve(window.Plotly);
-    script.onerror = () => {
+    const early = document.getElementById("gb-plotly");
+    const script = early ?? document.createElement("script");
+    script.addEventListener("load", () => resolve(window.Plotly));
+    script.addEventListener("error", () => {
       loading = null;
       script.remove();
       reject(new Error("The drawing library did not load."));
-    };
+    });
+    if (early) return;
+    script.src = new URL("./plotly.min.js", import.meta.url).href;
     document.head.append(script);
   });
   return loading;
@@ -71,26 +73,38 @@ function inkOf(place) {
     grid: token("--gb-line", "#dfe4ea"),
     surface: token("--gb-surface", "#ffffff"),
     size: parseFloat(token("--gb-plot-size", "13")),
+    width: place.clientWidth,
+    height: place.clientHeight,
     family: getComputedStyle(place).fontFamily || "system-ui, sans-serif",
   };
 }
 
-// An upright title longer than the axis would be cut off: it gets a second line.
-function inLines(text, most = 30) {
+/** `text` in lines of at most `most` letters; a longer word stays whole, and so do the line ends of its own. */
+export function inLines(text, most) {
+  const fill = (lines, word) => {
+    const last = lines.at(-1);
+    if (last && last.length + 1 + word.length <= most) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+    return lines;
+  };
   return String(text)
-    .split(" ")
-    .reduce((lines, word) => {
-      const last = lines.at(-1);
-      if (last && last.length + word.length < most) lines[lines.length - 1] = `${last} ${word}`;
-      else lines.push(word);
-      return lines;
-    }, [])
+    .split(/<br\s*\/?>/)
+    .flatMap((line) => line.split(" ").reduce(fill, []))
     .join("<br>");
 }
 
+// What stands beside an axis: ticks, legend and margins take about that many pixels of the picture.
+const BESIDE = 90;
+const LETTER = 0.55; // the width of a letter, in font sizes
+
+// A title longer than its axis would be cut off: it gets another line.
 function axis(own, ink, upright = false) {
   const title = typeof own.title === "string" ? { text: own.title } : { ...own.title };
-  if (upright && title.text) title.text = inLines(title.text);
+  if (title.text) {
+    const [from, to] = own.domain ?? [0, 1];
+    const length = Math.max(0, (upright ? ink.height : ink.width) - BESIDE) * (to - from);
+    title.text = inLines(title.text, Math.max(12, Math.floor(length / (LETTER * (title.font?.size ?? ink.size)))));
+  }
   return {
     automargin: true,
     gridcolor: ink.grid,
@@ -134,7 +148,11 @@ export function themed(layout, ink, dark, revision) {
     },
     images: (images || []).filter((image) => String(image.source).startsWith("data:image/")),
     shapes: (own.shapes || []).map((shape) => ({ ...shape, line: { color: ink.quiet, ...shape.line } })),
-    annotations: (own.annotations || []).map((note) => ({ ...note, font: { size: ink.size - 1, color: ink.quiet, ...note.font } })),
+    annotations: (own.annotations || []).map((note) => ({
+      ...note,
+      text: inLines(note.text ?? "", Math.max(12, Math.floor((ink.width - BESIDE) / (LETTER * ink.size)))),
+      font: { size: ink.size - 1, color: ink.quiet, ...note.font },
+    })),
     uirevision: revision,
   };
 }
@@ -265,5 +283,6 @@ export class Plot {
     if (!width || !this.#listening || (Math.abs(width - w) < 2 && Math.abs(height - h) < 2)) return;
     this.#size = [width, height];
     window.Plotly.Plots.resize(this.#place);
+    if (Math.abs(width - w) > BESIDE) this.redraw(); // titles in other lines
   }
 }

@@ -1,0 +1,78 @@
+"""What a page asks for when it opens, and what it leaves until somebody gets there."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from apps.lab.ui.scripts import SCRIPTS
+
+AUDITOR = "unlearning-auditor"
+A_MOMENT_MS = 700  # for a request that should not come: on a slow machine it may be missed, never made up
+FULL = "document.querySelector('.gb-status')?.dataset.tone === 'recorded' && document.querySelectorAll('.gb-live .main-svg').length > 1"
+FETCHED = """(part) => performance.getEntriesByType('resource').filter((one) => one.name.includes(part))
+    .map((one) => [one.name.split('/').at(-1), one.transferSize])"""
+
+
+@pytest.fixture
+def asked(lab_engine, monkeypatch) -> list[tuple[str, str]]:
+    """(probe, model) of every question put to the engine."""
+    found, probe = [], lab_engine.probe
+
+    def listening(name, config):
+        found.append((name, config.get("model")))
+        return probe(name, config)
+
+    monkeypatch.setattr(lab_engine, "probe", listening)
+    return found
+
+
+def test_the_desks_ask_once_and_only_when_somebody_gets_there(visitor, asked):
+    page = visitor().open(AUDITOR)
+    page.wait_for_function(FULL)
+    page.wait_for_timeout(A_MOMENT_MS)
+    assert asked == []
+    page.locator("#answers").scroll_into_view_if_needed()
+    page.wait_for_selector("#answers .gb-answer >> nth=1")
+    page.wait_for_timeout(A_MOMENT_MS)
+    assert len(asked) == len(set(asked)) == page.locator("#answers .gb-answer").count()
+    page.get_by_role("tab", name="Look inside one question").click()
+    page.wait_for_selector("#inside-who input")  # the models that are there to be chosen
+
+
+def test_the_desk_of_the_chain_looks_once_and_only_when_somebody_gets_there(visitor, asked):
+    page = visitor().open("cot-energy")
+    page.wait_for_function(FULL)
+    page.wait_for_timeout(A_MOMENT_MS)
+    assert asked == []
+    page.locator("#facts").scroll_into_view_if_needed()
+    page.wait_for_selector("#changed-step input")
+    page.wait_for_timeout(A_MOMENT_MS)
+    assert 0 < len(asked) <= 2  # the output itself, and its steps that may be changed
+
+
+def test_a_page_asks_for_everything_at_once_and_a_second_look_fetches_nothing_again(visitor):
+    one = visitor()
+    page = one.open("soft-token-bench")
+    page.wait_for_function(FULL)
+    header = page.evaluate("fetch(location.href).then((answer) => answer.headers.get('link'))")
+    needed = {name for name, _ in page.evaluate(FETCHED, SCRIPTS) if name.endswith((".js", ".css"))}
+    assert len(needed) > 10 and needed == set(re.findall(r"/([\w.-]+)>", header))
+    again = one.open(AUDITOR)
+    again.wait_for_function(FULL)
+    assert [name for name, size in again.evaluate(FETCHED, SCRIPTS) if size and name in needed] == []
+
+
+def test_a_link_shows_nothing_before_its_settings_stand_in_the_controls(visitor):
+    one, held, shown = visitor(), [], []
+    one.context.route("**/gradio_api/run/predict**", lambda route: route.continue_() if shown else held.append(route))
+    page = one.open(f"{AUDITOR}?steps=7")
+    page.wait_for_selector(".gb-status")
+    page.wait_for_timeout(A_MOMENT_MS)
+    assert page.locator(".gb-status").get_attribute("data-tone") != "recorded" and held
+    shown.append(True)
+    for route in held:
+        route.continue_()
+    page.wait_for_function(FULL)
+    assert page.locator("#field-steps input[type=number]").input_value() == "7"
