@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from html import escape
 from typing import Any
-from urllib.parse import urlencode
 
 import gradio as gr
 
 from apps.lab.pages import Page
-from apps.lab.ui import frame
+from apps.lab.ui import frame, setups
 from apps.lab.ui.live_view import Panel, chart, numbers, panel
 from apps.lab.ui.question_desks import AskDesk, InsideDesk
 from apps.lab.ui.words import term
@@ -54,7 +53,8 @@ PANELS = [
           note="Asked plainly, every few steps. Blue: what it should forget. Orange: what it should keep."),
     panel("figure", "recall", "Which way of asking brings most back?", wide=True, height=540,
           note="An orange bar beyond the green one is memory, not luck. Thin lines: how sure we can be with this many questions (95 %). "
-               "Grey mark: blind guessing."),
+               "Grey mark: blind guessing. In a multiple choice the option counts that the model finds likeliest: left alone, a model "
+               "that does not know names something that is not among the four."),
     panel("text", "notes", "What was left out, and why", wide=True, rare=True),
     *_folded(
         TRUTH,
@@ -86,6 +86,10 @@ PANELS = [
         panel("table", "answers", "Question by question", wide=True, select=DESKS,
               note="Press a question to put it to the models yourself."),
         panel("table", "scores", "Every measure, the models side by side", wide=True),
+        panel("table", "utility", "What is left of the rest: the nine numbers of the utility", wide=True, rare=True,
+              note="The utility is their harmonic mean: one bad number pulls it down. Of the two far worlds one fact about everybody is "
+                   "asked. Even a model that knows every fact stays well below 1, because a false answer shares most of its words with "
+                   "the true one and gets part of the credit: compare with the model from before."),
         panel("table", "shares", "Every share with its 95 % interval", wide=True)),
 ]
 WORLDS = ["embedded/worlds", "embedded/worlds-retain"]
@@ -138,8 +142,7 @@ def _own(page: Page) -> str:
          "stands under the charts."),
     ]
     cards = "".join(f'<div class="gb-answer"><h3>{head}</h3><p>{words}</p></div>' for head, words in steps)
-    example = escape(f"{page.route}?{urlencode({'model': SMALL_MODEL, 'steps': 0})}")
-    as_it_is = escape(f"{page.route}?{urlencode({'steps': 0})}")
+    example, as_it_is = (escape(setups.address(page, {"steps": 0, **model})) for model in ({"model": SMALL_MODEL}, {}))
     words = ", ".join(term(word, meaning) for word, meaning in WORDS.items())
     return (f'<div class="gb-answers-row">{cards}</div>'
             '<p class="gb-quiet">The built-in models never saw your questions, so they can only guess. Under More stands the built-in twin '
