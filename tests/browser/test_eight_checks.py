@@ -111,7 +111,7 @@ CHECKED = [
             {"steps": 5000, "tokens": 1}, "Never knew", make_it_say),
     Checked("cot-energy", {}, {"problem": "3+4*2-5*7*9-8"}, "certainty of the token", think_it_out, think_slowly),
     Checked("learngene-depth", {"epochs": 1, "scratch_epochs": 1, "depth": 2}, {"epochs": 100}, "scratch", draw_a_letter),
-    Checked("learngene-pool", {"epochs": 0}, {"epochs": 100}, "unstitched", draw_a_digit),
+    Checked("learngene-pool", {"epochs": 0}, {"epochs": 100}, "trained alone", draw_a_digit),
 ]
 
 

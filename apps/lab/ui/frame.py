@@ -175,8 +175,9 @@ def _opener(view: View):
             except LabError as problem:
                 run, error = "", error or problem
         settings = view.controls.values(config, seed) if config else [gr.skip() for _ in view.controls.inputs]
-        if not links.ours(dict(request.query_params)):
-            return [*settings, gr.skip()]  # the page came with its first view
+        # the page came with its first view; but Gradio forgets what a view in a tab that is still closed was made of if told to skip it
+        if view.experiment.name == view.page.experiments[0] and not links.ours(dict(request.query_params)):
+            return [*settings, gr.skip()]
         first = first_view(view.site, view.page, view.experiment.name)
         if error:
             return [*settings, refused(error, run or (first["run"] if first else ""))]
