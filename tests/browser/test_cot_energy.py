@@ -100,6 +100,26 @@ def test_the_roc_lab_opens_with_a_thousand_outputs_and_its_runs_have_links(visit
     page.wait_for_function("(run) => document.querySelectorAll('[data-run]')[1]?.dataset.run === run", arg=run)
 
 
+def test_a_view_whose_tab_opens_after_its_run_came_shows_it(visitor):
+    one = visitor()
+    held = []
+
+    def hold_the_tab(route):
+        answer = route.fetch()
+        if '"selected":"roc"' in answer.text().replace(" ", ""):
+            held.append((route, answer))
+        else:
+            route.fulfill(response=answer)
+
+    one.context.route("**/run/predict*", hold_the_tab)
+    page = one.open(f"{ROUTE}?of=reasoning%2Froc&run=first-cot-energy-roc")
+    while not held:
+        page.wait_for_timeout(100)
+    page.wait_for_timeout(2_000)  # long enough for everything but the tab
+    held[0][0].fulfill(response=held[0][1])
+    page.wait_for_function("document.querySelectorAll('[data-run]')[1]?.dataset.run === 'first-cot-energy-roc'")
+
+
 def test_the_lesson_tells_the_truth_about_its_two_outputs(lab_engine):
     problems = [step.settings["problem"] for step in read_lesson(ROUTE).steps if step.settings]
     sound, lucky = (lab_engine.probe("reasoning/energy", {"problem": problem}) for problem in problems[:2])

@@ -22,7 +22,6 @@ Panel = dict[str, Any]
 _MOUNT = """
 // An address that asks for something: what it asks for, or why not, comes as the next value, together with the settings of the controls.
 const given = [...new URLSearchParams(location.search).keys()].some((name) => !props.foreign.some((start) => name.startsWith(start)));
-const first = props.value?.nonce;
 import(new URL(props.scripts + "live_view.js", document.baseURI)).then(({ mount }) => {
   const base = new URL(props.base, document.baseURI).href;
   const { page, experiment, title, panels, pace } = props;
@@ -37,7 +36,7 @@ import(new URL(props.scripts + "live_view.js", document.baseURI)).then(({ mount 
     const asked = props.value && (props.value.error || !/^first-/.test(props.value.run));
     if (asked && element.getBoundingClientRect().top > innerHeight * 0.8) element.scrollIntoView({ behavior: "smooth", block: "start" });
   });
-  if (!given || props.value?.nonce !== first) view.show(props.value);
+  if (!given || !props.value?.built) view.show(props.value);
 });
 """
 
@@ -53,7 +52,7 @@ class LiveView(gr.HTML):
 
     def __init__(self, *, page: str, experiment: str, title: str, panels: Sequence[Panel], value: dict[str, Any] | None = None,
                  pace: float = 0, **options: Any) -> None:
-        super().__init__(value=value, html_template='<div class="gb-live" aria-busy="true"></div>', js_on_load=_MOUNT,
+        super().__init__(value=value and {**value, "built": True}, html_template='<div class="gb-live" aria-busy="true"></div>', js_on_load=_MOUNT,
                          apply_default_css=False, elem_classes="gb-live-frame", base=BASE, scripts=SCRIPTS, page=page,
                          experiment=experiment, title=title, panels=list(panels), pace=pace, foreign=list(FOREIGN_PREFIXES), **options)
 

@@ -57,6 +57,7 @@ def test_a_run_that_is_over_before_the_first_look_is_no_recording(lab, open_page
     page = open_page("run=run-1")
     page.wait_for_selector(".gb-status[data-tone=done]")
     assert text(page, ".gb-badge") == "Finished"
+    page.wait_for_function("window.ends.length")  # told when also the run's own description has come
     assert page.evaluate("window.ends") == [{"run": "run-1", "outcome": "finished"}]
     show(page, "run-1", recorded=True)
     page.wait_for_selector(".gb-status[data-tone=recorded]")
