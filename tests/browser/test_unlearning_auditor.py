@@ -69,16 +69,16 @@ def test_a_pressed_cell_tells_what_was_asked_and_said_and_leads_inside(visitor, 
     question = answers["rows"][2][0]
     page = opened(visitor)
     press_cell(page, 0, 2, 1)
-    page.wait_for_function(f"document.querySelector('{MATRIX} .gb-cell-choices').textContent && "
-                           f"document.querySelectorAll('{MATRIX} select')[0].value === '2'")
+    asked, how = (page.locator(f"{MATRIX} select").nth(place) for place in (1, 2))  # the first chooses a map on a phone
+    page.wait_for_function("(select) => select.value === '2'", arg=asked.element_handle())
     cell = page.locator(f"{MATRIX} .gb-cell")
-    assert page.locator(f"{MATRIX} select").nth(1).input_value() == way
+    assert how.input_value() == way
     assert f"The key fact is {row[5]}." in cell.inner_text()
     assert [text.strip() for text in cell.locator(".gb-answer-text").all_inner_texts()] == row[6:-2]
     cell.locator("summary").click()
     assert cell.locator("pre").inner_text().strip() == row[4].strip()
 
-    page.locator(f"{MATRIX} select").nth(1).select_option(label="any way")  # the same without a mouse
+    how.select_option(label="any way")  # the same without a mouse
     listed = cell.locator(".gb-cell-ways li")
     listed.first.wait_for()
     assert listed.count() == len({row[1] for row in cells["rows"]})
@@ -104,6 +104,13 @@ def test_folded_parts_open_full_and_a_phone_shows_numbers_for_names(visitor):
     page = opened(visitor, width=390, height=844, dark=True)
     ticks = page.locator(f"{MATRIX} .yaxislayer-above text").all_text_contents()
     assert ticks and all(tick.strip().isdigit() for tick in ticks)
+    whose = page.locator(MATRIX).get_by_label("Map of")
+    assert whose.input_value() == "After forgetting"
+    whose.select_option("Never knew")
+    page.wait_for_function(f"""() => {{
+        const {{ data, layout }} = document.querySelector('{MATRIX} .js-plotly-plot')
+        return data.length === 1 && data[0].name === 'Never knew' && layout.xaxis.title.text === 'Never knew'
+    }}""")
     for fold in page.locator(".gb-fold").all():
         fold.locator("> summary").click()
         assert fold.locator(".gb-panel--empty:visible").count() == 0

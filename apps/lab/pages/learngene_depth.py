@@ -12,6 +12,7 @@ from apps.lab.pages import Page
 from apps.lab.ui import frame
 from apps.lab.ui.controls import Dial
 from apps.lab.ui.draw_pad import drawn_as
+from apps.lab.ui.drawer import Drawer
 from apps.lab.ui.live_plot import LivePlot
 from apps.lab.ui.live_view import chart, numbers, panel
 from apps.lab.ui.own_file import OwnFile
@@ -111,7 +112,7 @@ def _slider(site: frame.Site) -> Slider:
                 strip = LivePlot("Share of the slope in each layer", height=110)
             with gr.Column(scale=1, min_width=270):
                 desk = PictureDesk("Draw a letter here", prefix="grow")
-                with gr.Accordion("Use another learngene", open=False):
+                with Drawer("Use another learngene"):
                     mine = gr.Button("Use the one that I made last", size="sm", elem_id="grow-newest")
                     gene = gr.Dropdown([GENE], value=GENE, label="Learngene", allow_custom_value=True, elem_id="grow-gene",
                                        info="One that a run kept: run/NUMBER/learngene")

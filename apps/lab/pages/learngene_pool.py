@@ -14,6 +14,7 @@ from apps.lab.ui import frame
 from apps.lab.ui.block_board import BlockBoard, standing, way_of
 from apps.lab.ui.controls import Dial
 from apps.lab.ui.draw_pad import drawn_as
+from apps.lab.ui.drawer import Drawer
 from apps.lab.ui.live_plot import LivePlot
 from apps.lab.ui.live_view import chart, numbers, panel
 from apps.lab.ui.own_file import OwnFile
@@ -115,7 +116,7 @@ def _board(site: frame.Site) -> Board:
                 starts = [("as they were trained", ""), *((word, name) for name, word in words.items())]
                 start = gr.Dropdown(starts, value="", label="Stitches", elem_id="walk-start")
                 desk = PictureDesk("Draw a digit here", prefix="walk")
-                with gr.Accordion("Use another pool", open=False):
+                with Drawer("Use another pool"):
                     mine = gr.Button("Use the one that I made last", size="sm", elem_id="walk-newest")
                     small = gr.Dropdown([SMALL], value=SMALL, label="Small model", allow_custom_value=True, elem_id="walk-small",
                                         info="One that a run kept: run/NUMBER/small")

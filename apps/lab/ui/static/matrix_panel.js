@@ -23,11 +23,14 @@ export class MatrixPanel {
   #context;
   #plot;
   #chosen = null; // { question, way } once somebody has pressed a cell
+  #model = ""; // whose map a narrow screen shows, once somebody has chosen
   #told = [];
   #shown = null;
   #cell = h("div", { class: "gb-cell", "aria-live": "polite" });
   #question = h("select", { class: "gb-cell-choice", onchange: (event) => this.#choose({ question: Number(event.target.value) }) });
   #way = h("select", { class: "gb-cell-choice", onchange: (event) => this.#choose({ way: event.target.value }) });
+  #whose = h("select", { class: "gb-cell-choice", onchange: (event) => this.#turnTo(event.target.value) });
+  #maps = h("div", { class: "gb-cell-choices", hidden: true }, h("label", {}, "Map of ", this.#whose));
   #choice = h(
     "div",
     { class: "gb-cell-choices", hidden: true },
@@ -41,6 +44,7 @@ export class MatrixPanel {
     this.#plot = new PlotPanel(panel, { ...context, onPoint: (point) => this.#pressed(point) });
     this.element = this.#plot.element;
     this.element.classList.add("gb-panel--matrix");
+    this.element.querySelector(".gb-plot-frame").before(this.#maps);
     this.element.append(this.#choice, this.#cell);
   }
 
@@ -78,13 +82,21 @@ export class MatrixPanel {
     this.#context.refresh();
   }
 
-  // The figure with a frame round the pressed cell, as high as it wants to be, and with short names where there is little room.
+  #turnTo(model) {
+    this.#model = model;
+    this.#context.refresh();
+  }
+
+  // The figure with a frame round the pressed cell, as high as it wants to be. Where there is little room: one map and short names.
   #marked(sight, grid, at) {
     const place = this.element.querySelector(".gb-plot");
     const narrow = this.element.clientWidth < NARROW;
-    const mark = [grid.figure, at?.question, at?.way, narrow, isDark()];
+    const model = grid.traces.some((trace) => trace.name === this.#model) ? this.#model : grid.subject;
+    const mark = [grid.figure, at?.question, at?.way, narrow && model, isDark()];
     if (!this.#last || mark.some((one, i) => one !== this.#last.mark[i])) {
-      this.#last = { mark, figure: grid.framed(at, narrow) };
+      this.#last = { mark, figure: grid.framed(at, narrow ? model : "") };
+      this.#maps.hidden = !narrow || grid.traces.length < 2;
+      options(this.#whose, grid.traces.map((trace) => [trace.name, trace.name]), model);
       place.style.setProperty("--gb-height", `${grid.figure.layout?.height || 480}px`);
     }
     const event = { ...sight.state.figures[this.#panel.name], figure: this.#last.figure };
@@ -156,33 +168,30 @@ class Grid {
     return { question: 0, way: this.ids[0] };
   }
 
-  framed(at, narrow) {
-    const { layout } = this.figure;
-    const data = isDark() ? JSON.parse(JSON.stringify(this.figure.data).replaceAll(PALE.light, PALE.dark)) : this.figure.data;
+  /** With a frame round the pressed cell; `only`: the one model whose map there is room for. */
+  framed(at, only) {
+    const { data, layout } = only ? this.#alone(only) : this.figure;
     const column = this.ids.indexOf(at?.way);
-    const shapes = column < 0 ? [] : this.traces.map((trace) => ({
+    const shapes = column < 0 ? [] : data.filter((trace) => trace.z).map((trace) => ({
       type: "rect", xref: trace.xaxis || "x", yref: "y", x0: column - 0.5, x1: column + 0.5, y0: at.question - 0.5, y1: at.question + 0.5,
       line: { color: "#B0558A", width: 3 },
     }));
-    return { data, layout: { ...layout, ...(narrow ? this.#narrow() : {}), shapes } };
+    return { data: isDark() ? JSON.parse(JSON.stringify(data).replaceAll(PALE.light, PALE.dark)) : data, layout: { ...layout, shapes } };
   }
 
-  // Numbers for questions, every way named upright, names of models in lines of one word.
-  #narrow() {
+  // Its questions are numbers; the legend would be wider than the map, and the note above says the same.
+  #alone(model) {
     const { layout } = this.figure;
-    const few = this.questions.map((_, i) => String(i + 1));
-    const across = Object.keys(layout).filter((key) => key.startsWith("xaxis"));
-    const upright = (axis) => ({
-      ...axis,
-      dtick: 1,
-      tickangle: -90,
-      tickfont: { size: 10 },
-      title: { ...axis.title, text: String(axis.title?.text || "").replaceAll(" ", "<br>"), font: { size: 11 } },
-    });
+    const trace = this.traces.find((one) => one.name === model) || this.traces[0];
+    const { xaxis } = layout;
     return {
-      showlegend: false, // it would be wider than the map; the note above says the same
-      ...Object.fromEntries(across.map((key) => [key, upright(layout[key])])),
-      yaxis: { ...layout.yaxis, tickmode: "array", tickvals: this.questions, ticktext: few },
+      data: [{ ...trace, xaxis: "x" }],
+      layout: {
+        ...Object.fromEntries(Object.entries(layout).filter(([key]) => !/^xaxis\d/.test(key))),
+        showlegend: false,
+        xaxis: { ...xaxis, domain: [0, 1], title: { ...xaxis.title, text: trace.name } },
+        yaxis: { ...layout.yaxis, tickmode: "array", tickvals: this.questions, ticktext: this.questions.map((_, i) => String(i + 1)) },
+      },
     };
   }
 }

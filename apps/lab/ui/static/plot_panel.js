@@ -93,8 +93,11 @@ export class PlotPanel {
     const colours = PALETTE[isDark() ? "dark" : "light"];
     const count = (from) => names.map((name) => from?.metrics[name]?.n);
     const key = [feed.id, pinned?.id, pinned?.label, isDark(), ...count(state), ...count(whole), ...count(pinned?.state)];
-    if (!same(this.#drawn, key))
-      this.#legend.replaceChildren(...names.map((name, i) => entry(name, colours[i % colours.length], state, pinned, !this.#panel.y)));
+    if (!same(this.#drawn, key)) {
+      const short = withoutSharedWords(names);
+      const entries = names.map((name, i) => entry(name, short[i], colours[i % colours.length], state, pinned, !this.#panel.y));
+      this.#legend.replaceChildren(...entries);
+    }
     return { key, figure: chart(this.#panel, state, whole, pinned, colours) };
   }
 
@@ -138,8 +141,16 @@ function link(label, onclick, more = {}) {
   return h("button", { type: "button", class: "gb-link", onclick, ...more }, label);
 }
 
+// "loss true", "loss wrong": what all begin with is the chart's matter, and its title says it.
+function withoutSharedWords(names) {
+  const words = names.map((name) => name.split(" "));
+  let shared = 0;
+  while (words.length > 1 && words.every((one) => one.length > shared + 1 && one[shared] === words[0][shared])) shared += 1;
+  return words.map((one) => one.slice(shared).join(" "));
+}
+
 // The unit stands at the axis; only an axis without a title leaves it to the legend.
-function entry(name, colour, state, pinned, units) {
+function entry(name, short, colour, state, pinned, units) {
   const series = state.metrics[name],
     old = pinned?.state.metrics[name];
   const value = (one) => (one ? `${number(one.value)}${units && one.unit ? ` ${one.unit}` : ""}` : "–");
@@ -147,7 +158,7 @@ function entry(name, colour, state, pinned, units) {
     "li",
     {},
     h("span", { class: "gb-swatch", style: { background: colour } }),
-    h("span", { class: "gb-legend-name" }, name),
+    h("span", { class: "gb-legend-name" }, short),
     h("span", { class: "gb-legend-value" }, value(series)),
     old ? h("span", { class: "gb-legend-pinned" }, `pinned ${value(old)}`) : null,
   );
