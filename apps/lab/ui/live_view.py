@@ -52,8 +52,8 @@ class LiveView(gr.HTML):
 
     def __init__(self, *, page: str, experiment: str, title: str, panels: Sequence[Panel], value: dict[str, Any] | None = None,
                  pace: float = 0, **options: Any) -> None:
-        super().__init__(value=value and {**value, "built": True}, html_template='<div class="gb-live" aria-busy="true"></div>', js_on_load=_MOUNT,
-                         apply_default_css=False, elem_classes="gb-live-frame", base=BASE, scripts=SCRIPTS, page=page,
+        super().__init__(value=value and {**value, "built": True}, html_template='<div class="gb-live" aria-busy="true"></div>',
+                         js_on_load=_MOUNT, apply_default_css=False, elem_classes="gb-live-frame", base=BASE, scripts=SCRIPTS, page=page,
                          experiment=experiment, title=title, panels=list(panels), pace=pace, foreign=list(FOREIGN_PREFIXES), **options)
 
     def get_block_name(self) -> str:
