@@ -64,6 +64,21 @@ def test_a_run_that_is_over_before_the_first_look_is_no_recording(lab, open_page
     assert text(page, ".gb-badge") == "Recorded run"
 
 
+def test_the_picture_takes_its_time_while_the_lab_is_long_done(lab, open_page) -> None:
+    events = lines()
+    lab.add("run-1", events)
+    page = open_page("run=run-1&pace=10")
+    page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Live, slowed down'")
+    has_points(page, 1)
+    assert "is being worked out" in text(page, ".gb-verdict")
+    page.wait_for_function("Number(document.querySelector('.gb-scrub').value) > 0.3")  # it moves by itself
+    assert page.evaluate("Number(document.querySelector('.gb-scrub').max)") > 100
+    page.get_by_role("button", name="To the end").click()
+    has_points(page, 20)
+    assert text(page, ".gb-badge") == "Finished"
+    assert text(page, ".gb-verdict").startswith("The answers are gone")
+
+
 def test_a_lost_connection_loses_no_event(lab, open_page) -> None:
     events = lines()
     run = lab.add("run-1", events, released=6)
