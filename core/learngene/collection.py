@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -82,7 +82,8 @@ def reading(source: Path, seed: int = 0) -> Iterator[tuple[int, int]]:
                 inks[-1].append(squeeze(ink))
                 yield done, total
     turned = light > total / 2  # dark on light: ink counts as 1, decided once for all pictures so that photos stay comparable
-    return _task(tuple(classes), [torch.cat(given) * (-1 if turned else 1) for given in inks], seed)
+    made = _task(tuple(classes), [torch.cat(given) * (-1 if turned else 1) for given in inks], seed)
+    return replace(made, placed="turned" if turned else "whole")
 
 
 def _in_folder(folder: Path) -> tuple[list[_File], set[tuple[str, ...]]]:

@@ -26,6 +26,8 @@ from torch.nn import functional as F
 from core.engine.settings import ASSETS
 
 TaskName = Literal["letters", "digits", "symbols"]
+Placed = Literal["letter", "digit", "whole", "turned"]  # how a new picture is made like those of a task, see pictures.py
+PLACED: dict[TaskName, Placed] = {"letters": "letter", "digits": "digit", "symbols": "letter"}
 
 SIZE, GLYPH = 16, 32
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"
@@ -41,6 +43,7 @@ class Task:
     """Pictures (n, 1, 16, 16) with labels (n,). `draw` makes the pictures of one epoch from a generator.
 
     distinct: different pictures to learn from, where they are counted.  mark: tells a visitor's pictures from others; empty for ours.
+    placed: how a new picture is made like these.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Task:
     draw: Callable[[torch.Generator], tuple[Tensor, Tensor]]
     distinct: int = 0
     mark: str = ""
+    placed: Placed = "letter"
 
     def epoch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The training pictures of one epoch, shuffled."""
@@ -110,7 +114,7 @@ def _digits() -> Task:
     labels = torch.tensor(data.target)
     train, train_labels = pixels[chosen], labels[chosen]
     return Task("digits", tuple("0123456789"), pixels[held_out], labels[held_out], len(train_labels),
-                lambda generator: (shift(train, generator, step=2), train_labels))
+                lambda generator: (shift(train, generator, step=2), train_labels), placed=PLACED["digits"])
 
 
 def _bank(characters: str) -> Tensor:

@@ -22,7 +22,7 @@ from core.engine.events import Event, Keep, Metric
 from core.engine.experiment import Config, DataRef, probe
 from core.engine.lab import Lab
 from core.learngene.collection import reading
-from core.learngene.data import Task, TaskName, read_task
+from core.learngene.data import Placed, Task, TaskName, read_task
 from core.learngene.metrics import accuracy
 from core.learngene.running import Progresses, told
 from core.learngene.training import TUNE_RATE, Recipe, born_from, fit, steps_of, supervised
@@ -118,12 +118,16 @@ class PicturesConfig(Config):
 
 @dataclass(frozen=True)
 class Brought:
-    """What was found in a visitor's pictures. `classes` by name, with how many of their pictures are kept for testing."""
+    """What was found in a visitor's pictures. `classes` by name, with how many of their pictures are kept for testing.
+
+    placed: how a new picture is made like these.
+    """
 
     says: str
     classes: dict[str, int]
     learned: int
     tested: int
+    placed: Placed
 
 
 @probe("learngene/pictures", title="What is in my pictures?", paper="09", families=("vit",))
@@ -136,4 +140,4 @@ def brought(config: PicturesConfig, lab: Lab) -> Brought:
     tested = len(task.test_labels)
     says = (f"{len(task.classes)} classes: {listed(task.classes)}. {task.distinct} pictures to learn from, {tested} kept for testing; "
             "all were squeezed to 16 x 16 shades of grey.")
-    return Brought(says, dict(zip(task.classes, counts, strict=True)), task.distinct, tested)
+    return Brought(says, dict(zip(task.classes, counts, strict=True)), task.distinct, tested, task.placed)

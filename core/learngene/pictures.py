@@ -1,8 +1,8 @@
 """Pictures that visitors bring: checked by their header before a single pixel is decoded.
 
     picture = read_picture(path)                 # PIL, mode "LA"
-    pixels = to_pixels(picture)                  # (1, 1, 16, 16), ink 1, paper -1, as the models know it
-    pixels = from_drawing(array)                 # the same from what somebody drew
+    pixels = to_pixels(picture, task.placed)     # (1, 1, 16, 16), ink 1, paper -1, placed as in the pictures of that task
+    pixels = from_drawing(array, task.placed)    # the same from what somebody drew
 
 Whole folders of pictures are read by collection.py.
 """
@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.engine.errors import LabError
-from core.learngene.data import SIZE
+from core.learngene.data import SIZE, Placed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 MB = 1024**2
 LARGEST_SIDE, LARGEST_FILE = 8000, 20 * MB
 KINDS = ("PNG", "JPEG", "BMP", "WEBP", "GIF")
-INK = 11.0  # longer side of the ink in a picture of 16 pixels, as in the letters the models were taught
+LETTER_INK = 11.0  # longer side of the ink in a picture of 16 pixels, as in the letters the models were taught
+SCAN = 8  # side of a scanned digit before it was enlarged; its ink touches two edges
+FULL = 0.8  # of a scan's inked pixels this share is at most as dark as what counts as full ink: a pen drawn thin leaves few full ones
 
 
 def _square(rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
@@ -38,7 +40,7 @@ def _square(rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...
     return rows
 
 
-# A field of a config: nothing, or 16 rows of 16 numbers; `from_drawing(array)[0, 0].tolist()` makes one.
+# A field of a config: nothing, or 16 rows of 16 numbers; `from_drawing(array, placed)[0, 0].tolist()` makes one.
 Drawing = Annotated[tuple[tuple[float, ...], ...], AfterValidator(_square)]
 
 
@@ -73,13 +75,15 @@ def _check_header(name: str, picture: Image) -> None:
         raise LabError(f"{name} is animated.", "Save one of its pictures on its own.")
 
 
-def to_pixels(picture: Image) -> Tensor:
-    """(1, 1, 16, 16) in -1..1: the ink cut out and placed as in the letters that the models know.
+def to_pixels(picture: Image, placed: Placed) -> Tensor:
+    """(1, 1, 16, 16) in -1..1, like the pictures of a task whose pictures are `placed` so.
 
-    Transparent counts as paper; dark ink on light paper is turned round.
+    Transparent counts as paper; dark ink on light paper is turned round, a visitor's pictures as it was decided for all of them.
     """
     ink = ink_of(picture)
-    return _place(1 - ink if is_light(ink) else ink)
+    if placed in ("whole", "turned"):
+        return squeeze(ink) * (-1 if placed == "turned" else 1)
+    return _light_on_dark(ink, placed)
 
 
 def ink_of(picture: Image) -> Tensor:
@@ -101,7 +105,7 @@ def squeeze(ink: Tensor) -> Tensor:
     return F.interpolate(ink[None, None], size=(SIZE, SIZE), mode="area") * 2 - 1
 
 
-def from_drawing(array: Any) -> Tensor:
+def from_drawing(array: Any, placed: Placed) -> Tensor:
     """(1, 1, 16, 16) from an array (h, w), (h, w, 3) or (h, w, 4) of bytes or of numbers 0..1. Raises LabError when empty."""
     import numpy as np
     from PIL import Image
@@ -115,22 +119,45 @@ def from_drawing(array: Any) -> Tensor:
         array = (np.clip(np.nan_to_num(array.astype("float64")), 0, 1) * 255).astype(np.uint8)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
-    pixels = to_pixels(Image.fromarray(array))
+    pixels = _light_on_dark(ink_of(Image.fromarray(array)), placed)
     if pixels.max() < -0.9:
-        raise LabError("Nothing is drawn yet.", "Draw a letter, large, in the middle.")
+        raise LabError("Nothing is drawn yet.", "Draw large, in the middle.")
     return pixels
 
 
-def _place(ink: Tensor) -> Tensor:
-    """Cuts the ink out, scales its longer side to 11 of 16 pixels and centres it."""
+def _light_on_dark(ink: Tensor, placed: Placed) -> Tensor:
+    """Ink (h, w), light or dark, as a picture of light ink."""
+    ink = 1 - ink if is_light(ink) else ink
+    return {"letter": _as_letter, "digit": _as_digit, "whole": squeeze, "turned": squeeze}[placed](ink)
+
+
+def _as_letter(ink: Tensor) -> Tensor:
+    """Cut out, its longer side 11 of 16 pixels, centred."""
+    small = _cut_out(ink, LETTER_INK)
+    return _centred(small / small.max().clamp(min=1e-6), SIZE)
+
+
+def _as_digit(ink: Tensor) -> Tensor:
+    """As the digits were scanned: 8 x 8, the ink as tall as the picture, then enlarged twice."""
+    small = _cut_out(ink, SCAN)
+    inked = small[small > 0.25]
+    full = inked.quantile(FULL) if len(inked) else small.max()
+    return _centred(small / full.clamp(min=1e-6), SCAN).repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+def _cut_out(ink: Tensor, longer: float) -> Tensor:
+    """(1, 1, h, w): the ink alone, its longer side made `longer` pixels; one pixel of paper when there is no ink."""
     marked = (ink > 0.25).nonzero()
     if len(marked) == 0:
-        return torch.full((1, 1, SIZE, SIZE), -1.0)
+        return torch.zeros(1, 1, 1, 1)
     (top, left), (bottom, right) = marked.min(0).values.tolist(), (marked.max(0).values + 1).tolist()
     cut = ink[top:bottom, left:right][None, None]
-    scale = INK / max(cut.shape[-2:])
-    size = [max(1, round(side * scale)) for side in cut.shape[-2:]]
-    small = F.interpolate(cut, size=size, mode="area")
-    small = (small / small.max().clamp(min=1e-6)).clamp(0, 1)
-    down, across = (SIZE - size[0]) // 2, (SIZE - size[1]) // 2
-    return F.pad(small, (across, SIZE - size[1] - across, down, SIZE - size[0] - down)) * 2 - 1
+    scale = longer / max(cut.shape[-2:])
+    return F.interpolate(cut, size=[max(1, round(side * scale)) for side in cut.shape[-2:]], mode="area")
+
+
+def _centred(small: Tensor, side: int) -> Tensor:
+    """(1, 1, side, side) in -1..1: ink of 0..1 in the middle of paper; more than 1 counts as 1."""
+    down, across = (side - small.shape[-2]) // 2, (side - small.shape[-1]) // 2
+    edges = (across, side - small.shape[-1] - across, down, side - small.shape[-2] - down)
+    return F.pad(small.clamp(0, 1), edges) * 2 - 1

@@ -52,8 +52,17 @@ def draw_a_letter(page) -> None:
 def draw_a_digit(page) -> None:
     """The pool page's way in: a digit of one's own, read along a path."""
     page.wait_for_selector("#walked .gb-probe-tiles", timeout=60_000)
-    draw(page, [(0.5, 0.15), (0.5, 0.85)])
-    page.wait_for_function("/Here it says \\d \\(your own picture\\)/.test(document.querySelector('#walked').innerText)", timeout=30_000)
+    for digit, points in (("1", [(0.5, 0.15), (0.5, 0.85)]), ("3", THREE), ("6", SIX)):
+        page.get_by_role("button", name="Clear", exact=True).click()
+        draw(page, points)
+        page.wait_for_function(f"document.querySelector('#walked').innerText.includes('Here it says {digit} (your own picture)')",
+                               timeout=30_000)
+
+
+THREE = [(0.3, 0.2), (0.45, 0.14), (0.62, 0.2), (0.66, 0.32), (0.6, 0.44), (0.45, 0.48), (0.62, 0.54), (0.69, 0.66), (0.64, 0.8),
+         (0.48, 0.86), (0.3, 0.8)]
+SIX = [(0.62, 0.14), (0.45, 0.3), (0.35, 0.5), (0.32, 0.66), (0.36, 0.8), (0.5, 0.86), (0.63, 0.8), (0.67, 0.68), (0.62, 0.56),
+       (0.5, 0.51), (0.38, 0.56), (0.33, 0.66)]
 
 
 def draw(page, points) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from core.engine.errors import LabError
+from core.learngene.collection import read_collection
 from core.learngene.data import LETTERS, SYMBOLS, distort, glyphs, read_task, shift
-from core.learngene.pictures import from_drawing, ink_of, read_picture, squeeze
-from tests.learngene.brought import header_only
+from core.learngene.depth.learngene import Learngene
+from core.learngene.metrics import accuracy
+from core.learngene.pictures import from_drawing, ink_of, read_picture, squeeze, to_pixels
+from core.learngene.pool.paths import LARGE, SMALL, Way
+from core.learngene.pool.pool import Pool
+from tests.learngene.brought import SHAPES, header_only, shape, shapes, zipped
 
 
 @pytest.mark.parametrize(("name", "classes", "per_epoch", "tested"),
@@ -115,7 +122,7 @@ def test_a_drawing_is_found_centred_and_white_on_black_however_it_comes(form):
     rgba = np.dstack([bar * 0, bar * 0, bar * 0, bar])
     given = {"light on dark": bar, "dark on light": 255 - bar, "transparent": rgba, "float": bar / 255.0,
              "colours": np.dstack([bar] * 3)}[form]
-    pixels = from_drawing(given)
+    pixels = from_drawing(given, "letter")
     rows, columns = (pixels[0, 0] > 0).nonzero().T
     assert pixels.shape == (1, 1, 16, 16) and rows.max() - rows.min() == 10 and columns.max() - columns.min() <= 2
     assert abs(rows.float().mean() - 7.5) <= 1 and abs(columns.float().mean() - 7.5) <= 1
@@ -124,9 +131,48 @@ def test_a_drawing_is_found_centred_and_white_on_black_however_it_comes(form):
 @pytest.mark.parametrize("given", [np.zeros((50, 50)), np.zeros((0, 0)), np.zeros((3, 3, 3, 3)), np.zeros((9000, 2))])
 def test_no_drawing_is_a_sentence(given):
     with pytest.raises(LabError):
-        from_drawing(given)
+        from_drawing(given, "digit")
 
 
 def test_squeezing_keeps_the_whole_picture():
     pixels = squeeze(ink_of(Image.fromarray(_bar())))
     assert pixels[0, 0, :8, 8:12].max() > 0 and pixels[0, 0, 8:].max() == -1
+
+
+def drawn(pixels: torch.Tensor) -> np.ndarray:
+    """A picture (1, 16, 16) as the pad would send it, had somebody drawn it in one corner."""
+    ink = ((pixels[0] + 1) * 127.5).round().numpy().astype(np.uint8)
+    return np.pad(ink.repeat(3, 0).repeat(3, 1), ((2, 14), (10, 6)))
+
+
+@pytest.mark.parametrize(("name", "least"), [("digits", 0.93), ("letters", 0.85)])
+def test_test_pictures_are_read_when_they_are_drawn(engine, name, least):
+    """What the stored networks know they read from the pad too, wherever it was drawn."""
+    task = read_task(name)
+    pixels, labels = task.shown
+    given = torch.cat([from_drawing(drawn(picture), task.placed) for picture in pixels])
+    gene = Learngene(engine.models.load(f"embedded/learngene-{name}").model)
+    assert accuracy(gene, given, labels) >= least
+    if name == "digits":
+        pool = Pool.unpack(*(engine.models.load(f"embedded/learngene-pool-{half}").model for half in ("small", "large")))
+        assert all(accuracy(lambda part, way=way: pool(part, way), given, labels) >= 0.9 for way in (SMALL, LARGE, Way(2, 3)))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_own_pictures_come_in_as_they_were_learned(tmp_path, turned):
+    members = shapes(6)
+    if turned:
+        members = {name: _turned(content) for name, content in members.items()}
+    task = read_collection(zipped(tmp_path / "own.zip", members))
+    assert task.placed == ("turned" if turned else "whole")
+    learned = {tuple(picture.flatten().tolist()) for picture in task.test_pixels}
+    seen = {tuple(to_pixels(read_picture(io.BytesIO(content)), task.placed).flatten().tolist()) for content in members.values()}
+    assert len(learned) > len(SHAPES) and learned <= seen
+    brought = ink_of(read_picture(io.BytesIO(shape("bar", 3)))).numpy()
+    assert torch.equal(from_drawing(brought, task.placed), squeeze(torch.from_numpy((brought * 255).astype(np.uint8) / 255).float()))
+
+
+def _turned(content: bytes) -> bytes:
+    stream = io.BytesIO()
+    ImageOps.invert(Image.open(io.BytesIO(content))).save(stream, "PNG")
+    return stream.getvalue()

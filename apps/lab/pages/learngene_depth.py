@@ -128,9 +128,9 @@ def _slider(site: frame.Site) -> Slider:
     depth.change(grow, **quick)
     depth.release(lambda *given: timed(*given)[0], **{**quick, "outputs": said})  # one that comes late must not turn the rest back
     site.blocks.load(grow, **quick)
-    for chosen in (gene, ancestor, task, own.choice):
+    for chosen in (gene, ancestor):
         chosen.change(grow, **quick)
-    desk.connect(grow, rest=rest, outputs=outputs)
+    desk.connect(site.engine, grow, rest=rest, outputs=outputs)
     every.click(_every(site), **quick)
     curve.select(_pointed, outputs=depth, **frame.QUIET)
     return Slider([said, gene, ancestor, task, own.choice], own, mine)

@@ -134,9 +134,9 @@ def _board(site: frame.Site) -> Board:
     board.select(_pressed(walk), inputs=inputs, **pressed).then(
         lambda *given: timed(*given)[0], **{**quick, "outputs": said})  # a measurement that comes late must not turn the rest back
     site.blocks.load(walk, **quick)
-    for chosen in (start, small, large, task, own.choice):
+    for chosen in (start, small, large):
         chosen.change(walk, **quick)
-    desk.connect(walk, rest=rest, outputs=outputs)
+    desk.connect(site.engine, walk, rest=rest, outputs=outputs)
     every.click(_all(site, walk), **quick)
     budget.release(_afford(site, walk), inputs=[budget, *inputs], **pressed)
     plot.select(_pointed(walk), inputs=inputs, **pressed)

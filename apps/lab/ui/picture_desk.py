@@ -1,9 +1,10 @@
 """What the pages about pictures share: the picture that a network looks at, its answers, and words in tiles.
 
     desk = PictureDesk("Draw a letter here", prefix="grow")
-    desk.connect(answer, rest=[depth, task], outputs=[said, ...])
+    desk.connect(site.engine, answer, rest=[depth, task, pictures], outputs=[said, ...])
 
 `answer(picture, drawing, *rest)` gives the values of `outputs`; `drawing` is 16 x 16 numbers, or empty for the test picture.
+`rest` ends with the task and the visitor's own pictures: what is drawn or brought is placed as those are.
 `bring` takes what a run further down has made to where it can be tried.
 """
 
@@ -44,21 +45,22 @@ class PictureDesk:
         """The components that say which picture it is."""
         return [self.picture, self.focus]
 
-    def connect(self, answer: Answer, *, rest: Sequence[Any], outputs: Sequence[Any]) -> None:
-        """Asks again for every drawing, file and test picture. `outputs[0]` is where sentences go."""
+    def connect(self, engine: Engine, answer: Answer, *, rest: Sequence[Any], outputs: Sequence[Any]) -> None:
+        """Asks again for every drawing, file and test picture, and for other pictures. `outputs[0]` is where sentences go."""
         inputs, quick = [*self.setting, *rest], {"trigger_mode": "always_last", **frame.QUIET}
-        self.picture.change(lambda: [], outputs=self.focus, **frame.QUIET).then(answer, inputs=inputs, outputs=outputs, **quick)
+        for chosen in (self.picture, *rest[-2:]):  # what was drawn for other pictures is not placed like these
+            chosen.change(lambda: [], outputs=self.focus, **frame.QUIET).then(answer, inputs=inputs, outputs=outputs, **quick)
         own = {"outputs": [self.focus, *outputs], "trigger_mode": "multiple", **frame.QUIET}  # one that waits would lose its drawing
-        self.pad.select(_drawn(answer, len(outputs)), inputs=inputs, **own)
-        self._file.upload(_brought(answer, len(outputs)), inputs=[self._file, *inputs], **own)
+        self.pad.select(_drawn(engine, answer, len(outputs)), inputs=inputs, **own)
+        self._file.upload(_brought(engine, answer, len(outputs)), inputs=[self._file, *inputs], **own)
 
 
-def _drawn(answer: Answer, outputs: int) -> Answer:
+def _drawn(engine: Engine, answer: Answer, outputs: int) -> Answer:
     from core.learngene.pictures import from_drawing
 
     def drawn(event: gr.EventData, picture: Any, _: Any, *rest: Any) -> list[Any]:
         try:
-            rows = from_drawing(ink_of(event))[0, 0].tolist()
+            rows = from_drawing(ink_of(event), _placed(engine, *rest))[0, 0].tolist()
         except LabError as error:
             return refused(error, outputs, skipped=1)
         return [rows, *answer(picture, rows, *rest)]
@@ -66,12 +68,12 @@ def _drawn(answer: Answer, outputs: int) -> Answer:
     return drawn
 
 
-def _brought(answer: Answer, outputs: int) -> Answer:
+def _brought(engine: Engine, answer: Answer, outputs: int) -> Answer:
     from core.learngene.pictures import read_picture, to_pixels
 
     def brought(file: str, picture: Any, _: Any, *rest: Any) -> list[Any]:
         try:
-            rows = to_pixels(read_picture(Path(file)))[0, 0].tolist()
+            rows = to_pixels(read_picture(Path(file)), _placed(engine, *rest))[0, 0].tolist()
         except LabError as error:
             return refused(error, outputs, skipped=1)
         finally:
@@ -79,6 +81,13 @@ def _brought(answer: Answer, outputs: int) -> Answer:
         return [rows, *answer(picture, rows, *rest)]
 
     return brought
+
+
+def _placed(engine: Engine, *rest: Any) -> Any:
+    from core.learngene.data import PLACED
+
+    *_, task, pictures = rest
+    return engine.probe("learngene/pictures", {"pictures": pictures})["placed"] if pictures else PLACED.get(task, "letter")
 
 
 def refused(error: LabError, outputs: int, *, skipped: int = 0) -> list[Any]:
