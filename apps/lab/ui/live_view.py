@@ -73,9 +73,17 @@ def refused(error: LabError, run_id: str = "") -> dict[str, Any]:
     return {"run": run_id, "recorded": False, "error": error.message, "hint": error.hint, "nonce": next(_counter)}
 
 
-def chart(title: str, metrics: Sequence[str], *, x: str = "step", y: str = "", note: str = "", wide: bool = False) -> Panel:
-    """Metric series as lines that grow."""
-    return {"kind": "chart", "title": title, "metrics": list(metrics), "x": x, "y": y, "note": note, "wide": wide}
+def line(metric: str, label: str, colour: str, dash: str = "solid") -> dict[str, str]:
+    """One series of a chart with a look of its own; `colour` is one of the light palette, "dash" is left to pinned runs."""
+    return {"metric": metric, "label": label, "colour": colour, "dash": dash}
+
+
+def chart(title: str, metrics: Sequence[str | dict[str, str]], *, x: str = "step", y: str = "", note: str = "",
+          wide: bool = False) -> Panel:
+    """Metric series as lines that grow: their names, or what `line` gives where the next colour would not do."""
+    looks = {one["metric"]: one for one in metrics if isinstance(one, dict)}
+    names = [one if isinstance(one, str) else one["metric"] for one in metrics]
+    return {"kind": "chart", "title": title, "metrics": names, "looks": looks, "x": x, "y": y, "note": note, "wide": wide}
 
 
 def panel(kind: str, name: str, title: str, *, note: str = "", wide: bool = False, **more: Any) -> Panel:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from urllib.parse import parse_qsl
 
 import pytest
 
+from apps.lab.links import read
+from apps.lab.ui.live_view import chart, line
+from core.engine.registry import find
 from tests.browser.harness.story import HOSTILE, PANELS, lines
 from tests.browser.harness.view import CHART, FIGURE, drawn, series, show, text, traces
 
@@ -154,6 +158,7 @@ def test_text_of_models_and_visitors_stays_text(lab, open_page) -> None:
 def test_the_run_can_be_taken_along_shared_and_deleted(lab, open_page) -> None:
     lab.add("run-1", lines())
     page = open_page("run=run-1")
+    assert page.get_by_role("link", name="Attack this model").count() == 0, "nothing was kept"
     page.get_by_role("button", name="Copy link").click()
     page.get_by_role("button", name="Copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == f"{lab.url}unlearning-auditor?algorithm=npo&run=run-1"
@@ -169,6 +174,47 @@ def test_the_run_can_be_taken_along_shared_and_deleted(lab, open_page) -> None:
     page.get_by_role("button", name="Delete it").click()
     page.get_by_text("That run is deleted.").wait_for()
     assert "run-1" not in lab.runs
+
+
+def test_a_model_that_the_auditor_kept_goes_on_to_the_bench_with_settings_that_fit(lab, open_page) -> None:
+    def audited(run: str, facts: int, **more) -> list[dict]:
+        events = lines(2)
+        kept = {"kind": "keep", "name": "unlearned", "ref": f"run/{run}/unlearned", "t": 1.0}
+        events = [*events[:2], kept, *events[2:-2], events[-2] | {"evidence": {"n": facts}}, events[-1]]
+        lab.add(run, [event | {"seq": i} for i, event in enumerate(events)], name="unlearning/audit",
+                config={"model": "embedded/worlds", "world": "saga", "reference": "embedded/worlds-retain", "questions": ""} | more)
+
+    audited("run-1", 8)
+    audited("run-2", 24, reference=None)
+    audited("run-3", 30, questions="upload/1")
+    page = open_page("run=run-1")
+    address = page.get_by_role("link", name="Attack this model on the soft-token bench").get_attribute("href")
+    route, _, query = address.partition("?")
+    opened = read(find("unlearning/soft-tokens"), dict(parse_qsl(query)))
+    assert route == "soft-token-bench" and opened.error is None
+    assert opened.config.changed() == {"unlearned": "run/run-1/unlearned", "world": "saga", "targets": 8}
+    show(page, "run-2")
+    page.wait_for_selector("a[href*='run-2%2Funlearned']")
+    assert not re.search("targets|reference", page.get_by_role("link", name="Attack this model").get_attribute("href"))
+    show(page, "run-3")
+    page.wait_for_selector(".gb-live[data-run=run-3]")
+    assert page.get_by_role("link", name="Attack this model").count() == 0, "the bench asks about the three worlds only"
+
+
+def test_a_line_with_a_look_of_its_own_keeps_it_in_chart_legend_and_table(lab, open_page) -> None:
+    lab.add("run-1", lines())
+    look = line("forget loss", "What should go", "#D55E00", "dot")
+    page = open_page("run=run-1", panels=[chart("Losses", [look, "retain loss"], y="nats")])
+    drawn(page)
+    assert traces(page)["What should go"]["dash"] == "dot"
+    colours = f"Object.fromEntries(document.querySelector('{CHART}').data.filter(d => d.name).map(d => [d.name, d.line.color]))"
+    assert page.evaluate(colours) == {"What should go": "#D55E00", "retain loss": "#D55E00"}
+    assert page.locator(".gb-legend-name").all_inner_texts() == ["What should go", "retain loss"]
+    page.evaluate("document.body.classList.add('dark')")
+    page.wait_for_function(f"({colours})['What should go'] === '#FF9F5A'")
+    assert "rgb(255, 159, 90)" in page.locator(".gb-swatch").first.get_attribute("style")
+    page.get_by_role("button", name="Show as table").click()
+    assert "What should go" in page.locator(".gb-panel--chart thead").inner_text()
 
 
 def test_the_colours_follow_the_page(lab, open_page) -> None:

@@ -5,15 +5,16 @@ import { points } from "./state.js";
 /**
  * The series of a chart panel as a figure. `whole` is the state at the end of what is known: an invisible pair of points
  * holds its extent, so that scrubbing back does not rescale the axes. `pinned` is `{ label, state }` or null.
+ * A series looks as the panel says, or takes the next colour under its own name.
  */
 export function chart(panel, state, whole, pinned, colours) {
   const names = panel.metrics?.length ? panel.metrics : Object.keys(whole.metrics);
   const data = [];
   names.forEach((name, i) => {
-    const colour = colours[i % colours.length];
+    const { label, colour, dash } = lookOf(panel, name, colours[i % colours.length]);
     const old = pinned?.state.metrics[name];
-    if (old) data.push(line(`pinned: ${name} (${pinned.label})`, old, colour, "dash"));
-    data.push(line(name, state.metrics[name], colour, "solid"));
+    if (old) data.push({ ...line(`pinned: ${label} (${pinned.label})`, old, colour, "dash"), opacity: 0.75 });
+    data.push(line(label, state.metrics[name], colour, dash));
   });
   const every = names
     .flatMap((name) => [whole.metrics[name], pinned?.state.metrics[name]])
@@ -32,6 +33,12 @@ export function chart(panel, state, whole, pinned, colours) {
   };
 }
 
+/** What a series is called and how it is drawn: `{ label, colour, dash }`. */
+export function lookOf(panel, name, otherwise) {
+  const { label = name, colour = otherwise, dash = "solid" } = panel.looks?.[name] ?? {};
+  return { label, colour, dash };
+}
+
 function line(name, series, colour, dash) {
   const { x, y } = points(series);
   const mode = x.length > 60 || dash !== "solid" ? "lines" : "lines+markers";
@@ -43,7 +50,7 @@ function line(name, series, colour, dash) {
     y,
     line: { color: colour, dash, width: 2.5 },
     marker: { color: colour, size: 5 },
-    opacity: dash === "solid" ? 1 : 0.75,
+    opacity: 1,
   };
 }
 

@@ -7,7 +7,8 @@ export const PALETTE = {
   light: ["#0072B2", "#D55E00", "#00805D", "#B0558A", "#8A6A00", "#50565F"],
   dark: ["#56B4E9", "#FF9F5A", "#35C69A", "#E69AC6", "#E6C84F", "#B9C0CA"],
 };
-const PARTNER = Object.fromEntries(PALETTE.light.map((colour, i) => [colour, PALETTE.dark[i]]));
+// The last: the light end of maps, on which numbers have to be read.
+const PARTNER = { ...Object.fromEntries(PALETTE.light.map((colour, i) => [colour, PALETTE.dark[i]])), "#EAF1F7": "#1F2D3A" };
 const HARMLESS = /<(?!\/?(?:br|b|i|sub|sup|extra)\s*\/?>)/gi;
 
 let loading = null;
@@ -48,13 +49,18 @@ export function isDark() {
   return document.body.classList.contains("dark") || document.documentElement.classList.contains("dark");
 }
 
+/** A colour of the light palette as it is in the dark; any other stays. */
+export function shade(colour, dark) {
+  return (dark && PARTNER[colour.toUpperCase()]) || colour;
+}
+
 /**
  * A copy of figure JSON whose strings can hold no link: Plotly reads <a href> and styles in labels, so every tag but a
  * few bare ones becomes text. In the dark, colours of the light palette become their partners.
  */
 export function harmless(value, dark = false) {
   if (typeof value === "string") {
-    if (dark && value.length === 7 && value[0] === "#") return PARTNER[value.toUpperCase()] || value;
+    if (value.length === 7 && value[0] === "#") return shade(value, dark);
     return value.includes("<") ? value.replace(HARMLESS, "&lt;") : value;
   }
   if (Array.isArray(value)) return value.map((item) => harmless(item, dark));

@@ -1,9 +1,9 @@
 // A chart of live series, or the last figure of a name: drawn, pinned run laid over it, as a table, as a picture file.
 
 import { h, number, say } from "./dom.js";
-import { asTable, chart, overlay } from "./figures.js";
+import { asTable, chart, lookOf, overlay } from "./figures.js";
 import { card, same, titleOf, waiting } from "./panel.js";
-import { PALETTE, Plot, isDark } from "./plot.js";
+import { PALETTE, Plot, isDark, shade } from "./plot.js";
 import { csvButtons, table } from "./tables.js";
 
 export class PlotPanel {
@@ -94,8 +94,9 @@ export class PlotPanel {
     const count = (from) => names.map((name) => from?.metrics[name]?.n);
     const key = [feed.id, pinned?.id, pinned?.label, isDark(), ...count(state), ...count(whole), ...count(pinned?.state)];
     if (!same(this.#drawn, key)) {
-      const short = withoutSharedWords(names);
-      const entries = names.map((name, i) => entry(name, short[i], colours[i % colours.length], state, pinned, !this.#panel.y));
+      const looks = names.map((name, i) => lookOf(this.#panel, name, colours[i % colours.length]));
+      const short = withoutSharedWords(looks.map((look) => look.label));
+      const entries = names.map((name, i) => entry(name, short[i], swatch(looks[i]), state, pinned, !this.#panel.y));
       this.#legend.replaceChildren(...entries);
     }
     return { key, figure: chart(this.#panel, state, whole, pinned, colours) };
@@ -149,15 +150,23 @@ function withoutSharedWords(names) {
   return words.map((one) => one.slice(shared).join(" "));
 }
 
+// A piece of the line, so that two lines of one colour can be told apart.
+function swatch({ colour, dash }) {
+  const ink = shade(colour, isDark());
+  const [on, off] = { dot: [2, 2], dashdot: [5, 2], longdash: [7, 2] }[dash] ?? [1, 0];
+  const background = `repeating-linear-gradient(90deg, ${ink} 0 ${on}px, transparent 0 ${on + off}px)`;
+  return h("span", { class: "gb-swatch", style: { background } });
+}
+
 // The unit stands at the axis; only an axis without a title leaves it to the legend.
-function entry(name, short, colour, state, pinned, units) {
+function entry(name, short, sample, state, pinned, units) {
   const series = state.metrics[name],
     old = pinned?.state.metrics[name];
   const value = (one) => (one ? `${number(one.value)}${units && one.unit ? ` ${one.unit}` : ""}` : "–");
   return h(
     "li",
     {},
-    h("span", { class: "gb-swatch", style: { background: colour } }),
+    sample,
     h("span", { class: "gb-legend-name" }, short),
     h("span", { class: "gb-legend-value" }, value(series)),
     old ? h("span", { class: "gb-legend-pinned" }, `pinned ${value(old)}`) : null,

@@ -5,6 +5,23 @@ import { confirmed } from "./dialog.js";
 import { button, clock, h, relabel, say } from "./dom.js";
 import { copied } from "./tables.js";
 
+// What another page does with a model that a run kept: experiment -> name of the model, words, address with settings that fit.
+const ONWARD = {
+  "unlearning/audit": {
+    kept: "unlearned",
+    words: "Attack this model on the soft-token bench",
+    address: (ref, { model, world, reference, questions }, { n }) =>
+      !questions &&
+      `soft-token-bench?${new URLSearchParams({
+        unlearned: ref,
+        model,
+        world,
+        ...(reference && { reference }),
+        ...(n < 10 && { targets: n }), // no more facts than were forgotten
+      })}`,
+  },
+};
+
 export class Take {
   #link = button("Copy link", () => this.#copy(this.#link, this.address, "Copy link"));
   #share = button("Let others open this link", () => this.#publish(), { "aria-pressed": "false" });
@@ -13,6 +30,7 @@ export class Take {
   #report = download("Report");
   #data = download("Data (JSON)");
   #numbers = download("Numbers (CSV)");
+  #onward = h("a", { class: "gb-button", hidden: true });
   #said = h("p", { class: "gb-said", role: "status" });
   #code = h("code", { class: "gb-command" });
   #facts = h("dl", { class: "gb-facts" });
@@ -25,7 +43,7 @@ export class Take {
     "section",
     { class: "gb-take", "aria-label": "Take it with you", hidden: true },
     h("h3", {}, "Take it with you"),
-    h("div", { class: "gb-take-row" }, this.#link, this.#share, this.#report, this.#data, this.#numbers, this.#command, this.#delete),
+    h("div", { class: "gb-take-row" }, this.#link, this.#share, this.#report, this.#data, this.#numbers, this.#command, this.#onward, this.#delete),
     this.#said,
     this.#settings,
   );
@@ -46,6 +64,7 @@ export class Take {
     if (this.#feed?.id !== feed?.id) say(this.#said, "");
     this.#feed = feed;
     this.element.hidden = !info || Boolean(feed.refused);
+    this.#lead(feed);
     if (!info || info === this.#known) return;
     this.#known = info;
     const own = info.mine && !info.first_view;
@@ -63,6 +82,19 @@ export class Take {
     say(this.#code, info.command || "");
     this.#code.hidden = !info.command;
     this.#facts.replaceChildren(...factsOf(info).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  }
+
+  // Where the model that this run kept can go next; a first view kept none on this machine.
+  #lead(feed) {
+    const info = feed?.info;
+    const { keeps = {}, verdict, end } = feed?.timeline.latest ?? {};
+    const next = ONWARD[info?.name];
+    const ref = end?.outcome === "finished" && !info?.first_view && keeps[next?.kept]?.ref;
+    const address = ref && next.address(ref, info.config, verdict?.evidence ?? {});
+    this.#onward.hidden = !address;
+    if (!address || this.#onward.getAttribute("href") === address) return;
+    this.#onward.href = address;
+    this.#onward.replaceChildren(h("span", {}, next.words));
   }
 
   async #copy(element, text, label) {
