@@ -30,7 +30,7 @@ from core.zoo.language import Shape, new_model
 MODEL = "embedded/reasoner-70"
 NEW_TOKENS = 48
 PROBLEM = "3+4*2-5*7+1="
-SET = 20
+SET = 200  # forty of each length, so that batches are full enough to show what they save
 WIDE = Shape(width=384, layers=12, heads=6, feed_forward=1024, vocabulary=0, positions=256)
 
 

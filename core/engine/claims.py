@@ -98,8 +98,13 @@ def measure(claim: Claim, engine: Engine) -> dict[str, Any]:
         return _row(claim, note=str(error))
     values = [_value(claim, [_finished(claim, engine, config, seed) for config in configs], seed) for seed in claim.seeds]
     mean, low, high = interval(values)
-    return _row(claim, held=judge(low, high, claim.threshold), measured=round(mean, 6), fingerprints=fingerprints, note=claim.note,
-                interval=[round(low, 6), round(high, 6)] if len(values) > 1 else None)
+    return _row(claim, held=judge(low, high, claim.threshold), measured=_rounded(mean), fingerprints=fingerprints, note=claim.note,
+                interval=[_rounded(low), _rounded(high)] if len(values) > 1 else None)
+
+
+def _rounded(value: float) -> float:
+    """Six decimals, and more where six significant digits need them: a millionth part is not nothing."""
+    return round(value, max(6, 5 - math.floor(math.log10(abs(value))))) if value else 0.0
 
 
 def _row(claim: Claim, **measured: Any) -> dict[str, Any]:

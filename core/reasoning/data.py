@@ -31,6 +31,7 @@ THINK, END_THINK = "<think>", "</think>"
 VALUES = {"numbers": "0123456789", "logic": "TF"}
 OPERATORS = {"numbers": "+-*", "logic": "&|^"}
 STEPS = {"numbers": (2, 6), "logic": (4, 7)}
+EXAMPLES = {"numbers": "3+4*2-5", "logic": "T&F|T^F&T"}
 SPLIT_INTO = 8  # of eight problems one is kept for scoring and one for calibrating; no model is trained on either
 NAMES = "abcdefg"  # of the operations of a logic chain, in order
 STEP_END = ";"
@@ -102,7 +103,7 @@ def apply(operator: str, left: str, right: str) -> str:
 
 
 def parse(text: str) -> Problem:
-    """A typed problem. Raises LabError with what can be read when the text is something else."""
+    """A typed problem of any length. Raises LabError with what can be read when the text is something else."""
     typed = re.sub(r"[\s=?]", "", text)
     for variant, plain in _TYPED.items():
         typed = typed.replace(variant, plain)
@@ -112,14 +113,20 @@ def parse(text: str) -> Problem:
         typed = typed.upper()
     for kind, values in VALUES.items():
         marks = re.escape(OPERATORS[kind])
-        if re.fullmatch(rf"[{values}](?:[{marks}][{values}])*", typed):
-            problem = Problem(kind, typed[0], tuple((typed[i], typed[i + 1]) for i in range(1, len(typed), 2)))
-            low, high = 1, STEPS[kind][1]
-            if not low <= len(problem.operations) <= high:
-                raise LabError(f"This problem has {len(problem.operations)} steps.", f"The little model can follow {low} to {high}.")
-            return problem
+        if re.fullmatch(rf"[{values}](?:[{marks}][{values}])+", typed):
+            return Problem(kind, typed[0], tuple((typed[i], typed[i + 1]) for i in range(1, len(typed), 2)))
     raise LabError(f"The little model cannot read '{text[:60]}'.",
-                   "Type single digits with + - *, like 3+4*2-5, or T and F with & | ^, like T&F|T^F&T.")
+                   f"Type single digits with + - *, like {EXAMPLES['numbers']}, or T and F with & | ^, like {EXAMPLES['logic']}.")
+
+
+def within_reach(problem: Problem) -> Problem:
+    """The problem, if the little reasoner has learned chains of its length; LabError if not."""
+    count, (low, high) = len(problem.operations), STEPS[problem.kind]
+    if low <= count <= high:
+        return problem
+    what = "number" if problem.kind == "numbers" else "logic"
+    raise LabError(f"This {what} problem has {count} operation{'s' if count > 1 else ''}.",
+                   f"The little model learned chains of {low} to {high}, for example {EXAMPLES[problem.kind]}.")
 
 
 def kind_of(text: str) -> Kind:

@@ -15,21 +15,35 @@ from core.engine.lab import Lab
 from core.reasoning import figures
 from core.reasoning.energy import VARIANT_WORDS, VARIANTS, energy, path_of
 from core.reasoning.generations import Corruption, Generations, Thought
-from core.reasoning.metrics import BASELINES, Sorting, auroc, difference, evaluate, resampling, roc_curve
+from core.reasoning.metrics import (
+    BASELINES,
+    ENERGY,
+    SCORE_OF,
+    Sorting,
+    auroc,
+    difference,
+    evaluate,
+    resampling,
+    roc_curve,
+    share_below,
+    stratified_roc,
+)
 
 if TYPE_CHECKING:
     from core.reasoning.experiments import RocConfig
 
-ENERGY = "energy"
-DRAWN = (ENERGY, "R0 think", "MaxProb think", "MaxProb answer", "CoE-R", "R0 prompt")
 GAMMAS = [round(0.05 * i, 2) for i in range(31)]
 CORRUPTED_SCORES = ("R0 think", "R2 think", "R3 think", "MaxProb think", "MinProb think", "PPL think", "Entropy think", "CoE-R", "CoE-C")
 CHECKED = 20
+SORTED_APART = {"correct": ("right answers", "wrong answers"), "sound": ("sound outputs", "unsound outputs")}
 
 
 @dataclass(frozen=True)
 class Sorted:
-    """Labels as used (shuffled or not), every score's row by name, and the AUROC of each variant over `GAMMAS`."""
+    """Labels as used (shuffled or not), every score's row by name, and the AUROC of each variant over `GAMMAS`.
+
+    In `table` all energies stand at the chosen gamma.
+    """
 
     positive: np.ndarray
     rows: dict[str, Sorting]
@@ -42,7 +56,8 @@ def sort(generations: Generations, config: RocConfig, lab: Lab, into: list[Sorte
     positive = generations.positive(config.label)
     if config.shuffle:
         positive = positive[torch.randperm(len(positive), generator=lab.rng("shuffle")).numpy()]
-    table = {ENERGY: generations.energies(config.variant, config.gamma), **generations.table}
+    energies = {name: generations.energies(variant, config.gamma) for variant, name in SCORE_OF.items()}
+    table = {ENERGY: energies[SCORE_OF[config.variant]], **generations.table, **energies}
     weights = resampling(len(generations), lab.rng("bootstrap"), config.resamples)
     rows, curves = {}, {}
     for name, values in table.items():
@@ -71,15 +86,21 @@ def report(generations: Generations, found: Sorted, changes: Sequence[Corruption
     yield from _tables(generations, found)
     yield from _figures(generations, found, config)
     if changes:
-        drops = {name: [c.after[name] - c.before[name] for c in changes] for name in CORRUPTED_SCORES}
-        for name, values in drops.items():
-            yield Metric(f"corrupted scored lower {name}", float(np.mean(np.asarray(values) < 0)))
-        yield Figure("corrupted", figures.corrupted(drops))
+        shares = noticed(changes, config.variant)
+        for name, (share, *_) in shares.items():
+            yield Metric(f"corrupted scored lower {name}", share)
+        yield Figure("corrupted", figures.corrupted(shares, len(changes)))
+
+
+def noticed(changes: Sequence[Corruption], variant: str) -> dict[str, tuple[float, float, float]]:
+    """For the chosen energy and some scores: share of the changes that lowered it, with its interval."""
+    names = {ENERGY: SCORE_OF[variant], **{name: name for name in CORRUPTED_SCORES}}
+    return {said: share_below(np.array([c.after[name] - c.before[name] for c in changes])) for said, name in names.items()}
 
 
 def _tables(generations: Generations, found: Sorted) -> Iterator[Event]:
-    yield Table("scores", ["score", "AUROC", "from", "to", "among equal lengths", "FPR@95", "AUPR", "n"],
-                [[r.score, r.auroc, r.low, r.high, r.stratified, r.fpr95, r.aupr, r.n] for r in found.rows.values()])
+    yield Table("scores", ["score", "AUROC", "from", "to", "among equal lengths", "FPR@95", "AUPR", "AUPR of a coin", "n"],
+                [[r.score, r.auroc, r.low, r.high, r.stratified, r.fpr95, r.aupr, r.rate, r.n] for r in found.rows.values()])
     yield Table("against the baselines", ["baseline", "energy minus baseline (AUROC)", "from", "to"],
                 [[name, *difference(found.rows[ENERGY], found.rows[name])] for name in BASELINES])
     rows = []
@@ -91,14 +112,17 @@ def _tables(generations: Generations, found: Sorted) -> Iterator[Event]:
 
 
 def _figures(generations: Generations, found: Sorted, config: RocConfig) -> Iterator[Event]:
-    named = {"correct": "right answers", "sound": "sound outputs"}[config.label]
+    named, others = SORTED_APART[config.label]
     yield Figure("aurocs", figures.aurocs([(r.score, r.auroc, r.low, r.high, r.stratified) for r in found.rows.values() if r.n], named))
-    curves = {}
-    for name in DRAWN:
+    curves, areas = {}, {}
+    for name in dict.fromkeys(config.drawn):
         known = ~np.isnan(found.table[name])
-        false, true = roc_curve(found.table[name][known], found.positive[known])
-        curves[name] = (np.round(false, 5).tolist(), np.round(true, 5).tolist())
-    yield Figure("roc", figures.roc(curves, {name: found.rows[name].auroc for name in DRAWN}, named))
+        scores, positive, row = found.table[name][known], found.positive[known], found.rows[name]
+        drawn = stratified_roc(scores, positive, generations.lengths[known]) if config.equal_lengths else roc_curve(scores, positive)
+        curves[name] = tuple(np.round(side, 5).tolist() for side in drawn)
+        areas[name] = row.stratified if config.equal_lengths else row.auroc
+    curves = {name: curve for name, curve in curves.items() if not np.isnan(areas[name])}
+    yield Figure("roc", figures.roc(curves, areas, named, others))
     energies, kinds = found.table[ENERGY], {}
     for kind in ("sound", "lucky", "wrong"):
         values = energies[generations.labels == kind]
@@ -153,7 +177,7 @@ def verdict(generations: Generations, found: Sorted, config: RocConfig) -> Verdi
         "smallest detectable AUROC difference from a coin": smallest_detectable(found.positive), "energy equation": "reconstruction",
         "lucky outputs": int((generations.labels == "lucky").sum()), "truncated": int(generations.truncated.sum())}
     if not 0 < found.positive.mean() < 1:
-        return Verdict("All outputs are alike, so there is nothing to sort. Choose another model or harder problems.", evidence)
+        return Verdict(nothing_to_sort(found.positive, config), evidence)
     if config.shuffle:
         return Verdict(f"With labels handed out at random the energy sorts no better than a coin: AUROC {own.auroc:.2f} "
                        f"({own.low:.2f} to {own.high:.2f}).", evidence)
@@ -166,6 +190,15 @@ def verdict(generations: Generations, found: Sorted, config: RocConfig) -> Verdi
         f"Of {len(generations)} outputs {100 * generations.positive('correct').mean():.0f} % are right{lucky}. The energy picks out the "
         f"{config.label} ones {coin} (AUROC {own.auroc:.2f}, {own.low:.2f} to {own.high:.2f}). It {rank} the model's plain certainty while "
         f"reasoning ({plain.auroc:.2f}); certainty about the answer alone reaches {answer.auroc:.2f}.", evidence)
+
+
+def nothing_to_sort(positive: np.ndarray, config: RocConfig) -> str:
+    """What is said when all outputs are alike, and where they are not."""
+    kind = {"numbers": "number", "logic": "logic"}[config.kind]
+    does = {"correct": "solves", "sound": "reasons soundly about"}[config.label]
+    other = {"numbers": "reasoner-70, which is wrong about once in four times", "logic": "reasoner-85, which gets many right by luck"}
+    how_many = "every" if positive.any() else "no"
+    return f"This model {does} {how_many} {kind} problem, so there is nothing to sort. Choose {other[config.kind]}."
 
 
 def smallest_detectable(positive: np.ndarray) -> float:

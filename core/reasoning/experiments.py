@@ -1,15 +1,16 @@
 """What the page of paper 03 shows. The energy is a reconstruction: the paper's own equation could not be read.
 
 `reasoning/trace` lets a model think about one problem and watches every token.
-    metrics   energy, certainty, entropy (one value per thinking token); score NAME for every name in `metrics.SCORE_NAMES`;
-              percentile NAME (embedded models); final energy; right steps, written steps (problems whose truth is known)
+    metrics   energy, certainty, entropy (one value per thinking token, and a last energy of the whole);
+              score NAME for every name in `metrics.SCORE_NAMES`; percentile NAME and percentile energy (embedded models);
+              final energy; right steps, written steps (problems whose truth is known)
     figures   path (A), profile (B), heat (C), chain (D), scoreboard (E, embedded models)
     tables    steps, scores        texts   prompt, output
 
 `reasoning/roc` lets it think about many and asks which score sorts the sound from the unsound.
     metrics   accuracy, soundness, lucky share, truncated; AUROC NAME, stratified NAME, FPR95 NAME, AUPR NAME for every score;
-              AUROC energy (the chosen variant and gamma); energy sound minus lucky; corrupted scored lower NAME;
-              largest disagreement (own notes against the library's hidden states)
+              AUROC energy (the chosen variant; all energies stand at the chosen gamma); energy sound minus lucky;
+              corrupted scored lower NAME; largest disagreement (own notes against the library's hidden states)
     figures   aurocs, roc, distributions, gamma, layers, corrupted        tables   scores, against the baselines, by length
 
 Probes: `reasoning/energy` and `reasoning/corrupt`, see probes.py.
@@ -29,30 +30,33 @@ from core.engine.experiment import Config, ModelRef, experiment
 from core.engine.lab import Lab
 from core.engine.run import versions
 from core.reasoning import evaluation, figures
-from core.reasoning.calibration import mean_difference
 from core.reasoning.data import Check, Problem, draw_problems, kind_of
 from core.reasoning.energy import DEFAULT, GAMMA, VARIANT_WORDS, Variant, energy
 from core.reasoning.generations import Corruption, Generations, Thought, corrupt_all, longest, texts, think_through
-from core.reasoning.metrics import RESAMPLES, score_all
+from core.reasoning.metrics import ENERGY, RESAMPLES, SCORE_NAMES, SCORE_OF, score_all
 from core.reasoning.probes import (
     ReadingConfig,
     Setting,
     chain_figure,
     path_figure,
+    profile_figure,
     scoring,
+    shortcut,
     standing,
     step_energy,
     step_rows,
     thinking_path,
     wrong_span,
+    yardstick,
 )
 from core.reasoning.prompts import THINK_ROLE, chooser
 from core.reasoning.reading import TEMPERATURE, Reader, Reading
 from core.reasoning.storing import packed, packed_changes, unpacked, unpacked_changes
 
+Drawn = Literal[(ENERGY, *SCORE_NAMES)]
 RIGHT = {True: "yes", False: "no", None: "unknown"}
 FRAMES = 48  # tokens that each get a picture of their own
-REVISION = 1  # of the ROC lab: another one makes the sets on disk, and the records, out of date
+REVISION = 2  # of the ROC lab: another one makes the sets on disk, and the records, out of date
 CALIBRATED = 200  # outputs that make the yardstick of a model that comes without one
 
 
@@ -71,6 +75,10 @@ class RocConfig(Config):
                              json_schema_extra={"labels": VARIANT_WORDS})
     gamma: float = Field(GAMMA, ge=0, le=1.5, description="How much a turn of the path costs")
     shuffle: bool = Field(False, description="Hand the labels out at random: every score must fall to a coin's 0.5")
+    equal_lengths: bool = Field(False, description="Draw panel F from comparisons among equally long problems only: long ones are harder")
+    drawn: list[Drawn] = Field(
+        [ENERGY, "R0 think", "MaxProb think", "MaxProb answer", "CoE-R", "R0 prompt"], min_length=1, max_length=10,
+        description="Scores that get a line in panel F", json_schema_extra={"more": True})
     truncated: Literal["counted", "left out"] = Field(
         "counted", description="Reasoning that never came to an end", json_schema_extra={"more": True})
     corrupted: int = Field(200, ge=0, le=500, description="Sound chains in which one digit is changed", json_schema_extra={"more": True})
@@ -78,7 +86,7 @@ class RocConfig(Config):
                            json_schema_extra={"more": True})
 
 
-@experiment("reasoning/trace", title="Watch a chain of thought", paper="03", families=("llama", "gpt2"))
+@experiment("reasoning/trace", title="Watch a chain of thought", paper="03", families=("llama", "gpt2"), revision=2)
 def trace_thought(config: TraceConfig, lab: Lab) -> Iterator[Event]:
     """One problem, token by token, then everything that is known about the whole."""
     yield Progress(0, config.new_tokens, "reading the problem")
@@ -97,7 +105,7 @@ def trace_thought(config: TraceConfig, lab: Lab) -> Iterator[Event]:
         if reader.thought > len(live.energies):  # the token before this one has gone through the layers by now
             live.energies.append(step_energy(reader.prefix(), config))
             yield Metric("energy", live.energies[-1], count - 1)
-            yield from _frames(setting, reader, live)
+            yield from _frames(setting, reader, live, shortcut(config))
         if reader.role() == THINK_ROLE:
             live.words.append(form.words(token.tolist())[0])
             live.certainty.append(reader.newest["max_prob"])
@@ -116,14 +124,14 @@ class _Live:
     entropy: list[float]
 
 
-def _frames(setting: Setting, reader: Reader, live: _Live) -> Iterator[Event]:
+def _frames(setting: Setting, reader: Reader, live: _Live, note: str) -> Iterator[Event]:
     """Path and chain as they stand: after every token of a short text, after every sixteenth of a long one."""
     known = len(live.energies)
     if known > FRAMES and known % 16:
         return
     words = live.words[:known]
     yield Figure("path", path_figure(setting, reader.mean_states(), tips=reader.ends(), words=words))
-    yield Figure("chain", figures.chain(words, live.energies, live.certainty[:known], live.entropy[:known]))
+    yield Figure("chain", figures.chain(words, live.energies, live.certainty[:known], live.entropy[:known], note=note))
 
 
 def _whole(config: TraceConfig, setting: Setting, reading: Reading, problem: Problem | None) -> Iterator[Event]:
@@ -135,38 +143,41 @@ def _whole(config: TraceConfig, setting: Setting, reading: Reading, problem: Pro
     words = form.words(reading.ids)
     thinking = [words[i] for i in reading.span("think")]
     wrong = wrong_span(reading, check)
-    kinetic, bent = mean_difference(path, setting.calibration if config.embedding else None, config.gamma)
-    yield Figure("path", path_figure(setting, reading.means["think"], reading=reading, words=thinking))
-    usual = setting.calibration is not None and config.embedding
-    yield Figure("profile", figures.profile(kinetic.tolist(), bent.tolist(), difference=usual))
+    yield Figure("path", path_figure(setting, reading.means["think"], tips=reading.ends, words=thinking))
+    yield Figure("profile", profile_figure(path, yardstick(setting, config), config))
     yield Figure("heat", figures.heat(reading.kinetic.tolist(), words, reading.roles, what="energy", wrong=wrong))
-    yield Figure("chain", chain_figure(reading, thinking, config, wrong))
+    yield Figure("chain", chain_figure(reading, thinking, config, wrong, path))
     scores = score_all(reading, **scoring(setting, config))
     percentiles = standing(setting, scores, config)
     if percentiles:
         yield Figure("scoreboard", figures.scoreboard(percentiles))
     yield Table("scores", ["score", "value", "percentile"], [[name, value, percentiles.get(name)] for name, value in scores.items()])
     steps = step_rows(reading, check, config)
-    yield Table("steps", ["step", "text", "right", "why not", "energy", "lowest certainty"],
+    yield Table("steps", ["step", "text", "right", "why not", f"energy{shortcut(config)}", "lowest certainty"],
                 [[i + 1, s["text"] or "".join(words[s["start"]:s["end"]]), RIGHT[s["right"]], s["reason"], s["energy"], s["certainty"]]
                  for i, s in enumerate(steps)])
     for name, value in scores.items():
         yield Metric(f"score {name}", value)
     for name, value in percentiles.items():
         yield Metric(f"percentile {name}", value, unit="%")
+    place = percentiles.get(SCORE_OF[config.variant])
+    if place is not None:
+        yield Metric("percentile energy", place, unit="%")
     total = float(energy(path, config.variant, config.gamma))
+    yield Metric("energy", total, len(reading.ids) - reading.prompt_tokens - 1)  # of the whole, whatever its parts left out
     yield Metric("final energy", total)
     if check and check.steps:
         yield Metric("right steps", sum(step.right for step in check.steps))
         yield Metric("written steps", len(check.steps))
-    yield Verdict(_say(check, reading, answer, percentiles), {
+    yield Verdict(_say(check, reading, answer, place, percentiles.get("MaxProb think")), {
         "label": check.label if check and form.chains else "unknown", "answer": answer, "expected": problem.answer if problem else None,
         "energy": total, "certainty of the reasoning": scores["MaxProb think"], "truncated": reading.truncated,
-        "energy equation": "reconstruction", "percentile R2": percentiles.get("R2 think"),
+        "energy equation": "reconstruction", "energy variant": config.variant, "percentile of the energy": place,
         "percentile MaxProb": percentiles.get("MaxProb think")})
 
 
-def _say(check: Check | None, reading: Reading, answer: str, percentiles: dict[str, float]) -> str:
+def _say(check: Check | None, reading: Reading, answer: str, energetic: float | None, sure: float | None) -> str:
+    """The verdict. energetic, sure: percentiles of the chosen energy and of the certainty, None where what is usual is unknown."""
     if reading.truncated:
         return "The model was still thinking when its tokens ran out, so there is no answer to judge."
     if check is None:
@@ -181,11 +192,10 @@ def _say(check: Check | None, reading: Reading, answer: str, percentiles: dict[s
         slip = check.steps[check.first_error] if check.first_error is not None and check.first_error < len(check.steps) else None
         where = f"step {check.first_error + 1} is wrong ({slip.reason})" if slip else "a step was left out"
         text = f"The answer {answer} is right by luck: {where}." if check.correct else f"The answer {answer} is wrong: {where}."
-    if "R2 think" in percentiles:
-        text += (f" The energy lies above that of {percentiles['R2 think']:.0f} % of this model's outputs,"
-                 f" the certainty above {percentiles['MaxProb think']:.0f} %.")
-    elif percentiles:
-        text += (f" The certainty lies above that of {percentiles['MaxProb think']:.0f} % of this model's outputs;"
+    if energetic is not None:
+        text += f" The energy lies above that of {energetic:.0f} % of this model's outputs, the certainty above {sure:.0f} %."
+    elif sure is not None:
+        text += (f" The certainty lies above that of {sure:.0f} % of this model's outputs;"
                  " what energy is usual is known for the usual settings only.")
     return text
 

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 BLUE, ORANGE, GREEN, PINK, BROWN, GREY = "#0072B2", "#D55E00", "#00805D", "#B0558A", "#8A6A00", "#50565F"
 GROUP_COLOURS = {"right": GREEN, "wrong": ORANGE, "sound": GREEN, "lucky": BROWN}
 SERIES = (BLUE, ORANGE, GREEN, PINK, BROWN, GREY)
+DASHES = ("solid", "dash")  # of the first and of the second round of these colours
 LARGEST_HEAT = 256  # columns; longer texts are thinned out
 
 
@@ -25,7 +26,7 @@ def path(places: Sequence[Sequence[float]], kinetic: Sequence[float], turns: Seq
          words: Sequence[str] = (), chosen: int | None = None) -> dict[str, Any]:
     """A. The reasoning as a particle: places (layers + 1, 2), one arrow per layer, over the usual paths of right and wrong.
 
-    kinetic (layers,), turns (layers - 1,) in degrees. tips: where the path ended after each thinking token, with the token.
+    kinetic (layers,), turns (layers - 1,) in degrees, written at their points. tips: where the path ended after each thinking token.
     chosen: the tip to light up. Shown is what the paths and that tip need; some tips may lie beyond.
     """
     places, traces = np.asarray(places), []
@@ -44,15 +45,15 @@ def path(places: Sequence[Sequence[float]], kinetic: Sequence[float], turns: Seq
             customdata=list(range(len(ends))), marker={"size": size, "color": PINK, "symbol": "circle-open"},
             hovertemplate="after %{text}<extra>token %{customdata}</extra>"))
     arriving = ["start", *(f"{value:.3g}" for value in kinetic)]
-    turning = ["-", *(f"{value:.0f} degrees" for value in turns), "-"]
+    turning = ["start", *(f"{value:.0f}°" for value in turns), "end"]
+    hovers = [list(row) for row in zip(range(len(places)), arriving, turning, strict=True)]
     traces.append(go.Scatter(
         x=places[:, 0], y=places[:, 1], mode="lines+markers+text", name="this reasoning", line={"color": BLUE, "width": 2},
         marker={"size": [8, *[13] * (len(places) - 1)], "symbol": ["circle", *["arrow"] * (len(places) - 1)], "angleref": "previous",
                 "color": [0.0, *map(float, kinetic)], "colorscale": [[0, "#8A6A00"], [1, "#0072B2"]],
                 "colorbar": {"title": {"text": "energy of the step", "side": "right"}, "thickness": 10}},
-        text=[str(layer) for layer in range(len(places))], textposition="top center",
-        customdata=[list(pair) for pair in zip(arriving, turning, strict=True)],
-        hovertemplate="layer %{text}<br>energy of the step: %{customdata[0]}<br>turn here: %{customdata[1]}<extra></extra>"))
+        text=turning, textposition="top center", customdata=hovers,
+        hovertemplate="layer %{customdata[0]}<br>energy of the step: %{customdata[1]}<br>turn here: %{customdata[2]}<extra></extra>"))
     named = [f"direction {i + 1}, {100 * share:.0f} % of variance (state units)" for i, share in enumerate(variance)]
     seen = [places, *(np.asarray(g["mean"]) + side * np.asarray(g["sd"]) for g in (groups or {}).values() for side in (-1, 1))]
     if chosen is not None and len(tips):
@@ -68,15 +69,18 @@ def _padded(low: float, high: float) -> list[float]:
     return [float(low - room), float(high + room)]
 
 
-def profile(kinetic: Sequence[float], bent: Sequence[float], *, difference: bool) -> dict[str, Any]:
-    """B. Energy per layer: kinetic (L,), gamma times curvature energy (L-1,), and what is left of the first after the second."""
-    layers = list(range(1, len(kinetic) + 1))
+def profile(kinetic: Sequence[float], bent: Sequence[float], *, what: str, first: int = 1) -> dict[str, Any]:
+    """B. Energy per layer: kinetic (L,), gamma times curvature energy (L-1,), and what is left of the first after the second.
+
+    what: energy of what, and minus what. first: the number of the first layer that counts.
+    """
+    layers = list(range(first, first + len(kinetic)))
     net = np.asarray(kinetic)[:-1] - np.asarray(bent)
     traces = [go.Bar(x=layers, y=list(kinetic), name="momentum energy", marker={"color": BLUE}),
               go.Bar(x=layers[:-1], y=list(bent), name="gamma x curvature energy", marker={"color": ORANGE}),
               go.Scatter(x=layers[:-1], y=net.tolist(), name="what is left", mode="lines+markers", line={"color": GREY})]
-    what = "energy minus the usual (squared state units)" if difference else "energy (squared state units)"
-    return _figure(traces, barmode="group", xaxis={"title": {"text": "layer"}, "dtick": 1}, yaxis={"title": {"text": what}})
+    return _figure(traces, barmode="group", xaxis={"title": {"text": "layer"}, "dtick": 1},
+                   yaxis={"title": {"text": f"{what} (squared state units)"}})
 
 
 def heat(values: Sequence[Sequence[float]], words: Sequence[str], roles: Sequence[str], *, what: str,
@@ -108,28 +112,32 @@ def _inside(kept: np.ndarray, span: tuple[int, int] | None) -> list[int]:
 
 
 def chain(words: Sequence[str], energies: Sequence[float], max_prob: Sequence[float], entropy: Sequence[float],
-          steps: Sequence[tuple[int, float]] = (), wrong: tuple[int, int] | None = None) -> dict[str, Any]:
+          steps: Sequence[tuple[int, float]] = (), wrong: tuple[int, int] | None = None, *, note: str = "",
+          whole: float | None = None) -> dict[str, Any]:
     """D. Along the chain: energy of the reasoning so far, energy of each step (last token, value), certainty per token.
 
-    All of them count thinking tokens from 0; entropy in nats.
+    All of them count thinking tokens from 0; entropy in nats. note: how these energies differ from the energy of the `whole`.
     """
     at, labels = list(range(len(words))), {"customdata": list(words)}
     tip = "%{customdata}: %{y:.3g}"
-    traces = [go.Scatter(x=at, y=list(energies), name="energy so far", line={"color": BLUE}, hovertemplate=tip, **labels),
+    traces = [go.Scatter(x=at, y=list(energies), name=f"energy so far{note}", line={"color": BLUE}, hovertemplate=tip, **labels),
               go.Scatter(x=at, y=list(max_prob), name="certainty of the token", line={"color": GREEN}, yaxis="y2", hovertemplate=tip,
                          **labels),
               go.Scatter(x=at, y=list(entropy), name="entropy of the choice", line={"color": GREY, "dash": "dot"}, yaxis="y2",
                          hovertemplate=tip, **labels)]
     if steps:
-        traces.append(go.Scatter(x=[i for i, _ in steps], y=[value for _, value in steps], name="energy of each step", mode="markers",
-                                 marker={"color": PINK, "size": 9, "symbol": "diamond"}))
+        traces.append(go.Scatter(x=[i for i, _ in steps], y=[value for _, value in steps], name=f"energy of each step{note}",
+                                 mode="markers", marker={"color": PINK, "size": 9, "symbol": "diamond"}))
+    if whole is not None:
+        traces.append(go.Scatter(x=[len(words) - 1], y=[whole], name="energy of the whole, as chosen", mode="markers",
+                                 marker={"color": BLUE, "size": 11, "symbol": "star"}))
     shapes = [{"type": "rect", "xref": "x", "yref": "paper", "x0": wrong[0] - 0.5, "x1": wrong[1] - 0.5, "y0": 0, "y1": 1,
                "fillcolor": ORANGE, "opacity": 0.15, "line": {"width": 0}}] if wrong else []
     ticks = {"tickvals": at, "ticktext": list(words)} if len(words) <= 80 else {}
     return _figure(traces, shapes=shapes, xaxis={"title": {"text": "thinking token"}, **ticks},
                    yaxis={"title": {"text": "energy (squared state units)"}},
                    yaxis2={"title": {"text": "certainty, entropy (nats)"}, "overlaying": "y", "side": "right",
-                           "rangemode": "tozero"})
+                           "rangemode": "tozero", "tickvals": [0, 0.5, 1]})
 
 
 def scoreboard(percentiles: Mapping[str, float]) -> dict[str, Any]:
@@ -144,12 +152,14 @@ def scoreboard(percentiles: Mapping[str, float]) -> dict[str, Any]:
                    yaxis={"title": {"text": "score"}})
 
 
-def roc(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], aurocs: Mapping[str, float], positive: str) -> dict[str, Any]:
-    """F. True over false positive rate, one line per score; the diagonal is a coin."""
+def roc(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], aurocs: Mapping[str, float], positive: str,
+        negative: str) -> dict[str, Any]:
+    """F. True over false positive rate, one line per score; the diagonal is a coin. positive, negative: what is sorted apart."""
     traces = [go.Scatter(x=[0, 1], y=[0, 1], mode="lines", name="a coin", line={"color": GREY, "dash": "dot"})]
-    for (name, (false, true)), colour in zip(curves.items(), SERIES, strict=False):
-        traces.append(go.Scatter(x=list(false), y=list(true), mode="lines", name=f"{name}: {aurocs[name]:.3f}", line={"color": colour}))
-    return _figure(traces, xaxis={"title": {"text": f"share of the not {positive} let through"}, "range": [0, 1]},
+    for i, (name, (false, true)) in enumerate(curves.items()):
+        line = {"color": SERIES[i % len(SERIES)], "dash": DASHES[i // len(SERIES) % len(DASHES)]}
+        traces.append(go.Scatter(x=list(false), y=list(true), mode="lines", name=f"{name}: {aurocs[name]:.3f}", line=line))
+    return _figure(traces, xaxis={"title": {"text": f"share of the {negative} let through"}, "range": [0, 1]},
                    yaxis={"title": {"text": f"share of the {positive} let through"}, "range": [0, 1]})
 
 
@@ -195,14 +205,19 @@ def layers(difference: Mapping[str, Sequence[float]]) -> dict[str, Any]:
                    yaxis={"title": {"text": "momentum energy minus the mean (squared state units)"}})
 
 
-def corrupted(drops: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """H. For each score: what share of the corrupted chains it notices, by a lower value than before."""
-    names = list(drops)[::-1]
-    shares = [100 * float(np.mean(np.asarray(drops[name]) < 0)) for name in names]
-    bars = go.Bar(x=shares, y=names, orientation="h", marker={"color": [GREEN if share > 50 else ORANGE for share in shares]})
+def corrupted(shares: Mapping[str, tuple[float, float, float]], n: int) -> dict[str, Any]:
+    """H. For each score: what share of n corrupted chains it notices, by a lower value than before, with its 95 % interval.
+
+    Green: surely more than half of them. Orange: surely less. Grey: nobody can tell.
+    """
+    names = list(shares)[::-1]
+    middles, lows, highs = (100 * np.array([shares[name][i] for name in names]) for i in range(3))
+    colours = [GREEN if low > 50 else ORANGE if high < 50 else GREY for low, high in zip(lows, highs, strict=True)]
+    bars = go.Bar(x=middles.tolist(), y=names, orientation="h", name="share of the chains", marker={"color": colours},
+                  error_x={"array": (highs - middles).tolist(), "arrayminus": (middles - lows).tolist(), "thickness": 1.2})
     line = {"type": "line", "x0": 50, "x1": 50, "yref": "paper", "y0": 0, "y1": 1, "line": {"color": GREY, "dash": "dot"}}
     return _figure([bars], shapes=[line], margin={"l": 150, "r": 20, "t": 20, "b": 50},
-                   xaxis={"title": {"text": "chains scored lower (%)"}, "range": [0, 100]},
+                   xaxis={"title": {"text": f"chains scored lower (% of {n}), with 95 % interval"}, "range": [0, 100]},
                    yaxis={"title": {"text": "score"}})
 
 

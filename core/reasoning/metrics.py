@@ -31,9 +31,11 @@ _PROBABILITY = {
     "Free energy": lambda stats, at: stats.free_energy[at].mean(),
     "MinProb": lambda stats, at: stats.max_prob[at].min(),
 }
+ENERGY = "energy"  # the chosen variant at the chosen gamma
 COE = ("CoE-Mag", "CoE-Ang", "CoE-R", "CoE-C")
 CONTROLS = ("Shortness", "R0 prompt")
 VARIANT_SCORES = {f"{variant.split('_')[0]} think": variant for variant in VARIANTS}
+SCORE_OF = {variant: name for name, variant in VARIANT_SCORES.items()}
 ENERGY_SCORES = (*VARIANT_SCORES, "Straightness", "R0 prompt")  # these move with gamma or with which states are taken
 BASELINES = (*(f"{name} {span}" for name in _PROBABILITY for span in SCORED_SPANS), *COE, "Late entropy")
 SCORE_NAMES = (*VARIANT_SCORES, "Straightness", *BASELINES, *CONTROLS)
@@ -89,6 +91,24 @@ def roc_curve(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.
     return np.r_[0.0, alarms / max(1, (~positive).sum())], np.r_[0.0, hits / max(1, positive.sum())]
 
 
+def stratified_roc(scores: np.ndarray, positive: np.ndarray, strata: np.ndarray, points: int = 201) -> tuple[np.ndarray, np.ndarray]:
+    """Mean true positive rate of the strata that hold both kinds, at equally spaced false positive rates; empty without any."""
+    inside = [roc_curve(scores[strata == s], positive[strata == s]) for s in np.unique(strata) if 0 < positive[strata == s].mean() < 1]
+    if not inside:
+        return np.zeros(0), np.zeros(0)
+    false = np.linspace(0, 1, points)
+    return false, np.mean([np.interp(false, *curve) for curve in inside], axis=0)
+
+
+def share_below(drops: np.ndarray) -> tuple[float, float, float]:
+    """Share of negative entries with its 95 % Wilson interval."""
+    from scipy.stats import binomtest
+
+    hits = int((drops < 0).sum())
+    low, high = binomtest(hits, len(drops)).proportion_ci(0.95, "wilson")
+    return hits / len(drops), float(low), float(high)
+
+
 def fpr_at(scores: np.ndarray, positive: np.ndarray, tpr: float = 0.95) -> float:
     """Smallest false positive rate among thresholds that keep at least `tpr` of the positives; NaN without both kinds."""
     if positive.all() or not positive.any():
@@ -117,7 +137,8 @@ def stratified_auroc(scores: np.ndarray, positive: np.ndarray, strata: np.ndarra
 
 @dataclass(frozen=True)
 class Sorting:
-    """How well one score sorts. low and high: 95 % bootstrap interval of `auroc`. n: items for which it is defined."""
+    """How well one score sorts. low and high: 95 % bootstrap interval of `auroc`. n: items for which it is defined.
+    rate: share of positives among these, which is the `aupr` of a score that knows nothing."""
 
     score: str
     auroc: float
@@ -127,6 +148,7 @@ class Sorting:
     aupr: float
     stratified: float
     n: int
+    rate: float
     draws: np.ndarray
 
 
@@ -140,11 +162,11 @@ def evaluate(name: str, values: np.ndarray, positive: np.ndarray, strata: np.nda
     """How well `values` (n,) sort the positives; items without a value are left out. `weights` from `resampling`."""
     known = ~np.isnan(values)
     if not known.any():
-        return Sorting(name, *[MISSING] * 6, 0, np.full(len(weights), np.nan))
+        return Sorting(name, *[MISSING] * 6, 0, MISSING, np.full(len(weights), np.nan))
     scores, labels = values[known], positive[known]
     draws = weighted_aurocs(scores, labels, weights[:, known])
     return Sorting(name, auroc(scores, labels), *_middle(draws), fpr_at(scores, labels), aupr(scores, labels),
-                   stratified_auroc(scores, labels, strata[known]), int(known.sum()), draws)
+                   stratified_auroc(scores, labels, strata[known]), int(known.sum()), float(labels.mean()), draws)
 
 
 def _middle(draws: np.ndarray) -> tuple[float, float]:

@@ -36,7 +36,8 @@ class ReadingConfig(Config):
     """What every view of one output shares."""
 
     model: ModelRef = Field("embedded/reasoner-70", description="The reasoning model")
-    problem: CleanText = Field("2-7+4+2*5", max_length=4000, description="What to work out: digits with + - *, or T and F with & | ^")
+    problem: CleanText = Field("2-7+4+2*5", max_length=4000, description="What to work out: digits with + - *, or T and F with & | ^. The "
+                              "little models learned 2 to 6 operations with digits and 4 to 7 with T and F")
     variant: Variant = Field(DEFAULT, description="How energy is computed: a reconstruction, in several readings",
                              json_schema_extra={"labels": VARIANT_WORDS})
     gamma: float = Field(GAMMA, ge=0, le=1.5, description="How much a turn of the path costs")
@@ -82,7 +83,8 @@ class Setting:
         """A reader whose temperature-scaled score uses the temperature fitted for this model, if one was."""
         if self.calibration:
             options = {"temperature": self.calibration.temperature, "project": self.calibration.project, **options}
-        return Reader(self.loaded.model, self.form, **options)
+        # Without a yardstick the plane is the finished path's own: what is drawn in it must be kept whole until then.
+        return Reader(self.loaded.model, self.form, **{"project": torch.clone, **options})
 
 
 def scoring(setting: Setting, config: ReadingConfig) -> dict[str, Any]:
@@ -91,11 +93,21 @@ def scoring(setting: Setting, config: ReadingConfig) -> dict[str, Any]:
             "span": "tagged" if config.tags else "think"}
 
 
+def usual_states(config: ReadingConfig) -> bool:
+    """Whether the states are those that the yardstick was measured on, and that parts of a chain are noted with."""
+    return (config.last_state, config.embedding, config.tags) == ("raw", True, False)
+
+
+def yardstick(setting: Setting, config: ReadingConfig) -> Calibration | None:
+    """What may be subtracted from a whole reasoning; None where nothing comparable was measured."""
+    return setting.calibration if usual_states(config) else None
+
+
 def standing(setting: Setting, scores: dict[str, float], config: ReadingConfig) -> dict[str, float]:
     """Each score as a percentile of the calibration outputs; energies only under the settings that those were read with."""
     if setting.calibration is None:
         return {}
-    as_usual = (config.gamma, config.last_state, config.embedding, config.tags) == (GAMMA, "raw", True, False)
+    as_usual = config.gamma == GAMMA and usual_states(config)
     return {name: setting.calibration.percentile(name, value) for name, value in scores.items() if as_usual or name not in ENERGY_SCORES}
 
 
@@ -159,7 +171,7 @@ def energy_of(config: EnergyConfig, lab: Lab) -> EnergyAnswer:
     percentiles = standing(setting, scores, config)
     own, top = None, []
     if config.token >= 0:
-        own = token_path(reading, config.token)
+        own = token_path(reading, config)
         top = next_tokens(setting, reading, config.token)
     return EnergyAnswer(
         float(energy(path, config.variant, config.gamma)), setting.form.words(reading.ids), reading.roles,
@@ -168,9 +180,10 @@ def energy_of(config: EnergyConfig, lab: Lab) -> EnergyAnswer:
         _token_energy(own, config), top, panels(setting, reading, check, config, path, own, percentiles))
 
 
-def token_path(reading: Reading, token: int) -> LayerPath | None:
-    """One token's own way through the layers (its energy is not a part of the whole's: means do not add up)."""
-    kinetic, cosine = reading.kinetic[token], reading.cosine[token]
+def token_path(reading: Reading, config: EnergyConfig) -> LayerPath | None:
+    """The chosen token's own way through the layers (its energy is not a part of the whole's: means do not add up)."""
+    start = 0 if config.embedding else 1
+    kinetic, cosine = reading.kinetic[config.token][start:], reading.cosine[config.token][start:]
     return None if kinetic.isnan().any() else LayerPath(kinetic, cosine, torch.tensor(float("nan")))
 
 
@@ -208,21 +221,28 @@ def step_energy(path: LayerPath, config: ReadingConfig) -> float:
     return float(energy(path, variant, config.gamma))
 
 
+def shortcut(config: ReadingConfig) -> str:
+    """In brackets, how the energy of a part of the chain differs from that of the whole; empty where it does not."""
+    ways = [("momentum part alone", config.variant == "R5_entropy_potential"), ("usual states", not usual_states(config))]
+    said = ", ".join(words for words, applies in ways if applies)
+    return f" ({said})" if said else ""
+
+
 def panels(setting: Setting, reading: Reading, check: Check | None, config: EnergyConfig, path: LayerPath, own: LayerPath | None,
            percentiles: dict[str, float]) -> dict[str, Any]:
     """Panels A to E as figures by name."""
     words = setting.form.words(reading.ids)
     thinking = reading.span("think")
     wrong = wrong_span(reading, check)
-    kinetic, bent = mean_difference(own or path, setting.calibration if config.difference and config.embedding else None, config.gamma)
+    usual = yardstick(setting, config) if config.difference and own is None else None
     grid = reading.kinetic if config.heat == "energy" else 1 - reading.cosine
     made = {
-        "path": path_figure(setting, reading.means["think"], reading=reading, words=[words[i] for i in thinking],
+        "path": path_figure(setting, reading.means["think"], tips=reading.ends, words=[words[i] for i in thinking],
                             chosen=thinking.index(config.token) if config.token in thinking else None),
-        "profile": figures.profile(kinetic.tolist(), bent.tolist(), difference=config.difference and setting.calibration is not None),
+        "profile": profile_figure(own or path, usual, config, "energy of this token" if own else "energy"),
         "heat": figures.heat(grid.tolist(), words, reading.roles, what="energy" if config.heat == "energy" else "turn (0 to 2)",
                              wrong=wrong, chosen=config.token if config.token >= 0 else None),
-        "chain": chain_figure(reading, [words[i] for i in thinking], config, wrong),
+        "chain": chain_figure(reading, [words[i] for i in thinking], config, wrong, path),
     }
     return made | ({"scoreboard": figures.scoreboard(percentiles)} if percentiles else {})
 
@@ -234,23 +254,33 @@ def wrong_span(reading: Reading, check: Check | None) -> tuple[int, int] | None:
     return reading.steps[check.first_error][:2]
 
 
-def path_figure(setting: Setting, states: torch.Tensor, *, reading: Reading | None = None, tips: list[list[float]] | None = None,
-                words: list[str] | None = None, chosen: int | None = None) -> dict[str, Any]:
-    """Panel A for mean states (layers + 1, width), in the calibration's plane or, without one, in the path's own."""
+def path_figure(setting: Setting, states: torch.Tensor, *, tips: torch.Tensor | None = None, words: list[str] | None = None,
+                chosen: int | None = None) -> dict[str, Any]:
+    """Panel A for mean states (layers + 1, width), in the calibration's plane or, without one, in the path's own.
+
+    tips: the ends of the prefixes as `Setting.reader` keeps them, in that plane already or as states.
+    """
     path = path_of(states)
     if setting.calibration:
         places, variance, groups = setting.calibration.project(states), setting.calibration.variance, setting.calibration.groups
     else:
         centre, axes, variance = plane(states.unsqueeze(0))
         places, groups = (states - centre) @ axes.T, None
-    if tips is None and reading is not None and reading.ends is not None:
-        tips = reading.ends.tolist()
-    return figures.path(places.tolist(), path.kinetic.tolist(), turn_degrees(path).tolist(), variance, groups, tips or [], words or [],
-                        chosen)
+        tips = None if tips is None else (tips - centre) @ axes.T
+    return figures.path(places.tolist(), path.kinetic.tolist(), turn_degrees(path).tolist(), variance, groups,
+                        [] if tips is None else tips.tolist(), words or [], chosen)
 
 
-def chain_figure(reading: Reading, words: list[str], config: ReadingConfig, wrong: tuple[int, int] | None) -> dict[str, Any]:
-    """Panel D of a finished reading."""
+def profile_figure(path: LayerPath, usual: Calibration | None, config: ReadingConfig, what: str = "energy") -> dict[str, Any]:
+    """Panel B of a path, minus the usual where that is given."""
+    kinetic, bent = mean_difference(path, usual, config.gamma)
+    return figures.profile(kinetic.tolist(), bent.tolist(), first=1 if config.embedding else 2,
+                           what=f"{what} minus the usual" if usual else what)
+
+
+def chain_figure(reading: Reading, words: list[str], config: ReadingConfig, wrong: tuple[int, int] | None,
+                 path: LayerPath) -> dict[str, Any]:
+    """Panel D of a finished reading, whose `path` gives the energy of the whole where its parts are computed another way."""
     thinking = reading.span("think")
     first = thinking[0]
     variant = "R0_kinetic" if config.variant == "R5_entropy_potential" else config.variant
@@ -258,7 +288,8 @@ def chain_figure(reading: Reading, words: list[str], config: ReadingConfig, wron
     energies = energy(reading.prefixes, variant, config.gamma).tolist()
     steps = [(end - 1 - first, step_energy(path, config)) for _, end, path in reading.steps]
     return figures.chain(words, energies, reading.stats.max_prob[at].tolist(), reading.stats.entropy[at].tolist(), steps,
-                         (wrong[0] - first, wrong[1] - first) if wrong else None)
+                         (wrong[0] - first, wrong[1] - first) if wrong else None, note=shortcut(config),
+                         whole=float(energy(path, config.variant, config.gamma)) if shortcut(config) else None)
 
 
 @dataclass(frozen=True)
@@ -285,11 +316,12 @@ def corrupt_one(config: CorruptConfig, lab: Lab) -> CorruptAnswer:
     reading, problem = read_once(lab, setting, config.problem)
     if config.value not in VALUES[problem.kind]:
         raise LabError(f"'{config.value}' cannot stand in this chain.", f"Values are: {' '.join(VALUES[problem.kind])}.")
-    path = thinking_path(reading, setting, config)
     trace_text, answer = texts(reading, setting.form)
     changed = corrupt(problem, trace_text, config.step - 1, config.value)
     ids = swap_trace(reading.ids, reading.prompt_tokens, trace_text, changed, setting.form)
-    other = setting.reader().read(torch.tensor([ids], device=setting.loaded.model.device), reading.prompt_tokens).readings()[0]
+    # Both are read the same way: what was noted while the text was written differs from that in the last digits.
+    reading, other = (_reread(lab, setting, text, reading.prompt_tokens) for text in (reading.ids, ids))
+    path = thinking_path(reading, setting, config)
     place = next(i for i, (a, b) in enumerate(zip(reading.ids, ids, strict=True)) if a != b) - reading.prompt_tokens
     check = setting.form.judge(problem, changed, answer)
     words = setting.form.words(ids[reading.prompt_tokens:])
@@ -302,3 +334,12 @@ def corrupt_one(config: CorruptConfig, lab: Lab) -> CorruptAnswer:
         float(energy(thinking_path(other, setting, config), config.variant, config.gamma)),
         score_all(reading, **options), score_all(other, **options), setting.form.judge(problem, trace_text, answer).label,
         step_rows(other, check, config), {"before_after": figure})
+
+
+def _reread(lab: Lab, setting: Setting, ids: list[int], prompt_tokens: int) -> Reading:
+    """A given text, read at one go."""
+    key = ("reasoning again", setting.loaded.fingerprint, tuple(ids), prompt_tokens)
+    if (known := lab.cache.get(key)) is None:
+        text = torch.tensor([ids], device=setting.loaded.model.device)
+        known = lab.cache[key] = setting.reader().read(text, prompt_tokens).readings()[0]
+    return known

@@ -19,7 +19,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from core.engine.errors import LabError
-from core.reasoning.data import END_THINK, OPERATORS, STEP_END, THINK, VALUES, Problem, as_question, check, parse, read_answer
+from core.reasoning.data import END_THINK, OPERATORS, STEP_END, THINK, VALUES, Problem, as_question, check, parse, read_answer, within_reach
 
 OFF, PROMPT, THINK_ROLE = "off", "prompt", "think"
 ROLES = (OFF, PROMPT, "open", THINK_ROLE, "close", "answer", "end")
@@ -54,12 +54,12 @@ class Form:
     def ask(self, text: str) -> tuple[Tensor, Problem | None]:
         """Prompt ids (1, tokens) and the problem, None when the text is not a chain and its truth is therefore unknown.
 
-        Raises LabError for an empty text, and for one that the embedded reasoner cannot read.
+        Raises LabError for an empty text, and for one that the embedded reasoner cannot read or follow.
         """
         if not text.strip():
             raise LabError("There is no problem to think about.", "Type one, for example 3+4*2-5.")
         if self.chains:
-            problem = parse(text)
+            problem = within_reach(parse(text))
             return self.tokenizer(problem.prompt, return_tensors="pt").input_ids, problem
         try:
             problem = parse(text)

@@ -62,7 +62,7 @@ class Reading:
     stats: of the generated tokens, whose first is token number `prompt_tokens`.
     lens: mean logit-lens entropy of the thinking per layer, (layers + 1,) in [0, 1], None if not read.
     prefixes: the path of the running mean after each thinking token, and `ends` its last state as projected,
-    (thinking tokens, 2). steps: (first token, last + 1, path) of each step.
+    (thinking tokens, n). steps: (first token, last + 1, path) of each step.
     """
 
     ids: list[int]
@@ -106,7 +106,8 @@ class Reader:
 
     def __init__(self, model: PreTrainedModel, form: Form, *, lens: bool = True, chain: bool = True,
                  temperature: float = TEMPERATURE, project: Callable[[Tensor], Tensor] | None = None) -> None:
-        """lens: note every layer's entropy. chain: note prefixes and steps of row 0. project: (width,) -> (2,), to draw them."""
+        """lens: note every layer's entropy. chain: note prefixes and steps of row 0. project: of the last mean state of
+        every prefix, (tokens, width) -> (tokens, n), what is kept to draw it."""
         self._model, self._form, self._temperature = model, form, temperature
         self._lens, self._chain, self._project = lens, chain, project
         self._sites = [Site(0, "resid_pre"), *sites(model, "resid_post")]
@@ -326,10 +327,10 @@ class Reader:
         self._note_chain()
         return self._thought
 
-    def ends(self) -> list[list[float]]:
-        """Where row 0's running mean ended after each thinking token, in the plane of `project`."""
+    def ends(self) -> Tensor | None:
+        """Where row 0's running mean ended after each thinking token, as `project` gives it, (tokens, n); None before there is any."""
         self._note_chain()
-        return [place for places in self._ends for place in places.tolist()]
+        return torch.cat(self._ends) if self._ends else None
 
     def mean_states(self) -> Tensor | None:
         """Mean states of row 0's thinking so far, (layers + 1, width)."""

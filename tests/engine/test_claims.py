@@ -62,6 +62,13 @@ def test_a_claim_is_measured_over_its_seeds_and_its_runs_are_taken_from_the_reco
     json.dumps(row, allow_nan=False)
 
 
+def test_a_tiny_number_is_not_shown_as_nothing(engine):
+    row = measure(claim(measure=lambda results: 1e-7 * (3 + results[0]["metrics"]["own noise"])), engine)
+    assert row["measured"] > 0 and row["interval"][0] < row["measured"] < row["interval"][1]
+    nothing = measure(claim(measure=lambda results: 0.0), engine)
+    assert nothing["measured"] == 0 and nothing["interval"] == [0, 0]
+
+
 def test_one_seed_decides_nothing(engine):
     row = measure(claim(seeds=(0,)), engine)
     assert row["held"] == "undecided" and row["interval"] is None and row["measured"] > 3

@@ -33,6 +33,8 @@ from transformers import (
     Qwen2ForCausalLM,
     Qwen2VLConfig,
     Qwen2VLForConditionalGeneration,
+    Qwen3Config,
+    Qwen3ForCausalLM,
     ViTConfig,
     ViTModel,
 )
@@ -68,6 +70,10 @@ def _llama() -> PreTrainedModel:
 
 def _qwen2() -> PreTrainedModel:
     return Qwen2ForCausalLM(Qwen2Config(**_GROUPED))
+
+
+def _qwen3() -> PreTrainedModel:
+    return Qwen3ForCausalLM(Qwen3Config(**_GROUPED, head_dim=WIDTH // HEADS))
 
 
 def _mistral() -> PreTrainedModel:
@@ -127,6 +133,7 @@ BUILDERS: dict[str, Callable[[], PreTrainedModel]] = {
     "llava": _llava,
     "qwen2_vl": _qwen2_vl,
 }
+REASONING = {"qwen3": _qwen3}  # traced like qwen2, so only the tests of reasoning read it too
 CAUSAL = ["llama", "qwen2", "mistral", "gpt2", "llava"]
 
 
@@ -134,7 +141,7 @@ def tiny(kind: str, *, attention: str = "sdpa", seed: int = 0) -> PreTrainedMode
     """A model of `LAYERS` layers and width `WIDTH`: same seed, same weights; weights large enough to matter."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = BUILDERS[kind]()
+        model = (BUILDERS | REASONING)[kind]()
         with torch.no_grad():  # the usual 0.02 makes every block almost the identity, which hides mistakes
             for parameter in model.parameters():
                 if parameter.dim() > 1:

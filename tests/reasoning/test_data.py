@@ -9,6 +9,7 @@ import torch
 
 from core.engine.errors import LabError
 from core.reasoning.data import (
+    EXAMPLES,
     STEPS,
     as_question,
     check,
@@ -17,6 +18,7 @@ from core.reasoning.data import (
     parse,
     read_answer,
     split_output,
+    within_reach,
 )
 
 
@@ -117,11 +119,30 @@ def test_sound_steps_with_another_answer_are_wrong():
     assert found.sound and not found.correct and found.label == "wrong"
 
 
-@pytest.mark.parametrize("text", ["", "hello", "3+", "12+3", "3+T", "3/4", "T+F", "3+4*2-5+1*2-3+4", "<b>3+4</b>", "T&F" * 30])
+@pytest.mark.parametrize("text", ["", "hello", "3+", "12+3", "3+T", "3/4", "T+F", "3", "T", "<b>3+4</b>", "T&F" * 30])
 def test_what_cannot_be_read_gets_a_sentence(text):
     with pytest.raises(LabError) as error:
         parse(text)
     assert error.value.hint
+
+
+@pytest.mark.parametrize(("text", "message", "hint"), [
+    ("T&F|T^F", "This logic problem has 3 operations.", "The little model learned chains of 4 to 7, for example T&F|T^F&T."),
+    ("T&F|T^F&T|F^T&F|F", "This logic problem has 8 operations.", "The little model learned chains of 4 to 7, for example T&F|T^F&T."),
+    ("3+4", "This number problem has 1 operation.", "The little model learned chains of 2 to 6, for example 3+4*2-5."),
+    ("3+4*2-5+1*2-3+4", "This number problem has 7 operations.", "The little model learned chains of 2 to 6, for example 3+4*2-5."),
+])
+def test_a_chain_of_a_length_that_was_not_learned_is_read_but_not_followed(text, message, hint):
+    problem = parse(text)  # its truth is known for any model
+    assert problem.answer == python_answer(problem.plain)
+    with pytest.raises(LabError) as error:
+        within_reach(problem)
+    assert (error.value.message, error.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize("kind", ["numbers", "logic"])
+def test_the_examples_can_be_followed(kind):
+    assert within_reach(parse(EXAMPLES[kind])).kind == kind
 
 
 def test_corruption_changes_one_result_and_nothing_else():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from dataclasses import replace
@@ -16,7 +17,9 @@ from core.engine.settings import ASSETS, Settings
 from core.reasoning.calibration import Calibration, calibrate, fit_temperature, plane, write
 from core.reasoning.data import check, draw_problems
 from core.reasoning.energy import VARIANT_NAMES, energy
-from core.reasoning.generations import Corruption, Generations, batches, corrupt_all, think_through
+from core.reasoning.evaluation import nothing_to_sort
+from core.reasoning.experiments import RocConfig
+from core.reasoning.generations import Corruption, Generations, Thought, batches, corrupt_all, think_through
 from core.reasoning.metrics import SCORE_NAMES
 from core.reasoning.reading import Reader
 from core.reasoning.storing import packed, unpacked
@@ -25,11 +28,16 @@ AGES = ("reasoner-50", "reasoner-70", "reasoner-85")
 
 
 def generations(chains, count: int = 15, split: str = "scored", kind: str = "numbers") -> Generations:
+    return Generations(thoughts_of(chains, count, split, kind))
+
+
+@functools.cache
+def thoughts_of(chains, count: int, split: str, kind: str) -> tuple[Thought, ...]:
     model, form = chains
-    thoughts = []
+    thoughts: list[Thought] = []
     for _ in think_through(model, form, draw_problems(count, kind, torch.Generator().manual_seed(0), split=split), thoughts):
         pass
-    return Generations(thoughts)
+    return tuple(thoughts)
 
 
 def run(engine, name: str, config: dict, seed: int = 0) -> tuple[dict, list[dict]]:
@@ -125,8 +133,76 @@ def test_trace_tells_every_token_and_ends_with_a_verdict(engine, folder):
     assert {e["name"] for e in events if e["kind"] == "table"} == {"scores", "steps"}
     assert result["verdict"]["evidence"]["expected"] == "9" and result["metrics"]["final energy"] == pytest.approx(
         result["metrics"]["score R2 think"])
+    assert energies[-1]["value"] == result["metrics"]["final energy"]
     again, _ = run(engine, "reasoning/trace", {"model": f"path/{folder}", "problem": "3+4*2-5"})
     assert {k: again[k] for k in ("config", "metrics", "verdict")} == {k: result[k] for k in ("config", "metrics", "verdict")}
+
+
+def figure_of(events: list[dict], name: str) -> dict:
+    return [e["figure"] for e in events if e["kind"] == "figure" and e["name"] == name][-1]
+
+
+def test_without_a_yardstick_tokens_have_their_points_in_the_plane_of_the_path(engine, folder, chains):
+    model, _ = chains
+    _, events = run(engine, "reasoning/trace", {"model": f"path/{folder}", "problem": "3+4*2-5"})
+    answer = engine.probe("reasoning/energy", {"model": f"path/{folder}", "problem": "3+4*2-5"})
+    thinking = [i for i, role in enumerate(answer["roles"]) if role == "think"]
+    with torch.no_grad():
+        ids = torch.tensor([chains[1].tokenizer.convert_tokens_to_ids(answer["tokens"])])
+        hidden = torch.stack([state[0, thinking] for state in model(input_ids=ids, output_hidden_states=True).hidden_states[:-1]])
+    for drawn in (figure_of(events, "path"), answer["figures"]["path"]):
+        tips, path = (next(t for t in drawn["data"] if t["name"].startswith(name)) for name in ("end of the path", "this reasoning"))
+        assert len(tips["x"]) == len(thinking)
+        # the last tip is the end of the path itself
+        assert (tips["x"][-1], tips["y"][-1]) == pytest.approx((path["x"][-1], path["y"][-1]), abs=1e-3)
+        known = torch.tensor([path["x"][:-1], path["y"][:-1]]).T
+        states = hidden.mean(1)
+        spread = [(known[i] - known[j]).norm() <= (states[i] - states[j]).norm() + 1e-3 for i in range(6) for j in range(6)]
+        assert all(spread), "a projection makes nothing longer"
+
+
+def test_the_verdict_speaks_of_the_energy_that_was_chosen(engine):
+    result, _ = run(engine, "reasoning/trace", {"variant": "R3_bending"})
+    metrics, evidence = result["metrics"], result["verdict"]["evidence"]
+    assert metrics["percentile energy"] == metrics["percentile R3 think"] == evidence["percentile of the energy"]
+    assert abs(metrics["percentile R3 think"] - metrics["percentile R2 think"]) > 20
+    assert f"above that of {metrics['percentile R3 think']:.0f} %" in result["verdict"]["text"]
+
+
+@pytest.mark.parametrize(("config", "named"), [
+    ({"variant": "R5_entropy_potential"}, " (momentum part alone)"),
+    ({"variant": "R1_additive_norm", "embedding": False}, " (usual states)"),
+    ({"last_state": "final_norm", "tags": True}, " (usual states)"),
+    ({}, ""),
+])
+def test_the_last_energy_is_that_of_the_whole_and_parts_say_what_they_leave_out(engine, config, named):
+    result, events = run(engine, "reasoning/trace", config)
+    energies = [e["value"] for e in events if e["kind"] == "metric" and e["name"] == "energy"]
+    answer = engine.probe("reasoning/energy", config)
+    assert energies[-1] == result["metrics"]["final energy"] == pytest.approx(answer["energy"], rel=1e-5)
+    assert (energies[-2] == pytest.approx(energies[-1], rel=1e-4)) is (not named)
+    for chain in (figure_of(events, "chain"), answer["figures"]["chain"]):
+        lines = {trace["name"]: trace["y"] for trace in chain["data"]}
+        assert f"energy so far{named}" in lines and f"energy of each step{named}" in lines
+        assert lines.get("energy of the whole, as chosen", [None])[-1] == (pytest.approx(energies[-1], rel=1e-5) if named else None)
+        assert chain["layout"]["yaxis2"]["tickvals"] == [0, 0.5, 1]
+    columns = next(e["columns"] for e in events if e["kind"] == "table" and e["name"] == "steps")
+    assert f"energy{named}" in columns
+
+
+def test_the_layers_say_what_was_subtracted(engine):
+    def bars(**config) -> tuple[str, list[int], list[float]]:
+        figure = engine.probe("reasoning/energy", config)["figures"]["profile"]
+        return figure["layout"]["yaxis"]["title"]["text"].split(" (")[0], figure["data"][0]["x"], figure["data"][0]["y"]
+
+    whole, raw, token = bars(), bars(difference=False), bars(token=12)
+    assert (whole[0], raw[0], token[0]) == ("energy minus the usual", "energy", "energy of this token")
+    calibration = json.loads((ASSETS / "models/reasoner-70/calibration.json").read_text())["numbers"]
+    np.testing.assert_allclose(np.array(raw[2]) - calibration["kinetic"], whole[2], atol=1e-5)
+    assert token == bars(token=12, difference=False) and min(token[2]) > 0  # half a squared length
+    for unusual in ({"embedding": False}, {"last_state": "final_norm"}, {"tags": True}):
+        assert bars(**unusual) == bars(**unusual, difference=False) and bars(**unusual)[0] == "energy"
+    assert bars(embedding=False)[1] == list(range(2, 9)) and bars(embedding=False)[2] == pytest.approx(raw[2][1:])
 
 
 def test_gamma_moves_the_energy_without_the_model(engine, folder, monkeypatch):
@@ -162,7 +238,10 @@ def test_roc_reports_every_score_and_every_claim_finds_its_number(engine, folder
     assert {f"AUROC {name}" for name in ("energy", *SCORE_NAMES)} <= set(result["metrics"])
     assert result["metrics"]["largest disagreement"] < 1e-4
     assert {e["name"] for e in events if e["kind"] == "figure"} >= {"aurocs", "roc", "distributions", "gamma", "layers"}
-    assert {e["name"] for e in events if e["kind"] == "table"} == {"scores", "against the baselines", "by length"}
+    tables = {e["name"]: e for e in events if e["kind"] == "table"}
+    assert set(tables) == {"scores", "against the baselines", "by length"}
+    coin = tables["scores"]["columns"].index("AUPR of a coin")
+    assert tables["scores"]["rows"][0][coin] == result["metrics"]["accuracy"]
     result["metrics"].setdefault("corrupted scored lower R2 think", 0.5)  # nothing sound to corrupt in random weights
     for claim in CLAIMS:
         assert isinstance(claim.measure([result]), float) and claim.seeds == (0, 1, 2, 3, 4)
@@ -182,17 +261,29 @@ def test_a_set_is_thought_through_once_for_all_processes(tmp_path, monkeypatch):
     config = {"model": "embedded/reasoner-50", "problems": 60, "corrupted": 10}
     settings = Settings(home=tmp_path, threads=1)
     first = Engine(settings)
-    there, _ = run(first, "reasoning/roc", config)
+    there, events = run(first, "reasoning/roc", config)
     first.close()
     assert there["metrics"]["corrupted scored lower PPL think"] > 0.5
+    assert there["metrics"]["corrupted scored lower energy"] == there["metrics"]["corrupted scored lower R2 think"]
+    noticed = figure_of(events, "corrupted")
+    bars = noticed["data"][0]
+    assert "energy" in bars["y"] and "% of 10" in noticed["layout"]["xaxis"]["title"]["text"]
+    ends = [middle + up for middle, up in zip(bars["x"], bars["error_x"]["array"], strict=True)]
+    assert all(0 < end <= 100 for end in ends) and bars["x"][bars["y"].index("energy")] == pytest.approx(
+        100 * there["metrics"]["corrupted scored lower energy"])
 
     monkeypatch.setattr(Reader, "generate", None)  # whoever thinks or rereads now fails
     monkeypatch.setattr(Reader, "read", None)
     second = Engine(settings)
     here, _ = run(second, "reasoning/roc", config)
     assert (here["metrics"], here["verdict"]) == (there["metrics"], there["verdict"])
-    other, _ = run(second, "reasoning/roc", config | {"label": "sound", "variant": "R3_bending"})
-    assert other["metrics"]["AUROC energy"] != here["metrics"]["AUROC energy"]
+    drawn = ["energy", "PPL think", "Late entropy"]
+    other, events = run(second, "reasoning/roc", config | {"label": "sound", "variant": "R3_bending", "gamma": 0.2, "corrupted": 0,
+                                                           "drawn": drawn, "equal_lengths": True})
+    assert other["metrics"]["AUROC energy"] == other["metrics"]["AUROC R3 think"] != here["metrics"]["AUROC R3 think"]
+    assert [trace["name"] for trace in figure_of(events, "roc")["data"]] == [
+        "a coin", *(f"{name}: {other['metrics'][f'stratified {name}']:.3f}" for name in drawn)]
+    assert "unsound outputs" in figure_of(events, "roc")["layout"]["xaxis"]["title"]["text"]
     second.close()
 
     third = Engine(settings)  # another seed is another set
@@ -277,8 +368,23 @@ def test_changing_a_digit_is_noticed_by_the_shipped_reasoner(engine):
     assert answer["before"].startswith("3+4=") and answer["after"].startswith("3+4=1;")
     assert answer["scores_after"]["PPL think"] < answer["scores_before"]["PPL think"]
     assert answer["steps_after"][0]["right"] is False
+    last = engine.probe("reasoning/corrupt", {"step": 4, "value": "3"})  # its least sure token stands before the last step
+    assert last["scores_before"]["MinProb think"] == last["scores_after"]["MinProb think"]
+    one, other = (trace["y"] for trace in last["figures"]["before_after"]["data"])
+    changed = next(i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+    assert changed == 6 * 3 + 5 and last["energy_before"] != last["energy_after"]  # <think> and three steps and "?.?=" come before it
     with pytest.raises(LabError):
         engine.probe("reasoning/corrupt", {"model": "embedded/reasoner-85", "problem": "3+4*2-5", "step": 9, "value": "1"})
+
+
+@pytest.mark.parametrize(("positive", "config", "said", "advice"), [
+    (True, {"kind": "logic"}, "solves every logic problem", "reasoner-85, which gets many right by luck"),
+    (False, {}, "solves no number problem", "reasoner-70, which is wrong about once in four times"),
+    (False, {"label": "sound"}, "reasons soundly about no number problem", "reasoner-70, which is wrong about once in four times"),
+])
+def test_outputs_that_are_all_alike_are_said_to_be(positive, config, said, advice):
+    sentence = f"This model {said}, so there is nothing to sort. Choose {advice}."
+    assert nothing_to_sort(np.array([positive] * 3), RocConfig(**config)) == sentence
 
 
 def test_wrong_variant_needs_are_said(chains):

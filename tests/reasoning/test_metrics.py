@@ -18,7 +18,9 @@ from core.reasoning.metrics import (
     percentile,
     resampling,
     roc_curve,
+    share_below,
     stratified_auroc,
+    stratified_roc,
     weighted_aurocs,
 )
 
@@ -82,6 +84,24 @@ def test_length_alone_wins_nothing_once_stratified():
     assert stratified_auroc(shortness, positive, lengths) == 0.5
 
 
+def test_curves_among_equal_lengths_hold_the_stratified_area():
+    random = np.random.default_rng(1)
+    lengths = random.integers(2, 5, size=900)
+    positive = random.random(900) < 1 - 0.2 * lengths
+    scores = random.normal(size=900) + positive - lengths
+    false, true = stratified_roc(scores, positive, lengths, points=2001)
+    assert np.trapezoid(true, false) == pytest.approx(stratified_auroc(scores, positive, lengths), abs=0.002)
+    assert abs(stratified_auroc(scores, positive, lengths) - auroc(scores, positive)) > 0.03
+    assert len(stratified_roc(scores, np.ones(900, dtype=bool), lengths)[0]) == 0
+
+
+def test_share_below_has_the_interval_of_wilson():
+    drops = np.r_[np.full(30, -1.0), np.zeros(10), np.ones(60)]  # no change is no notice
+    share, low, high = share_below(drops)
+    # By hand: centre (0.3 + z^2 / 200) / (1 + z^2 / 100), half z sqrt(0.3 * 0.7 / 100 + z^2 / 40000) / (1 + z^2 / 100), z = 1.959964
+    assert (share, low, high) == pytest.approx((0.3, 0.218946, 0.395849), abs=1e-5)
+
+
 def test_interval_covers_the_truth_about_as_often_as_it_says():
     truth = 0.5 * (1 + math.erf(0.7 / 2))  # two unit normals 0.7 apart
     hits = 0
@@ -111,7 +131,7 @@ def test_missing_scores_are_left_out_and_counted():
     gaps[::10] = np.nan
     weights = resampling(300, torch.Generator().manual_seed(0))
     row = evaluate("gaps", gaps, positive, np.zeros(300), weights)
-    assert row.n == 270
+    assert row.n == 270 and row.rate == positive[~np.isnan(gaps)].mean()
     assert row.auroc == pytest.approx(peer.roc_auc_score(positive[~np.isnan(gaps)], gaps[~np.isnan(gaps)]))
     nothing = evaluate("none", np.full(300, np.nan), positive, np.zeros(300), weights)
     assert nothing.n == 0 and math.isnan(nothing.auroc)

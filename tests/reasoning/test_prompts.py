@@ -102,6 +102,14 @@ def test_the_embedded_kind_reads_chains_only(chains):
     with pytest.raises(LabError) as error:
         form.ask("Why is the sky blue?")
     assert "Why is the sky blue?" in error.value.message
+    with pytest.raises(LabError, match="1 operation"):
+        form.ask("3+4")
+
+
+def test_models_of_ones_own_get_chains_of_any_length(form):
+    for text, answer in (("3+4", "7"), ("1+1+1+1+1+1+1+1+1", "9"), ("T&F", "F")):
+        ids, problem = form.ask(text)
+        assert problem.answer == answer and text in form.tokenizer.decode(ids[0])
 
 
 def test_free_answers_are_judged_by_the_answer_alone(form):
@@ -168,7 +176,7 @@ def test_sampling_settings_of_the_folder_are_followed_from_end_to_end(tmp_path, 
     assert said["hot", 0] not in (greedy, said["hot", 1])
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt2"])
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "gpt2"])
 @pytest.mark.parametrize(("template", "new", "roles", "truncated"), [
     ("opened", "A A /t B e", "think think close answer end", False),
     ("left", "t A A /t B e", "open think think close answer end", False),
@@ -194,7 +202,7 @@ def test_tags_that_come_while_it_writes_are_understood_as_when_it_is_read_again(
     assert len(written.prefixes.kinetic) == written.roles.count("think")
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt2"])
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "gpt2"])
 @pytest.mark.parametrize("template", ["opened", "left", "closed"])
 def test_random_reasoners_are_watched_from_their_folders(kind, template, tmp_path, engine):
     model, tokenizer = reasoner(kind, template)

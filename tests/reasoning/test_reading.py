@@ -14,7 +14,7 @@ from core.reasoning.prompts import Form, find_roles
 from core.reasoning.reading import Reader, Reading
 from tests.reasoning.conftest import reasoner
 
-KINDS = ["llama", "qwen2", "mistral", "gpt2"]
+KINDS = ["llama", "qwen2", "qwen3", "mistral", "gpt2"]
 SOUND = "3+4*2-5=<think>3+4=7;7*2=4;4-5=9;</think>9"
 
 

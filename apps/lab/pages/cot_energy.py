@@ -10,6 +10,7 @@ import gradio as gr
 from apps.lab.pages import Page
 from apps.lab.ui import frame, setups
 from apps.lab.ui.controls import Dial
+from apps.lab.ui.drawer import Drawer
 from apps.lab.ui.live_plot import LivePlot
 from apps.lab.ui.live_view import numbers, panel
 from apps.lab.ui.seen import Seen
@@ -27,9 +28,11 @@ PANELS = [
     numbers("In numbers", [
         {"metric": "energy", "label": "Energy of the reasoning so far", "formula": ENERGY,
          "meaning": "How far the thought moves through the layers, less for sharp turns. By convention more should mean sounder. "
-                    "The equation is a reconstruction (R2 unless you choose another). Its unit is that of the model's states, squared."},
-        {"metric": "percentile R2 think", "label": "More energy than", "unit": "% of its outputs",
-         "formula": "share of this model's 250 calibration outputs with less energy (R2, gamma 0.8); at other settings unknown",
+                    "The equation is a reconstruction (R2 unless you choose another). Its unit is that of the model's states, squared. "
+                    "While the model writes, R5 shows its momentum part alone, and what you set under More counts at the end."},
+        {"metric": "percentile energy", "label": "More energy than", "unit": "% of its outputs",
+         "formula": "share of this model's 250 calibration outputs with less energy of the chosen reading, at gamma 0.8; "
+                    "at other settings unknown",
          "meaning": "50 is usual for this model. Energies of two models cannot be compared; percentiles can."},
         {"metric": "certainty", "label": "Certainty of the newest token", "formula": "largest probability among all next tokens",
          "meaning": "How sure the model was of the token it wrote last. This is the plain rival of the energy."},
@@ -41,8 +44,9 @@ PANELS = [
         {"metric": "written steps", "label": "Steps written", "formula": "count of written steps",
          "meaning": "How many steps the model wrote between the think tags."}]),
     panel("figure", "path", "A. The thought as a particle", wide=True, height=430,
-          note="Each arrow is one layer; dots: the usual ways of right and wrong answers. Circles: where the path ended after each token; "
-               "some lie beyond the edge. The axes say how much of the space they show."),
+          note="Each arrow is one layer, the number at its tip how far the path turns there (90° is a right angle). Dots: the usual ways "
+               "of right and wrong answers. Circles: where the path ended after each token; some lie beyond the edge. The axes say how "
+               "much of the space they show."),
     panel("figure", "chain", "D. Energy along the chain", wide=True,
           note="Blue: energy of the reasoning so far. Green: the model's certainty. Does either notice a wrong step (shaded)?"),
     panel("figure", "profile", "B. Layer by layer",
@@ -50,7 +54,8 @@ PANELS = [
     panel("figure", "heat", "C. Tokens and layers", note="Blue frame: the reasoning. Orange frame: the first wrong step."),
     panel("table", "steps", "Step by step", wide=True, note="The checker knows the truth of each step."),
     panel("figure", "scoreboard", "E. Every score of this output", wide=True, height=720,
-          note=f"Where it stands among this model's outputs; 50 is usual. {TOO_FEW}"),
+          note=f"Where it stands among this model's outputs; 50 is usual. Nobody has measured what is usual for a model of your own: for "
+               f"it this stays empty. {TOO_FEW}"),
     panel("text", "output", "What the model wrote", note="Between the think tags: its reasoning. After them: the answer."),
     panel("text", "prompt", "What the model was given",
           note="In logic each operation gets a letter: T and F repeat so often that the model could not tell by them where it is."),
@@ -71,22 +76,29 @@ LAB_PANELS = [
          "formula": "as for the energy, with the mean certainty over the reasoning", "meaning": "The rival that costs nothing."},
         {"metric": "AUROC R0 prompt", "label": "Control: energy of the question", "unit": "AUROC",
          "formula": "momentum energy over the problem's own tokens, before any reasoning",
-         "meaning": "If this sorts as well, the energy reads how hard the problem is, not the reasoning."}]),
+         "meaning": "If this sorts as well, the energy reads how hard the problem is, not the reasoning."},
+        {"metric": "truncated", "label": "Cut off while thinking", "unit": "share",
+         "formula": "outputs without a closing think tag / outputs",
+         "meaning": "Such an output has no answer and counts as wrong. Under More you can leave these out."}]),
     panel("figure", "roc", "F. Which score lets the right ones through?", height=430,
-          note="Up and to the left is better; the dotted line is a coin. Press a name in the legend to hide or show its line."),
+          note="Up and to the left is better; the dotted line is a coin. Which scores are drawn you choose under More; press a name in the "
+               "legend to hide its line. Another choice is quick: the model does not think again."),
     panel("figure", "distributions", "G. Energy of sound, lucky and wrong outputs", height=430,
           note="If the shapes lie on each other, energy cannot tell them apart."),
     panel("figure", "aurocs", "F. Every score with its 95 % interval", wide=True, height=760,
-          note="Hollow: among equally long problems only. Shortness and R0 prompt are controls."),
+          note="Hollow: among equally long problems only. Shortness and R0 prompt are controls. R1 to R5 stand at the gamma you chose."),
     panel("figure", "gamma", "G. What gamma does",
           note="One line per reading of the energy. Does curvature help or hurt? Follow R3 as its weight grows."),
     panel("figure", "layers", "B. Layers, over all outputs", note="Mean momentum energy of each kind minus the mean of all."),
     panel("figure", "corrupted", "H. Which score notices one changed digit?", wide=True,
-          note="One result in a sound chain is changed and the whole is read again. Above 50 %: the score mostly drops, as it should."),
+          note="One result in a sound chain is changed and the whole is read again. Above 50 %: the score mostly drops, as it should. "
+               "Grey: the thin line, the 95 % interval, holds 50 %, so nobody can tell. R1 to R5 stand at the gamma you chose."),
     panel("table", "against the baselines", "Energy against each rival", wide=True,
           note="Differences of AUROC with paired 95 % intervals."),
     panel("table", "by length", "By length of the problem", wide=True),
-    panel("table", "scores", "All scores", wide=True),
+    panel("table", "scores", "All scores", wide=True,
+          note="FPR@95: how many bad outputs slip through when 95 % of the good ones shall pass; less is better. AUPR: how pure the top of "
+               "the list is; compare it with that of a coin, which is the share of good outputs."),
 ]
 PACE_S = 0.08  # a token of the little reasoner takes a tenth of that: too quick for the eye
 REASONERS = ["embedded/reasoner-70", "embedded/reasoner-50", "embedded/reasoner-85"]
@@ -100,6 +112,22 @@ OWN_MODELS: list[setups.Setup] = [
 SCORES_SHOWN = (("MaxProb think", "Mean certainty of the reasoning"), ("MinProb think", "Lowest certainty in the reasoning"),
                 ("PPL think", "Minus the surprise at what is written (perplexity)"), ("R0 think", "Momentum energy alone (R0)"),
                 ("CoE-R", "Chain-of-Embedding score (CoE-R)"))
+NAMES = [
+    ("think, answer, all", "over which tokens a score is taken: the reasoning, the answer, or both"),
+    ("MaxProb", "how sure the model was, on average: the chance it gave its likeliest next token"),
+    ("MinProb", "how sure it was at its least sure token"),
+    ("PPL", "perplexity with a minus: how little its own words surprised it"),
+    ("Entropy", "how undecided it was, on average, with a minus"),
+    ("Temperature", "MaxProb again, after the chances were made softer or sharper until they fitted this model best (for a model of your "
+                    "own by a fixed amount)"),
+    ("Free energy", "how large the raw scores of all next tokens were together"),
+    ("CoE", "Chain-of-Embedding: how far and how sharply the mean state of the reasoning moves. Mag: how long its way is, compared with "
+            "the straight line. Ang: how much its direction changes, with a minus. R adds the two, C joins them like arrows"),
+    ("Late entropy", "how undecided the later half of the layers was about the next token, with a minus"),
+    ("R0 to R5", "the readings of the energy, over the reasoning. R0 prompt: R0 over the problem itself, a control"),
+    ("Straightness", "how little the path turns"),
+    ("Shortness", "how short the output is, a control"),
+]
 PARTS = {"prompt": "the problem", "open": "tag that opens the thinking", "think": "reasoning", "close": "tag that closes the thinking",
          "answer": "answer", "end": "end mark", "off": "left out"}
 
@@ -121,6 +149,7 @@ def build(site: frame.Site, page: Page) -> None:
                     "and every score has to sort the outputs. The first run takes a while; after it, another gamma or label is quick.</p>",
                     apply_default_css=False)
             frame.another(view, "reasoning/roc", press="Test the scores", panels=LAB_PANELS, models=MODELS)
+            _names()
         with gr.Tab("Larger models", id="larger"):
             gr.HTML(_larger(page), apply_default_css=False)
         frame.usual_tabs(view)
@@ -132,6 +161,7 @@ def _tab_of_link(request: gr.Request) -> Any:
 
 
 def _closely(view: frame.View) -> None:
+    _names()
     config = find("reasoning/energy").config
     words = config.model_fields["variant"].json_schema_extra["labels"]
     start = config()
@@ -183,6 +213,14 @@ def _closely(view: frame.View) -> None:
         control.input(look, inputs=inputs, outputs=shown, trigger_mode="always_last", **frame.QUIET)
     desk.select(hovered, inputs=inputs, outputs=[token, *shown], trigger_mode="always_last", **frame.QUIET)
     changed.connect(source, variant, gamma)
+
+
+def _names() -> None:
+    """What the names under panels E and F mean, for whoever wants to know."""
+    with Drawer("What the names mean"):
+        gr.HTML('<p class="gb-quiet">Every score is written so that more means more trust.</p><ul>' +
+                "".join(f"<li><b>{escape(name)}</b>: {escape(meaning)}.</li>" for name, meaning in NAMES) + "</ul>",
+                apply_default_css=False)
 
 
 class _Changed:

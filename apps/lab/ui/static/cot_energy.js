@@ -13,7 +13,12 @@ const TIPS = "end of the path"; // how the trace is called whose points are toke
 const PINK = "#B0558A";
 const FIGURES = [
   ["path", "A. Its way through the layers", "Circles: where the path ends after each token of the reasoning. Large: the one you point at."],
-  ["profile", "B. Layer by layer", "How far the state moves in each layer, and what turning costs: of the token you point at or of all."],
+  [
+    "profile",
+    "B. Layer by layer",
+    "How far the state moves in each layer, and what turning costs: of the reasoning, or of the token you point at. The axis says whether " +
+      "the usual was subtracted; for single tokens nobody has measured it.",
+  ],
   ["heat", "C. Map of tokens and layers", "Blue frame: the reasoning. Orange frame: the first wrong step. Point at a column."],
   ["chain", "D. Along the chain", "Energy of the reasoning so far, beside the model's own certainty."],
 ];
