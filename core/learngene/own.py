@@ -1,4 +1,4 @@
-"""Pictures of a visitor in place of a task of the lab: read once per process, and an ancestor that learns their classes.
+"""Pictures of a visitor in place of a task of the lab: read once per process, and an ancestor that learns classes new to it.
 
 learngene/pictures     a probe: what is in a ZIP file or a folder of pictures
 
@@ -38,8 +38,8 @@ def pictures_field(what: str, title: str = "Your own pictures", **extra: Any) ->
 
 
 def teach_field() -> Any:
-    """The field that says how long an ancestor learns a visitor's classes."""
-    return Field(TEACH, ge=1, le=200, description="Passes in which the ancestor learns your own classes first; only for your own pictures",
+    """The field that says how long an ancestor learns classes that are new to it."""
+    return Field(TEACH, ge=1, le=200, description="Passes in which the ancestor learns these classes first, if it does not know them yet",
                  json_schema_extra={"more": True})
 
 
@@ -80,15 +80,15 @@ def _key(source: Path) -> tuple[str, str]:
 
 
 def knowing(lab: Lab, ref: str, task: Task, epochs: int) -> Iterator[Event]:
-    """The ancestor `ref` if it knows the classes of `task`. For a visitor's pictures it gets a new last layer and learns them first.
+    """The ancestor `ref` if it knows the classes of `task`; another one gets a new last layer and learns them first.
 
-    A taught one is kept as "ancestor". Raises LabError for an ancestor of other pictures, or other classes of the lab's own.
+    A taught one is kept as "ancestor". Raises LabError for an ancestor that takes other pictures.
     """
     loaded = lab.load(ref)
-    if classes_of(loaded.model) == task.classes or not task.mark:
-        return loaded
     check_pictures(loaded.model, "ancestor")
-    key = (loaded.fingerprint, "taught", lab.seed, task.mark, epochs)
+    if classes_of(loaded.model) == task.classes:
+        return loaded
+    key = (loaded.fingerprint, "taught", lab.seed, task.name, task.mark, epochs)
     if known := lab.cache.get(key):
         said, taught = known
         yield from said  # a run that was spared the training has the same numbers as one that was not

@@ -125,7 +125,12 @@ def parameters(module: nn.Module) -> int:
 
 def tokens(config: ViTConfig) -> int:
     """Tokens a picture becomes, the class token included (DeiT: the distillation token too)."""
-    return (config.image_size // config.patch_size) ** 2 + (2 if config.model_type == "deit" else 1)
+    return patches(config) + (2 if config.model_type == "deit" else 1)
+
+
+def patches(config: ViTConfig) -> int:
+    """Patches that a picture is cut into."""
+    return (config.image_size // config.patch_size) ** 2
 
 
 def block_macs(config: ViTConfig) -> int:
@@ -136,8 +141,7 @@ def block_macs(config: ViTConfig) -> int:
 
 def macs(config: ViTConfig, depth: int | None = None) -> int:
     """Multiply-adds of the whole classifier for one picture: patches, `depth` blocks, head."""
-    patches = (config.image_size // config.patch_size) ** 2
-    embed = patches * config.patch_size**2 * config.num_channels * config.hidden_size
+    embed = patches(config) * config.patch_size**2 * config.num_channels * config.hidden_size
     depth = config.num_hidden_layers if depth is None else depth
     return embed + depth * block_macs(config) + config.hidden_size * config.num_labels
 

@@ -1,4 +1,4 @@
-"""Folders and ZIP files of pictures as visitors might bring them."""
+"""Folders and ZIP files of pictures, and ancestors, as visitors might bring them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image, ImageDraw
+from transformers import DeiTConfig, DeiTForImageClassification
+
+from core.learngene.data import SYMBOLS
 
 SHAPES = ("bar", "box", "dot")
 
@@ -49,3 +52,10 @@ def header_only(width: int, height: int) -> bytes:
     chunks = [b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0), b"IDAT"]
     return b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
                                           for chunk in chunks)
+
+
+def deit(**shape: int) -> DeiTForImageClassification:
+    """A random DeiT that knows the symbols."""
+    return DeiTForImageClassification(DeiTConfig(**{
+        "hidden_size": 24, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 48, "image_size": 16, "patch_size": 4,
+        "num_channels": 1, "id2label": dict(enumerate(SYMBOLS)), "label2id": {name: i for i, name in enumerate(SYMBOLS)}} | shape))

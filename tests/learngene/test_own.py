@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
-from transformers import DeiTConfig, DeiTForImageClassification
 
 from core.engine.errors import LabError
 from core.engine.runner import Engine
 from core.learngene import collection
-from core.learngene.data import SYMBOLS
-from tests.learngene.brought import SHAPES, shapes, zipped
+from tests.learngene.brought import SHAPES, deit, shapes, zipped
 
 
 def run(engine: Engine, name: str, config: dict, **options) -> tuple[dict, set[str]]:
@@ -142,9 +140,7 @@ def test_a_pool_of_own_pictures_is_made_stitched_and_walked(engine, folders, pic
 
 
 def test_any_deit_of_the_right_shape_learns_own_pictures_and_passes_them_on(engine, pictures, tmp_path):
-    DeiTForImageClassification(DeiTConfig(
-        hidden_size=24, num_hidden_layers=4, num_attention_heads=3, intermediate_size=48, image_size=16, patch_size=4, num_channels=1,
-        id2label=dict(enumerate(SYMBOLS)), label2id={name: i for i, name in enumerate(SYMBOLS)})).save_pretrained(tmp_path / "deit")
+    deit().save_pretrained(tmp_path / "deit")
     result, kept = run(engine, "learngene/train", {"pictures": pictures, "ancestor": f"path/{tmp_path / 'deit'}", "depth": 2, "epochs": 1,
                                                    "teach": 2})
     assert "ancestor" in kept
@@ -153,9 +149,7 @@ def test_any_deit_of_the_right_shape_learns_own_pictures_and_passes_them_on(engi
 
 @pytest.mark.parametrize("shape", [{"image_size": 224, "patch_size": 16}, {"num_channels": 3}])
 def test_an_ancestor_of_other_pictures_is_refused_before_it_learns(engine, pictures, tmp_path, shape):
-    DeiTForImageClassification(DeiTConfig(**{
-        "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 48, "image_size": 16, "patch_size": 4,
-        "num_channels": 1} | shape)).save_pretrained(tmp_path / "deit")
+    deit(num_hidden_layers=2, **shape).save_pretrained(tmp_path / "deit")
     handle = engine.start("learngene/train", {"pictures": pictures, "ancestor": f"path/{tmp_path / 'deit'}"})
     assert "takes pictures of" in engine.wait(handle.id, timeout=60)["error"]
 

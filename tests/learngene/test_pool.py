@@ -17,6 +17,7 @@ from core.learngene.pool.paths import LARGE, SMALL, Way, paired, stitch_of
 from core.learngene.pool.pool import Matrices, Pool, third_positions
 from core.learngene.pool.stitches import INITS, initialise, residual, solve, streams
 from core.learngene.vit import new_model
+from tests.learngene.brought import deit
 
 NARROW, WIDE, BLOCKS = 12, 24, 6
 
@@ -134,13 +135,15 @@ def test_ways_that_need_matrices_say_so(pool, pixels):
     initialise(pool, "least_squares", pixels, torch.Generator())
 
 
-def test_distillation_loss_is_the_sum_that_the_method_states(pixels):
-    """Against hidden states of the library and attention outputs taken by a hook of our own."""
+@pytest.mark.parametrize(("kind", "dropped"), [("vit", 0), ("deit", 1)])
+def test_distillation_loss_is_the_sum_that_the_method_states(pixels, kind, dropped):
+    """Against hidden states of the library and attention outputs taken by a hook of our own; a DeiT without its second token."""
     torch.manual_seed(0)
-    ancestor, student = new_model(9, WIDE, 3, SYMBOLS).eval(), new_model(6, NARROW, 3, SYMBOLS).eval()
+    ancestor = (new_model(9, WIDE, 3, SYMBOLS) if kind == "vit" else deit(hidden_size=WIDE, num_hidden_layers=9)).eval()
+    student, tokens = new_model(6, NARROW, 3, SYMBOLS).eval(), [0, *range(1 + dropped, 17 + dropped)]
     taught, pixels, labels = Distillation(ancestor, student, (2, 3)), pixels[:5], torch.arange(5)
     seen = {}
-    hooks = [model.vit.layers[i].attention.register_forward_hook(lambda m, a, out, key=(name, i): seen.__setitem__(key, out[0]))
+    hooks = [model.base_model.layers[i].attention.register_forward_hook(lambda m, a, out, key=(name, i): seen.__setitem__(key, out[0]))
              for name, model, places in (("t", ancestor, (5, 8)), ("s", student, (3, 5))) for i in places]
     theirs, ours = (model(pixels, output_hidden_states=True) for model in (ancestor, student))
     for hook in hooks:
@@ -149,8 +152,8 @@ def test_distillation_loss_is_the_sum_that_the_method_states(pixels):
     inside = 0
     for third, t, s in ((2, 5, 3), (3, 8, 5)):
         # the library's last hidden state is normed or not, depending on the version: take the block's output by layer
-        inside += F.mse_loss(_block_output(student, pixels, s), taught.matrices_z[third](_block_output(ancestor, pixels, t)))
-        inside += F.mse_loss(seen["s", s], taught.matrices_a[third](seen["t", t]))
+        inside += F.mse_loss(_block_output(student, pixels, s), taught.matrices_z[third](_block_output(ancestor, pixels, t)[:, tokens]))
+        inside += F.mse_loss(seen["s", s], taught.matrices_a[third](seen["t", t][:, tokens]))
     expected = 0.1 * F.cross_entropy(ours.logits, labels) + 0.9 * (soft + inside)
     torch.testing.assert_close(taught.loss(pixels, labels), expected)
 
@@ -164,8 +167,15 @@ def test_distillation_trains_student_and_matrices_but_not_the_ancestor(pixels):
     assert all(p.grad is None for p in ancestor.parameters())
 
 
+@pytest.mark.parametrize(("shape", "said"), [({"patch_size": 8}, "4 patches, the models of a pool into 16"),
+                                             ({"num_hidden_layers": 2}, "has 2 blocks only")])
+def test_an_ancestor_that_no_pool_can_be_matched_with_is_named(shape, said):
+    with pytest.raises(LabError, match=said):
+        Distillation(deit(**shape), new_model(3, NARROW, 3, SYMBOLS), (1, 2, 3))
+
+
 def _block_output(model: nn.Module, pixels: torch.Tensor, index: int) -> torch.Tensor:
-    hidden = model.vit.embeddings(pixels)
-    for block in model.vit.layers[:index + 1]:
+    hidden = model.base_model.embeddings(pixels)
+    for block in model.base_model.layers[:index + 1]:
         hidden = block(hidden)
     return hidden

@@ -63,9 +63,9 @@ POOL_PANELS = [
     panel("figure", "storage", "What has to be stored", wide=True),
     panel("table", "storage", "In numbers"),
 ]
-MAKE = ("Make a pool of digits, letters or symbols, or of your own pictures: then the ancestor learns your classes first. When it is "
-        "finished, put it on the board at the top of the page. Its stitches are random: choose another start on the board, or press "
-        "Run, which then trains yours.")
+MAKE = ("Make a pool of digits, letters or symbols, or of your own pictures. An ancestor that does not know them learns them first. "
+        "When it is finished, put it on the board at the top of the page. Its stitches are random: choose another start on the board, "
+        "or press Run, which then trains yours.")
 BESIDE = ("Higher is better, further left is cheaper. For digits, green shows rivals of sizes in between: each was trained alone and has "
           "to be stored for itself. The pool makes all its networks out of the same twelve blocks.")
 Walk = Callable[..., list[Any]]  # (picture, drawing, path, start, tried, small, large, task, pictures) -> the outputs of `_board`

@@ -5,11 +5,11 @@ learngene/train      metrics  loss auxiliary, accuracy auxiliary (per epoch), an
                               zero), parameters, ancestor parameters
                      figures  training, by_depth (also while it learns), linearity, positions, storage
                      tables   by_depth
-                     keeps    learngene, and ancestor where it had to learn a visitor's classes (loss ancestor, accuracy ancestor)
+                     keeps    learngene, and ancestor where it had to learn the classes first (loss ancestor, accuracy ancestor)
 learngene/finetune   metrics  loss NAME, accuracy NAME (per epoch), start NAME, end NAME; NAME is inherited, scratch, or the rival's
                      figures  training, epochs
                      tables   compared
-                     keeps    inherited
+                     keeps    inherited, and ancestor where it had to learn the classes to teach a rival (loss, accuracy ancestor)
 learngene/expand     a probe, in probes.py; learngene/linearity likewise
 
 Accuracy is the share of right answers on the task's test pictures, 0..1. A visitor's pictures may take the place of a task
@@ -26,22 +26,21 @@ from typing import Any
 from pydantic import Field
 from transformers import PreTrainedModel
 
-from core.engine.errors import LabError
 from core.engine.events import Event, Figure, Keep, Metric, Progress, Table, Verdict
 from core.engine.experiment import Config, DataRef, ModelRef, experiment
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.learngene.data import Task, TaskName
 from core.learngene.depth import figures
-from core.learngene.depth.learngene import DEEPEST, Learngene, freeze_slope, new_learngene
+from core.learngene.depth.learngene import DEEPEST, Learngene, freeze_slope, load_learngene, new_learngene
 from core.learngene.depth.rivals import RIVALS, RivalName, Start
 from core.learngene.metrics import Linearity, accuracy, linearity, share_interval, smallest_difference, weight_groups
-from core.learngene.own import knowing, pictures_field, taking, teach_field
+from core.learngene.own import TEACH, knowing, pictures_field, taking, teach_field
 from core.learngene.running import Curves, Progresses, Teller, race, told
 from core.learngene.training import SCRATCH_RATE, TUNE_RATE, Recipe, Step, born_from, fit, soft_distillation, steps_of, supervised
 from core.learngene.vit import block_parameters, check_task, logits, macs, new_head, parameters, parts_of
 
-AUXILIARY_EPOCHS = 100  # what stage 1 of the stored learngenes cost
+AUXILIARY_EPOCHS = 100  # passes of stage 1 when a run trains its learngene afresh
 ONE_LESS = (2, 3, 4)  # depths at which dividing by one less is compared (methods/09 T12)
 GLANCED = (1, 2, 4, 8, 12, 16)  # depths measured while it learns
 TICKED = (4, 6, 8, 10, 12)  # the depths of the storage card until somebody ticks others
@@ -69,7 +68,6 @@ def train(config: TrainConfig, lab: Lab) -> Iterator[Event]:
     yield Progress(0, 1, "getting ready")
     task = yield from taking(lab, config.task, config.pictures)
     ancestor = yield from knowing(lab, config.ancestor, task, config.teach)
-    check_task(ancestor.model, task.classes, "ancestor")
     gene = yield from Curves().along(stage_one(config, lab, task, ancestor, glance=True))
     yield Keep("learngene", gene.store)
     yield from _look_at(gene, ancestor.model, task, lab)
@@ -83,7 +81,7 @@ def stage_one(config: TrainConfig, lab: Lab, task: Task, ancestor: LoadedModel, 
     key = (ancestor.fingerprint, "learngene", lab.seed, task.mark, config.model_dump_json())
     shape = ancestor.model.config
     with born_from(lab.rng("learngene")):
-        gene = new_learngene(config.depth, shape.hidden_size, shape.num_attention_heads, task.classes)
+        gene = new_learngene(config.depth, shape.hidden_size, shape.num_attention_heads, task.classes, config.epochs)
     if known := lab.cache.get(key):
         said, state = known
         yield from said  # a run that was spared the training has the same numbers as one that was not
@@ -190,8 +188,8 @@ class FinetuneConfig(Config):
     depth: int = Field(6, ge=1, le=DEEPEST, description="Layers of every network in the race")
     epochs: int = Field(5, ge=1, le=100, title="Passes", description="How often the network that inherited sees all training pictures")
     scratch_epochs: int = Field(5, ge=1, le=300, title="Passes of its rivals", description="How often the network from scratch sees them")
-    rival: RivalName = Field("none", title="One more rival", description="Somebody else beside the network from scratch",
-                             json_schema_extra={"labels": RIVAL_WORDS})
+    rival: RivalName = Field("none", title="One more rival", json_schema_extra={"labels": RIVAL_WORDS},
+                             description="Somebody else beside the network from scratch; a reconstruction, smaller than the paper's")
     pretrain_epochs: int = Field(20, ge=1, le=200, description="Passes over the source that the pre-trained rival gets first",
                                  json_schema_extra={"more": True})
     rate: float = Field(TUNE_RATE, ge=1e-5, le=1e-2, description="Peak learning rate of the descendant", json_schema_extra={"more": True})
@@ -219,9 +217,9 @@ def finetune(config: FinetuneConfig, lab: Lab) -> Iterator[Event]:
     source = yield from taking(lab, config.source, config.source_pictures)
     task = yield from taking(lab, config.task, config.pictures)
     ancestor = (lab.fork if config.rival == "gradient" else lab.load)(config.ancestor)
-    gene = Learngene(lab.load(config.learngene).model)
+    gene = load_learngene(lab, config.learngene)
     check_task(gene.store, source.classes, "learngene")
-    if config.retrain or config.rival not in ("none", "pretrained"):  # only these ask the ancestor
+    if config.retrain or config.rival in ("heuristic", "gradient", "every_other"):  # only these ask it about the source
         check_task(ancestor.model, source.classes, "ancestor")
     if config.retrain:
         again = TrainConfig(task=config.source, pictures=config.source_pictures, ancestor=config.ancestor, depth=gene.depth,
@@ -238,11 +236,11 @@ def finetune(config: FinetuneConfig, lab: Lab) -> Iterator[Event]:
     for racer in racers:
         racer.model.eval().requires_grad_(False)
     yield Keep("inherited", racers[0].model)
-    yield from _compare(config, racers, curves, task)
+    yield from _compare(config, gene, racers, curves, task)
 
 
 def _line_up(config: FinetuneConfig, lab: Lab, start: Start) -> Iterator[Event]:
-    """The descendant, the network from scratch, and the rival if one is asked for."""
+    """The descendant, the network from scratch, and the rival if one is asked for; its teacher learns the classes first if need be."""
     same = start.task.classes == start.source.classes
     with born_from(lab.rng("head")):
         descendant = start.gene.expand(config.depth, None if same else start.task.classes)
@@ -257,10 +255,7 @@ def _line_up(config: FinetuneConfig, lab: Lab, start: Start) -> Iterator[Event]:
     if config.rival == "pretrained":
         racers.append(_Racer(config.rival, (yield from _pretrained(config, lab, start)), recipe))
     else:
-        if config.rival == "distilled" and not same:
-            raise LabError("The ancestor does not know these classes, so it cannot teach them to a rival.",
-                           "Choose the same pictures as source and task, or another rival.")
-        teacher = start.ancestor if config.rival == "distilled" else None
+        teacher = (yield from knowing(lab, config.ancestor, start.task, TEACH)).model if config.rival == "distilled" else None
         with born_from(lab.rng("rival")):
             rival = RIVALS[config.rival](start)
         racers.append(_Racer(config.rival, rival, recipe, teacher))
@@ -295,11 +290,11 @@ def _training(racer: _Racer, task: Task, progress: Progresses, lab: Lab) -> tupl
     return steps, Teller(racer.name, progress, lambda: accuracy(scores_of, *test), every=max(1, racer.recipe.epochs // 20))
 
 
-def _compare(config: FinetuneConfig, racers: list[_Racer], curves: Curves, task: Task) -> Iterator[Event]:
+def _compare(config: FinetuneConfig, gene: Learngene, racers: list[_Racer], curves: Curves, task: Task) -> Iterator[Event]:
     n, shares = len(task.test_labels), {racer.name: curves.points[racer.name][1] for racer in racers}
     for name, curve in shares.items():
         yield Metric(f"end {name}", curve[-1])
-    yield Figure("epochs", figures.epochs(TICKED, AUXILIARY_EPOCHS, config.epochs, config.scratch_epochs))
+    yield Figure("epochs", figures.epochs(TICKED, gene.epochs, config.epochs, config.scratch_epochs))
     rows = [[racer.name, racer.recipe.epochs, shares[racer.name][0], shares[racer.name][-1], *share_interval(shares[racer.name][-1], n)]
             for racer in racers]
     yield Table("compared", ["network", "epochs", "right before", "right after", "95 % from", "95 % to"], rows)
@@ -309,4 +304,4 @@ def _compare(config: FinetuneConfig, racers: list[_Racer], curves: Curves, task:
     yield Verdict(f"With {config.depth} layers, after {config.epochs} passes over the pictures the network that inherited is right in "
                   f"{inherited:.1%}, the one from scratch after {config.scratch_epochs} in {scratch:.1%} of {n} pictures. {told_apart}",
                   {"inherited": inherited, "scratch": scratch, "n": n, "smallest difference": least,
-                   "auxiliary epochs not counted": AUXILIARY_EPOCHS})
+                   "auxiliary epochs not counted": gene.epochs})

@@ -70,15 +70,16 @@ def storage(learngene: int, separate: int, depths: Sequence[int]) -> dict[str, A
     return plain(figure, "", "numbers to store")
 
 
-def epochs(depths: Sequence[int], auxiliary: int, each: int, scratch: int) -> dict[str, Any]:
-    """Total epochs for n depths: the auxiliary model's own cost counted, against training every depth from scratch."""
+def epochs(depths: Sequence[int], auxiliary: int | None, each: int, scratch: int) -> dict[str, Any]:
+    """Total epochs for n depths: the auxiliary model's own cost counted if it is known, against training every depth from scratch."""
     count = list(range(1, len(depths) + 1))
     figure = go.Figure()
-    figure.add_trace(go.Scatter(x=count, y=[auxiliary + n * each for n in count], name="learngene, auxiliary model included",
-                                mode="lines+markers", line={"color": BLUE}))
+    name = f"learngene, its own {auxiliary} passes included" if auxiliary is not None else "learngene, its own training left out"
+    figure.add_trace(go.Scatter(x=count, y=[(auxiliary or 0) + n * each for n in count], name=name, mode="lines+markers",
+                                line={"color": BLUE}))
     figure.add_trace(go.Scatter(x=count, y=[n * scratch for n in count], name="each from scratch", mode="lines+markers",
                                 line={"color": ORANGE}))
-    return plain(figure, "how many depths are wanted", "epochs of training in all")
+    return plain(figure, "how many depths are wanted", "epochs of training in all (passes)")
 
 
 def attention(maps: Sequence[Sequence[Sequence[float]]]) -> dict[str, Any]:

@@ -6,7 +6,8 @@
 
 It is stored as a ViT with two layers, because that is exactly what it is made of: layer 0 holds the intercept, layer 1
 the slope, the rest is shared by all descendants. So it is read by the same loader as every other model. Run as it
-stands, that two-layer ViT would mean nothing; `config.learngene["depth"]` tells the two apart.
+stands, that two-layer ViT would mean nothing; `config.learngene` tells the two apart: {"depth": of the auxiliary model, "epochs":
+the passes that it took}.
 """
 
 from __future__ import annotations
@@ -20,21 +21,26 @@ from torch.func import functional_call
 from transformers import PreTrainedModel
 
 from core.engine.errors import LabError
+from core.engine.lab import Lab
 from core.learngene.depth.expansion import coefficients, expand_blocks, line, twin
 from core.learngene.vit import new_head, new_model, parts_of, read
 
 INTERCEPT, SLOPE = 0, 1
 DEEPEST = 16
+STORED_EPOCHS = 100  # passes that the embedded learngenes took; their files do not say it
 
 
 class Learngene:
-    """`store` is the two-layer model; its parameters are what stage 1 trains. `depth` is the auxiliary model's."""
+    """`store` is the two-layer model; its parameters are what stage 1 trains. `depth` is the auxiliary model's.
+
+    epochs: how many passes over the pictures it was trained for; None where nobody wrote it down.
+    """
 
     def __init__(self, store: PreTrainedModel) -> None:
         about = getattr(store.config, "learngene", None)
         if not about or store.config.num_hidden_layers != 2:
             raise LabError("This model is not a learngene.", "Train one on the page, or use embedded/learngene-letters.")
-        self.store, self.depth = store, int(about["depth"])
+        self.store, self.depth, self.epochs = store, int(about["depth"]), about.get("epochs")
         self.parts = parts_of(store)
         self.pooling = store.config.pooling
         self._template = [self.parts.blocks[INTERCEPT]]  # in a list: used for its code only
@@ -75,10 +81,21 @@ class Learngene:
         return model.eval()
 
 
-def new_learngene(depth: int, width: int, heads: int, classes: Sequence[str]) -> Learngene:
-    """An untrained learngene, initialised as methods/09 section 2.2: both sets truncated normal, slope norms zero."""
+def load_learngene(lab: Lab, ref: str, attention: str = "sdpa") -> Learngene:
+    """The learngene called `ref`, for everybody to read."""
+    gene = Learngene(lab.load(ref, attention=attention).model)
+    if gene.epochs is None and ref.startswith("embedded/"):
+        gene.epochs = STORED_EPOCHS
+    return gene
+
+
+def new_learngene(depth: int, width: int, heads: int, classes: Sequence[str], epochs: int | None = None) -> Learngene:
+    """An untrained learngene, initialised as methods/09 section 2.2: both sets truncated normal, slope norms zero.
+
+    epochs: the passes that it is going to be trained for.
+    """
     store = new_model(2, width, heads, classes, pooling="patches")
-    store.config.learngene = {"depth": depth}
+    store.config.learngene = {"depth": depth} if epochs is None else {"depth": depth, "epochs": epochs}
     std = store.config.initializer_range
     with torch.no_grad():
         for block in parts_of(store).blocks:

@@ -20,8 +20,8 @@ from core.engine.lab import Lab
 from core.learngene.data import SHOWN, Task, TaskName
 from core.learngene.depth import figures
 from core.learngene.depth.expansion import coefficients
-from core.learngene.depth.experiments import AUXILIARY_EPOCHS, TICKED, linear_groups, stored_separately
-from core.learngene.depth.learngene import DEEPEST, Learngene
+from core.learngene.depth.experiments import TICKED, linear_groups, stored_separately
+from core.learngene.depth.learngene import DEEPEST, load_learngene
 from core.learngene.focus import focus_of, likeliest
 from core.learngene.metrics import agreement, all_logits, latency_ms, share_interval, smallest_difference
 from core.learngene.own import pictures_field, task_of
@@ -45,6 +45,7 @@ class ExpandConfig(Config):
 class Descendant:
     """A network of one depth, measured. Shares are 0..1 on the `pictures` shown, at most 256; sizes count the head.
 
+    trained_depth: layers of the auxiliary model that the learngene was trained through; extrapolated: this network has more.
     answers: the likeliest classes of the picture in focus as (class, probability), likeliest first.
     seen: the picture in focus as the network gets it, 16 rows of 16 numbers from -1 to 1.
     single_ms, batch_ms: median time of one picture and of 64, None unless asked for.
@@ -52,6 +53,7 @@ class Descendant:
 
     depth: int
     width: int
+    trained_depth: int
     extrapolated: bool
     pictures: int
     parameters: int
@@ -77,7 +79,7 @@ class Descendant:
 def expand(config: ExpandConfig, lab: Lab) -> Descendant:
     """Grows a descendant, measures it on the fixed 256 pictures, and looks closely at one picture."""
     task = task_of(lab, config.task, config.pictures)
-    gene, ancestor = Learngene(lab.load(config.learngene, attention="eager").model), lab.load(config.ancestor)
+    gene, ancestor = load_learngene(lab, config.learngene, attention="eager"), lab.load(config.ancestor)
     check_task(gene.store, task.classes, "learngene")
     check_task(ancestor.model, task.classes, "ancestor")
     model, (pixels, labels) = gene.expand(config.depth), task.shown
@@ -92,8 +94,9 @@ def expand(config: ExpandConfig, lab: Lab) -> Descendant:
     answers, right = likeliest(task, scores), (said.argmax(-1) == labels).float().mean().item()
     shares, stored = coefficients(config.depth), parameters(gene.store)
     return Descendant(
-        depth=config.depth, width=model.config.hidden_size, extrapolated=config.depth > gene.depth, pictures=len(labels),
-        parameters=parameters(model), stored_parameters=stored, stored_bytes=2 * stored, macs=macs(model.config), coefficients=shares,
+        depth=config.depth, width=model.config.hidden_size, trained_depth=gene.depth, extrapolated=config.depth > gene.depth,
+        pictures=len(labels), parameters=parameters(model), stored_parameters=stored, stored_bytes=2 * stored, macs=macs(model.config),
+        coefficients=shares,
         right=right, right_interval=share_interval(right, len(labels)),
         ancestor_right=(teacher.argmax(-1) == labels).float().mean().item(), agrees=agreement(said, teacher),
         smallest_difference=smallest_difference(right, len(labels)), truth=truth, answers=answers,
@@ -119,18 +122,22 @@ class StorageConfig(Config):
     learngene: ModelRef = Field("embedded/learngene-letters", description="The learngene to grow from")
     depths: tuple[Annotated[int, Field(ge=1, le=DEEPEST)], ...] = Field(TICKED, min_length=1, max_length=DEEPEST,
                                                                               description="Depths to have")
-    each: int = Field(5, ge=0, le=100, description="Epochs of fine-tuning that every descendant gets")
+    each: int = Field(20, ge=0, le=100, description="Epochs of fine-tuning that every descendant gets")
     scratch: int = Field(100, ge=1, le=300, description="Epochs that a network from scratch gets")
 
 
 @dataclass(frozen=True)
 class Storage:
-    """Numbers to store and epochs to train for all depths asked for; with the head, and without it as the paper counts."""
+    """Numbers to store and epochs to train for all depths asked for; with the head, and without it as the paper counts.
+
+    auxiliary: the epochs that the learngene itself took, counted in epochs_inherited; None, and not counted, where nobody wrote it down.
+    """
 
     learngene: int
     separate: int
     ratio: float
     ratio_without_head: float
+    auxiliary: int | None
     epochs_inherited: int
     epochs_scratch: int
     figures: dict[str, Any]
@@ -139,11 +146,11 @@ class Storage:
 @probe("learngene/storage", title="What many depths cost", paper="09", families=("vit",))
 def storage(config: StorageConfig, lab: Lab) -> Storage:
     """The storage card and the total of epochs, the auxiliary model's own counted (methods/09 sections 6 and 7)."""
-    gene, depths = Learngene(lab.load(config.learngene).model), tuple(sorted(set(config.depths)))
+    gene, depths = load_learngene(lab, config.learngene), tuple(sorted(set(config.depths)))
     one, many, head = parameters(gene.store), stored_separately(gene, depths), parameters(gene.parts.head)
-    return Storage(one, many, many / one, (many - len(depths) * head) / (one - head), AUXILIARY_EPOCHS + len(depths) * config.each,
-                   len(depths) * config.scratch, {"storage": figures.storage(one, many, depths),
-                                                  "epochs": figures.epochs(depths, AUXILIARY_EPOCHS, config.each, config.scratch)})
+    drawn = {"storage": figures.storage(one, many, depths), "epochs": figures.epochs(depths, gene.epochs, config.each, config.scratch)}
+    return Storage(one, many, many / one, (many - len(depths) * head) / (one - head), gene.epochs,
+                   (gene.epochs or 0) + len(depths) * config.each, len(depths) * config.scratch, drawn)
 
 
 class LinearityConfig(Config):

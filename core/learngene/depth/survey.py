@@ -18,8 +18,8 @@ from core.engine.experiment import Config, DataRef, ModelRef, experiment
 from core.engine.lab import Lab
 from core.learngene.data import TaskName
 from core.learngene.depth import figures
-from core.learngene.depth.experiments import AUXILIARY_EPOCHS, TICKED, descendant_parameters, stored_separately
-from core.learngene.depth.learngene import DEEPEST, Learngene
+from core.learngene.depth.experiments import TICKED, descendant_parameters, stored_separately
+from core.learngene.depth.learngene import DEEPEST, Learngene, load_learngene
 from core.learngene.metrics import accuracy, share_interval, smallest_difference
 from core.learngene.own import pictures_field, taking
 from core.learngene.running import Progresses
@@ -43,7 +43,7 @@ def depths(config: DepthsConfig, lab: Lab) -> Iterator[Event]:
     """Measures untrained descendants of depth 1 to 16 on all test pictures, one after the other."""
     yield Progress(0, DEEPEST, "getting ready")
     task = yield from taking(lab, config.task, config.pictures)
-    ancestor, gene = lab.load(config.ancestor).model, Learngene(lab.load(config.learngene).model)
+    ancestor, gene = lab.load(config.ancestor).model, load_learngene(lab, config.learngene)
     check_task(gene.store, task.classes, "learngene")
     check_task(ancestor, task.classes, "ancestor")
     test, n = (task.test_pixels, task.test_labels), len(task.test_labels)
@@ -51,7 +51,7 @@ def depths(config: DepthsConfig, lab: Lab) -> Iterator[Event]:
     yield Metric("ancestor accuracy", teacher)
     curves: dict[str, dict[int, float]] = {"straight from the learngene": {}}
     beside = config.rivals and task.name == "letters"
-    flat = Learngene(lab.load(config.flat).model) if beside else None
+    flat = load_learngene(lab, config.flat) if beside else None
     scratch, absent = _scratch(lab) if beside else ({}, [])
     curves |= {"all layers equal": {}} | {f"from scratch, {epochs} epochs": {} for epochs in RIVAL_EPOCHS}
     progress = Progresses(DEEPEST)
@@ -94,7 +94,7 @@ def _sizes(gene: Learngene, curves: dict[str, dict[int, float]], n: int) -> Iter
     yield Figure("by_parameters", figures.against(numbers, "numbers in the network"))
     yield Figure("by_macs", figures.against(work, "multiply-adds for one picture"))
     yield Figure("storage", figures.storage(parameters(gene.store), stored_separately(gene, TICKED), TICKED))
-    yield Figure("epochs", figures.epochs(TICKED, AUXILIARY_EPOCHS, 0, RIVAL_EPOCHS[-1]))
+    yield Figure("epochs", figures.epochs(TICKED, gene.epochs, 0, RIVAL_EPOCHS[-1]))
     yield Table("by_depth", ["network", "depth", "right", "95 % from", "95 % to", "parameters", "multiply-adds"],
                 [[name, depth, share, *share_interval(share, n), descendant_parameters(gene, depth), macs(gene.store.config, depth)]
                  for name, points in curves.items() for depth, share in points.items()])

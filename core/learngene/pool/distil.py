@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
+from core.engine.errors import LabError
 from core.engine.trace import Site, trace
 from core.learngene.pool.pool import third_positions
-from core.learngene.vit import parts_of
+from core.learngene.vit import logits, parts_of, patches
 
 ALPHA, TAU = 0.1, 1.0
 
@@ -31,6 +32,7 @@ class Distillation:
     """
 
     def __init__(self, ancestor: PreTrainedModel, student: PreTrainedModel, thirds: tuple[int, ...]) -> None:
+        _check(ancestor, student)
         self.ancestor, self.student = ancestor, student
         wide, narrow = ancestor.config.hidden_size, student.config.hidden_size
         self.matrices_z = {third: nn.Linear(wide, narrow) for third in thirds}
@@ -55,8 +57,23 @@ class Distillation:
         return ALPHA * F.cross_entropy(scores, labels) + (1 - ALPHA) * (soft + inside)
 
     def _look(self, model: PreTrainedModel, pixels: Tensor, positions: list[int]) -> tuple[dict[tuple[str, int], Tensor], Tensor]:
-        """Block and attention outputs at the matched thirds, by (part, third), and the logits."""
+        """Block and attention outputs at the matched thirds, by (part, third), and the logits.
+
+        Class and picture tokens only: a DeiT's distillation token is dropped, the students have none (methods/10 section 9).
+        """
         places = {(part, third): Site(positions[third - 1], part) for part in ("resid_post", "attn_out") for third in self.matrices_z}
         with trace(model, capture=list(places.values())) as acts:
-            scores = model(pixels).logits
-        return {name: acts[site] for name, site in places.items()}, scores
+            scores = logits(model, pixels)
+        special = parts_of(model).special
+        return {name: torch.cat([acts[site][:, :1], acts[site][:, special:]], 1) for name, site in places.items()}, scores
+
+
+def _check(ancestor: PreTrainedModel, student: PreTrainedModel) -> None:
+    """Raises LabError for two models whose streams cannot be matched token by token and third by third."""
+    theirs, ours = patches(ancestor.config), patches(student.config)
+    if theirs != ours:
+        raise LabError(f"The ancestor cuts a picture into {theirs} patches, the models of a pool into {ours}.",
+                       f"Use an ancestor with patches of {student.config.patch_size} x {student.config.patch_size} pixels.")
+    if (blocks := len(parts_of(ancestor).blocks)) < 3:
+        raise LabError(f"The ancestor has {blocks} blocks only; the models of a pool are compared with it at three depths.",
+                       "Use an ancestor of three blocks or more, or let labels alone teach the two models.")

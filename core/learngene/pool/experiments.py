@@ -45,7 +45,7 @@ from core.learngene.pool.rivals import Rival, alone, best_within
 from core.learngene.pool.stitches import INITS, InitName, initialise
 from core.learngene.running import Curves, Progresses, Teller, race
 from core.learngene.training import SCRATCH_RATE, TUNE_RATE, Recipe, Step, born_from, fit, steps_of, supervised
-from core.learngene.vit import check_task, new_model
+from core.learngene.vit import logits, new_model
 
 SMALL_WIDTH, HEADS = 36, 3
 
@@ -71,11 +71,10 @@ def pool(config: PoolConfig, lab: Lab) -> Iterator[Event]:
     yield Progress(0, 1, "getting ready")
     task = yield from taking(lab, config.task, config.pictures)
     ancestor = yield from knowing(lab, config.ancestor, task, config.teach)
-    check_task(ancestor.model, task.classes, "ancestor")
     made = yield from Curves().along(instances(config, lab, task, ancestor))
     test, classes = (task.test_pixels, task.test_labels), len(task.classes)
     shares = {way: accuracy(lambda pixels, way=way: made(pixels, way), *test) for way in (SMALL, LARGE)}
-    teacher = accuracy(lambda pixels: ancestor.model(pixels).logits, *test)
+    teacher = accuracy(lambda pixels: logits(ancestor.model, pixels), *test)
     for way, share in shares.items():
         yield Metric(f"end {way.name}", share)
     yield Metric("ancestor accuracy", teacher)
@@ -102,9 +101,10 @@ def instances(config: PoolConfig, lab: Lab, task: Task, ancestor: LoadedModel) -
     progress = Progresses(2 * steps_of(task, recipe))
     yield from progress.step("getting ready", 0)
     trainings = []
-    for name, wide, thirds in (("small", config.small_width, THIRDS), ("large", width, THIRDS if config.dense else THIRDS[-1:])):
+    for name, wide, heads, thirds in (("small", config.small_width, HEADS, THIRDS),
+                                      ("large", width, ancestor.model.config.num_attention_heads, THIRDS if config.dense else THIRDS[-1:])):
         with born_from(lab.rng(name)):
-            model = new_model(config.blocks, wide, HEADS, task.classes)
+            model = new_model(config.blocks, wide, heads, task.classes)
             taught = Distillation(ancestor.model, model, thirds) if config.source == "distilled" else None
         loss_of = taught.loss if taught else supervised(lambda pixels, model=model: model(pixels).logits)
         steps = fit((taught or model).named_parameters(), loss_of, task, recipe, lab.rng(f"pictures {name}"))
@@ -128,6 +128,10 @@ INIT_WORDS = {"transpose": "transposed (the paper's start)", "scaled": "transpos
               "least_squares": "least squares (SN-Net's start)", "random": "random"}
 
 
+RETRAIN_WORDS = {"no": "the pool named above", "distilled": "distilled again from the ancestor",
+                 "labels": "each trained alone on labels (as SN-Net does)"}
+
+
 class StitchConfig(Config):
     task: TaskName = Field("digits", description="What the pictures show")
     pictures: DataRef = pictures_field("The pictures that this pool was made of: a ZIP file")
@@ -142,7 +146,8 @@ class StitchConfig(Config):
     ancestor: ModelRef = Field("embedded/learngene-pool-ancestor", description="Whose size the pool is compared with",
                                json_schema_extra={"more": True})
     retrain: Literal["no", "distilled", "labels"] = Field(
-        "no", description="Make both models afresh with this run's seed first (50 epochs, minutes)", json_schema_extra={"more": True})
+        "no", title="Where the two models come from", description="Made afresh with this run's seed, they take 50 passes: minutes",
+        json_schema_extra={"more": True, "labels": RETRAIN_WORDS})
 
 
 @experiment("learngene/stitch", title="Stitch the pool", paper="10", families=("vit",))
@@ -156,7 +161,6 @@ def stitch(config: StitchConfig, lab: Lab) -> Iterator[Event]:
     else:
         again = PoolConfig(task=config.task, pictures=config.pictures, ancestor=config.ancestor, source=config.retrain, epochs=50)
         ancestor = yield from knowing(lab, config.ancestor, task, again.teach)
-        check_task(ancestor.model, task.classes, "ancestor")
         made = yield from instances(again, lab, task, ancestor)
     ways = all_paths(made.blocks)
     progress = Progresses(steps_of(task, Recipe(config.epochs, config.rate)) + 2 * len(ways))

@@ -83,7 +83,7 @@ class Pool(nn.Module):
         """The pool itself. Raises LabError unless it was taught exactly these classes."""
         if any((known := classes_of(model)) != tuple(classes) for model in (self.small, self.large)):
             raise LabError(f"This pool was not taught these {len(classes)} classes; what it knows is {listed(known)}.",
-                           "Choose the pictures that it was built for.")
+                           "Choose the pictures that it was built for, or make a pool of these.")
         return self
 
     def pack(self) -> dict[str, PreTrainedModel]:
