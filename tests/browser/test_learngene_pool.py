@@ -27,6 +27,11 @@ def test_a_pressed_path_is_measured_and_timed(visitor, lab_engine):
     said(page, f"{made['parameters']:,}")
     page.wait_for_function("/\\d ms for 64/.test(document.querySelector('#walked').innerText)", timeout=30_000)
     assert [block(page, "small", i).get_attribute("aria-pressed") for i in (5, 6)] == ["true", "false"]
+    for cost, x in (("numbers inside", [made["parameters"]]), ("time", None)):  # of the two paths walked only this one was timed
+        page.locator("#walk-cost").get_by_label(cost).click()
+        page.wait_for_function(f"document.querySelector('#walked-plot').innerText.includes('{cost.replace('time', 'milliseconds')}')")
+        spots = page.evaluate("document.querySelector('#walked-plot .js-plotly-plot').data[0]")
+        assert "5 → 4" in spots["text"] and (x is None and len(spots["x"]) == 1 or set(x or []) <= set(spots["x"]))
 
 
 def test_the_two_models_alone_and_a_pair_that_was_never_trained(visitor):

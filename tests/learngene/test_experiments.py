@@ -240,8 +240,9 @@ def test_stitching_measures_every_path_before_and_after(engine, folders, made):
     assert metrics["stitched after"] == pytest.approx(math.fsum(stitched) / 7)
     answer = engine.probe("learngene/path", {half: f"run/{result['run_id']}/{half}" for half in ("small", "large")} | {
         "task": "symbols", "last_small": 1, "first_large": 2})
-    row = next(row for row in said["table"][-1]["rows"] if row[0] == "1-2")
-    assert (answer["parameters"], answer["macs"]) == (row[1], row[2]) and 0 <= answer["likeness_after"] <= 1.0001
+    row = next(row for row in said["table"][-1]["rows"] if row[0] == "2 → 3")
+    assert (answer["path"], answer["shown"], answer["parameters"], answer["macs"]) == ("1-2", "2 → 3", row[1], row[2])
+    assert 0 <= answer["likeness_after"] <= 1.0001
 
 
 def test_training_only_the_stitches_leaves_both_models_alone(engine, folders, made):

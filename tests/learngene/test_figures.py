@@ -14,6 +14,7 @@ from core.learngene.metrics import Linearity
 from core.learngene.pool import figures as pool
 
 ROWS = [Linearity("fc1", 0.4, 0.14, 0.2, (-1.0, 0.0, 0.5, 2.0), 0.5, 0.8), Linearity("fc2", 0.1, 0.14, 0.2, (0.0, 1.0, 0.5, 2.0), 0.4, 0.3)]
+SPOTS = [pool.Spot("small", 5, 10, 0.5), pool.Spot("1 → 2", 4, 20, 0.8, ms=1.5), pool.Spot("2 → 2", 6, 30, 0.7)]
 DRAWN = {
     "by_depth": lambda: depth.by_depth({"inherited": {1: 0.2, 2: 0.9}, "scratch": {2: 0.5}}, n=256, ancestor=0.95, auxiliary_depth=2),
     "against": lambda: depth.against({"inherited": [(10, 0.2), (20, 0.9)]}, "numbers"),
@@ -26,7 +27,8 @@ DRAWN = {
     "prediction": lambda: depth.prediction(["7", "1"], [0.8, 0.1]),
     "training": lambda: shared.training({"inherited": ([0, 1], [0.1, 0.8])}),
     "board": lambda: pool.board(3, {(0, 0): 0.5, (0, 1): 0.75}),
-    "pareto": lambda: pool.pareto([("small", 10, 0.5, True), ("0-1", 20, 0.8, True), ("1-1", 30, 0.7, False)], "multiply-adds"),
+    "pareto": lambda: pool.pareto(SPOTS),
+    "pareto by time": lambda: pool.pareto(SPOTS, cost="ms"),
     "pool storage": lambda: pool.storage({"the pool": 10, "one by one": 50}),
     "similarity": lambda: pool.similarity(0.2, 0.9),
     "inits": lambda: pool.inits({"least_squares": [(0, 0.8), (2, 0.9)], "random": [(0, 0.1), (2, 0.3)]}),
@@ -63,3 +65,11 @@ def test_board_leaves_untrained_cells_empty_and_pareto_joins_the_front_only():
     assert DRAWN["board"]()["data"][0]["z"] == [[50.0, None, None], [75.0, None, None], [None] * 3]
     front = DRAWN["pareto"]()["data"][-1]
     assert (front["x"], front["y"]) == ([10, 20], [50.0, 80.0])
+
+
+def test_pareto_says_all_about_a_path_whatever_it_is_drawn_against():
+    stitched, ends, _ = DRAWN["pareto"]()["data"]
+    assert (stitched["text"], stitched["x"], stitched["customdata"][0]) == (["1 → 2", "2 → 2"], [20, 30], [4, 20]) and ends["x"] == [10]
+    by_size = pool.pareto(SPOTS, cost="parameters")
+    assert by_size["data"][0]["x"] == [4, 6] and by_size["layout"]["xaxis"]["title"]["text"] == "numbers inside"
+    assert DRAWN["pareto by time"]()["data"][0]["x"] == [1.5]  # the others were not timed

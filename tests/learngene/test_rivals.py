@@ -10,7 +10,7 @@ from core.engine.lab import Cache, Lab
 from core.engine.settings import ASSETS
 from core.learngene.data import read_task
 from core.learngene.pool import rivals
-from core.learngene.pool.paths import LARGE, SMALL, Way, macs_of
+from core.learngene.pool.paths import LARGE, SMALL, Way, all_paths, macs_of
 from core.learngene.pool.rivals import WIDTHS, best_within
 from tests.learngene.listened import listened
 
@@ -45,10 +45,11 @@ def test_networks_trained_alone_are_drawn_between_the_two_ends_with_what_their_c
 def test_each_stands_beside_the_best_path_that_costs_no_more(untrained):
     result, said = untrained
     tables = {event["name"]: event["rows"] for event in said["table"]}
+    names = {way.title: way.name for way in all_paths(6)}
     assert len(tables["alone"]) == len(WIDTHS)
     for row in tables["alone"]:
         assert row[7] == max(path[4] for path in tables["paths"] if path[2] <= row[2])
-        assert result["metrics"][f"after {row[6]}"] == row[7]
+        assert result["metrics"][f"after {names[row[6]]}"] == row[7]
     gap = 100 * sum(row[7] - row[3] for row in tables["alone"]) / len(WIDTHS)
     assert f"{abs(gap):.1f} points {'ahead' if gap > 0 else 'behind'} on average" in result["verdict"]["text"]
     plain = sum(row[6] in ("small", "large") for row in tables["alone"])

@@ -26,6 +26,7 @@ from core.engine.registry import find
 INTRO = ("Twelve trained blocks, six small and six large, can be put together into eighteen networks, from cheap to dear. A path starts in "
          "the small ones, crosses a stitch and goes on in the large ones: press blocks and read what that network costs and how often it "
          "is right.")
+COSTS = [("multiply-adds", "macs"), ("numbers inside", "parameters"), ("time", "ms")]
 SMALL, LARGE, ANCESTOR = "embedded/learngene-pool-small", "embedded/learngene-pool-large", "embedded/learngene-pool-ancestor"
 PARTS = {"small": ["embedded/learngene-instances-small"], "large": ["embedded/learngene-instances-large"], "ancestor": [ANCESTOR]}
 SHARE = "right answers / test pictures, mean over the 16 stitched paths"
@@ -40,16 +41,16 @@ PANELS = [
         {"metric": "after large", "label": "Large model alone", "unit": "share", "formula": "right answers / test pictures",
          "meaning": "The rival that every stitched network should come near, at a lower cost."}]),
     panel("figure", "pareto", "Right answers against cost", wide=True,
-          note="Each round point is a network made from the same blocks; stars are the two models without a stitch. On the dotted line "
-               "stand the networks of the pool that no other one beats in both. Green: five networks of sizes in between, each trained "
-               "alone for 50 passes and stored for itself."),
+          note="Each round point is a network made from the same blocks: 3 → 4 runs the small blocks 1 to 3, then the large ones from 4. "
+               "Stars are the two models without a stitch. On the dotted line stand the networks of the pool that no other one beats in "
+               "both. Green: five networks of sizes in between, each trained alone for 50 passes and stored for itself."),
     panel("figure", "board", "Every path at once", note="Across: last small block. Up: first large block. The darker, the better."),
     panel("figure", "training", "While random paths are trained", note="Mean over the stitched paths, on 256 pictures."),
     panel("figure", "storage", "What has to be stored", wide=True,
           note="SN-Net, the method this one is compared with, stores two models as deep as the ancestor."),
     chart("Surprise", ["loss pool"], x="pass over the pictures", y="surprise at the right answer (nats)"),
     panel("table", "alone", "Networks trained alone, beside the best path that costs no more", wide=True),
-    panel("table", "paths", "Path by path, with 95 % intervals", wide=True),
+    panel("table", "paths", "Path by path, with 95 % intervals; 3 → 4: from small block 3 to large block 4", wide=True),
 ]
 INIT_PANELS = [
     panel("figure", "inits", "Which start is best?", wide=True,
@@ -68,7 +69,8 @@ MAKE = ("Make a pool of digits, letters or symbols, or of your own pictures. An 
         "or press Run, which then trains yours.")
 BESIDE = ("Higher is better, further left is cheaper. For digits, green shows rivals of sizes in between: each was trained alone and has "
           "to be stored for itself. The pool makes all its networks out of the same twelve blocks.")
-Walk = Callable[..., list[Any]]  # (picture, drawing, path, start, tried, small, large, task, pictures) -> the outputs of `_board`
+TIMED = "Times are those of this computer, for one picture: of the paths that you press, not of the rivals."
+Walk = Callable[..., list[Any]]  # (picture, drawing, path, start, tried, cost, times, small, large, task, pictures) -> outputs of `_board`
 TRIED = 4  # where in that order the paths tried so far stand
 READY = '<p class="gb-probe-said" aria-live="polite">Walking the first path ...</p>'
 
@@ -105,7 +107,8 @@ def _board(site: frame.Site) -> Board:
                 said = gr.HTML(READY, apply_default_css=False, elem_id="walked")
                 heading("Every path that you have tried")
                 gr.HTML(f'<p class="gb-quiet">{BESIDE}</p>', apply_default_css=False)
-                plot = LivePlot("Right answers against multiply-adds, for the paths tried so far", height=300, elem_id="walked-plot")
+                cost = gr.Radio(COSTS, value="macs", label="Against what?", info=TIMED, elem_id="walk-cost")
+                plot = LivePlot("Right answers against cost, for the paths tried so far", height=300, elem_id="walked-plot")
                 every = gr.Button("Try all paths", size="sm")
                 budget = Dial(0.2, 6, value=3, step=0.1, label="Budget", elem_id="budget",
                                    info="Million multiply-adds for one picture. Let go, and the best path within it is chosen.")
@@ -125,17 +128,19 @@ def _board(site: frame.Site) -> Board:
                     own = OwnFile(site.engine, find("learngene/path"), "pictures", prefix="walk")
     way = gr.State((2, 3))
     tried = gr.State({})  # path -> what it costs and how often it is right, of one pool
+    times = gr.State({})  # path -> milliseconds, of one pool; apart from `tried`, because they come late
 
-    rest = [way, start, tried, small, large, task, own.choice]
+    rest = [way, start, tried, cost, times, small, large, task, own.choice]
     inputs, outputs = [*desk.setting, *rest], [said, desk.answers, likeness, plot, board, desk.pad, tried]
     quick = {"inputs": inputs, "outputs": outputs, "trigger_mode": "always_last", **frame.QUIET}
-    walk, timed = _walker(site), _walker(site, latency=True)
+    walk, timed = _walker(site), _timer(site)
     pressed = {"outputs": [way, *outputs], "trigger_mode": "multiple", **frame.QUIET}  # one that waits would lose what was pressed
     board.select(_pressed(walk), inputs=inputs, **pressed).then(
-        lambda *given: timed(*given)[0], **{**quick, "outputs": said})  # a measurement that comes late must not turn the rest back
+        timed, **{**quick, "outputs": [said, times]})  # a measurement that comes late must not turn the rest back
     site.blocks.load(walk, **quick)
-    for chosen in (start, small, large):
+    for chosen in (start, small, large, cost):
         chosen.change(walk, **quick)
+    times.change(walk, **quick)
     desk.connect(site.engine, walk, rest=rest, outputs=outputs)
     every.click(_all(site, walk), **quick)
     budget.release(_afford(site, walk), inputs=[budget, *inputs], **pressed)
@@ -159,18 +164,33 @@ def _asked(picture: Any, drawing: Any, way: Any, start: Any, small: Any, large: 
             "small": small, "large": large, "task": task, "pictures": pictures or ""}
 
 
-def _walker(site: frame.Site, *, latency: bool = False) -> Walk:
-    def walk(picture: Any, drawing: Any, way: Any, start: Any, tried: dict[str, Any], *pool: Any) -> list[Any]:
+def _walker(site: frame.Site) -> Walk:
+    def walk(picture: Any, drawing: Any, way: Any, start: Any, tried: dict[str, Any], cost: Any, times: Any, *pool: Any) -> list[Any]:
         asked = _asked(picture, drawing, way, start, *pool)
         try:
-            made = site.engine.probe("learngene/path", asked | ({"latency": True} if latency else {}))
+            made = site.engine.probe("learngene/path", asked)
         except LabError as error:
             return refused(error, 7)
-        tried = _noted(tried, asked, {made["path"]: _point(made, way)})
-        return [_said(made), made["figures"]["prediction"], made["figures"].get("similarity"), _plot(site, tried, made, asked),
+        tried, timed = _noted(tried, asked, {made["shown"]: _point(made, way)}), _noted(times, asked, {})["points"]
+        return [_said(made | {name: timed.get(made["shown"], {}).get(name) for name in ("single_ms", "batch_ms")}),
+                made["figures"]["prediction"], made["figures"].get("similarity"), _plot(site, tried, timed, made, asked, cost),
                 standing(made["blocks"], *way), drawn_as(made["seen"], own=bool(drawing)), tried]
 
     return walk
+
+
+def _timer(site: frame.Site) -> Walk:
+    """The same path measured for its time too: what is said of it, and the times known so far."""
+
+    def timed(picture: Any, drawing: Any, way: Any, start: Any, _: Any, cost: Any, times: Any, *pool: Any) -> list[Any]:
+        asked = _asked(picture, drawing, way, start, *pool)
+        try:
+            made = site.engine.probe("learngene/path", asked | {"latency": True})
+        except LabError as error:
+            return refused(error, 2)
+        return [_said(made), _noted(times, asked, {made["shown"]: {name: made[name] for name in ("single_ms", "batch_ms")}})]
+
+    return timed
 
 
 def _every_way(blocks: int) -> list[tuple[int, int]]:
@@ -179,14 +199,15 @@ def _every_way(blocks: int) -> list[tuple[int, int]]:
     return [(blocks - 1, -1), (-1, 0), *((way.j, way.k) for way in paired(blocks))]
 
 
-def _try_all(site: frame.Site, picture: Any, drawing: Any, way: Any, start: Any, tried: dict[str, Any], *pool: Any) -> dict[str, Any]:
+def _try_all(site: frame.Site, picture: Any, drawing: Any, way: Any, start: Any, tried: dict[str, Any], _cost: Any, _times: Any,
+             *pool: Any) -> dict[str, Any]:
     """Every path that the pool was trained for, noted."""
     asked = _asked(picture, drawing, way, start, *pool)
     blocks = site.engine.probe("learngene/path", asked | {"last_small": -1, "first_large": 0})["blocks"]
     found = {}
     for one in _every_way(blocks):
         made = site.engine.probe("learngene/path", asked | {"last_small": one[0], "first_large": one[1]})
-        found[made["path"]] = _point(made, one)
+        found[made["shown"]] = _point(made, one)
     return _noted(tried, asked, found)
 
 
@@ -220,7 +241,7 @@ def _afford(site: frame.Site, walk: Walk) -> Walk:
 
 
 def _point(made: dict[str, Any], way: Any) -> dict[str, Any]:
-    return {"macs": made["macs"], "right": made["right"], "way": list(way)}
+    return {"macs": made["macs"], "parameters": made["parameters"], "right": made["right"], "way": list(way)}
 
 
 def _noted(tried: dict[str, Any], asked: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
@@ -229,21 +250,23 @@ def _noted(tried: dict[str, Any], asked: dict[str, Any], found: dict[str, Any]) 
     return {"who": who, "points": (tried["points"] if tried.get("who") == who else {}) | found}
 
 
-def _plot(site: frame.Site, tried: dict[str, Any], made: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+def _plot(site: frame.Site, tried: dict[str, Any], timed: dict[str, Any], made: dict[str, Any], asked: dict[str, Any],
+          cost: str) -> dict[str, Any]:
     from core.learngene.pool import figures
-    from core.learngene.pool.paths import front
 
-    names = list(tried["points"])
-    points = [(tried["points"][name]["macs"], tried["points"][name]["right"]) for name in names]
+    paths = [figures.Spot(name, point["parameters"], point["macs"], point["right"], timed.get(name, {}).get("single_ms"))
+             for name, point in tried["points"].items()]
     rivals = site.engine.probe("learngene/alone", {"task": asked["task"], "pictures": asked["pictures"]})["networks"]
-    alone = [(rival["macs"], rival["right"]) for rival in rivals]
-    best = set(front(points))
-    drawn = figures.pareto([(name, *point, i in best) for i, (name, point) in enumerate(zip(names, points, strict=True))],
-                           "multiply-adds for one picture", [(rival["name"], *point) for rival, point in zip(rivals, alone, strict=True)])
-    drawn["layout"]["yaxis"] |= {"range": [max(0, 100 * min(right for _, right in points + alone) - 5), 101]}
-    drawn["layout"]["xaxis"] |= {"range": [0, 1.1 * max(macs for macs, _ in points + alone)]}
-    here = {"type": "scatter", "mode": "markers", "name": "this path", "x": [made["macs"]], "y": [round(100 * made["right"], 1)],
-            "text": [made["path"]], "marker": {"color": "#B0558A", "size": 18, "symbol": "circle-open", "line": {"width": 3}}}
+    alone = [figures.Spot(rival["name"], rival["parameters"], rival["macs"], rival["right"]) for rival in rivals]
+    drawn = figures.pareto(paths, alone, cost)
+    shown = [(getattr(spot, cost), spot.right) for spot in paths + alone if getattr(spot, cost) is not None]
+    if not shown:
+        return drawn
+    drawn["layout"]["yaxis"] |= {"range": [max(0, 100 * min(right for _, right in shown) - 5), 101]}
+    drawn["layout"]["xaxis"] |= {"range": [0, 1.1 * max(size for size, _ in shown)]}
+    x = {"ms": timed.get(made["shown"], {}).get("single_ms")}.get(cost, made.get(cost))
+    here = {"type": "scatter", "mode": "markers", "name": "this path", "x": [x], "y": [round(100 * made["right"], 1)],
+            "text": [made["shown"]], "marker": {"color": "#B0558A", "size": 18, "symbol": "circle-open", "line": {"width": 3}}}
     return {"data": [*drawn["data"], here], "layout": drawn["layout"]}
 
 

@@ -223,7 +223,7 @@ def _measure(made: Pool, ways: list[Way], task: Task, progress: Progresses) -> I
     """Every path on all test pictures; the generator's value is {way: share}."""
     shares = {}
     for way in ways:
-        yield from progress.step(f"measuring path {way.name}")
+        yield from progress.step(f"measuring path {way.title}")
         shares[way] = accuracy(lambda pixels, way=way: made(pixels, way), task.test_pixels, task.test_labels)
     return shares
 
@@ -278,14 +278,14 @@ def _report(config: StitchConfig, made: Pool, before: dict[Way, float], after: d
     shares = [after[way] for way in stitched]
     yield Metric("rank correlation", float(spearmanr([cost[way] for way in stitched], shares).statistic) if len(set(shares)) > 1 else 0.0)
     best = {ways[i] for i in front([(cost[way], after[way]) for way in ways])}
-    points = [(way.name, cost[way], after[way], way in best) for way in ways]
-    yield Figure("pareto", figures.pareto(points, "multiply-adds for one picture", [(one.name, one.macs, right) for one, right in rivals]))
+    spots = [figures.Spot(way.title, parameters_of(way, small, large, classes), cost[way], after[way]) for way in ways]
+    yield Figure("pareto", figures.pareto(spots, [figures.Spot(one.name, one.parameters, one.macs, right) for one, right in rivals]))
     sizes = storage_rows(made, ancestor.model.config, classes)
     if rivals:
         sizes[f"{len(rivals)} networks trained alone"] = sum(rival.parameters for rival, _ in rivals)
     yield Figure("storage", figures.storage(sizes))
     yield Table("paths", ["path", "parameters", "multiply-adds", "right before", "right after", "95 % from", "95 % to", "on the front"],
-                [[way.name, parameters_of(way, small, large, classes), cost[way], before[way], after[way],
+                [[way.title, parameters_of(way, small, large, classes), cost[way], before[way], after[way],
                   *share_interval(after[way], n), way in best] for way in ways])
     beside = yield from _beside(rivals, {way: (cost[way], after[way]) for way in ways}, n)
     if not rivals and not absent:
@@ -304,7 +304,7 @@ def _beside(rivals: list[tuple[Rival, float]], paths: dict[Way, tuple[int, float
     if found:
         yield Table("alone", ["network", "parameters", "multiply-adds", "right", "95 % from", "95 % to", "best path at no more cost",
                               "right along it"],
-                    [[rival.name, rival.parameters, rival.macs, right, *share_interval(right, n), *((best[0].name, best[1]) if best else
+                    [[rival.name, rival.parameters, rival.macs, right, *share_interval(right, n), *((best[0].title, best[1]) if best else
                                                                                                      ("none", None))]
                      for rival, right, best in found])
     gaps = [best[1] - right for _, right, best in found if best]

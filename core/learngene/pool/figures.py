@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
 
 from core.learngene.figures import BLUE, COLOURS, GREEN, GREY, ORANGE, RIGHT, drawn, line, percent, plain
+from core.learngene.pool.paths import front
 
 
 def board(blocks: int, shares: Mapping[tuple[int, int], float]) -> dict[str, Any]:
@@ -21,26 +23,46 @@ def board(blocks: int, shares: Mapping[tuple[int, int], float]) -> dict[str, Any
                  xaxis={"tickvals": numbers}, yaxis={"tickvals": numbers})
 
 
-def pareto(points: Sequence[tuple[str, float, float, bool]], cost: str,
-           alone: Sequence[tuple[str, float, float]] = ()) -> dict[str, Any]:
-    """Every path as a point (name, cost, share, on the front): stars are the two ends, the line is the front of the pool.
+@dataclass(frozen=True)
+class Spot:
+    """One network of a Pareto plot; `right` is a share, `ms` its time for one picture if it was measured."""
 
-    alone: networks trained alone, as (name, cost, share), by rising cost.
+    name: str
+    parameters: int
+    macs: int
+    right: float
+    ms: float | None = None
+
+
+COSTS = {"macs": "multiply-adds for one picture", "parameters": "numbers inside", "ms": "milliseconds for one picture"}
+
+
+def pareto(paths: Sequence[Spot], alone: Sequence[Spot] = (), cost: str = "macs") -> dict[str, Any]:
+    """Right answers against a cost of COSTS: every path as a point, stars are the two ends, the line is the front of the pool.
+
+    alone: networks trained alone. What has no such cost is left out.
     """
+    paths, alone = ([spot for spot in spots if getattr(spot, cost) is not None] for spots in (paths, alone))
+    ends = [spot for spot in paths if spot.name in ("small", "large")]
     figure = go.Figure()
-    for name, symbol, colour, chosen in (("through a stitch", "circle", BLUE, False), ("no stitch", "star", ORANGE, True)):
-        kept = [point for point in points if (point[0] in ("small", "large")) == chosen]
-        figure.add_trace(go.Scatter(x=[point[1] for point in kept], y=percent([point[2] for point in kept]), mode="markers", name=name,
-                                    text=[point[0] for point in kept], marker={"color": colour, "symbol": symbol, "size": 10},
-                                    hovertemplate="path %{text}: %{y} % at %{x:,}<extra></extra>"))
+    _spots(figure, "through a stitch", [spot for spot in paths if spot not in ends], cost, marker={"color": BLUE, "size": 10})
+    _spots(figure, "no stitch", ends, cost, marker={"color": ORANGE, "symbol": "star", "size": 10})
     if alone:
-        figure.add_trace(go.Scatter(x=[point[1] for point in alone], y=percent([point[2] for point in alone]), mode="lines+markers",
-                                    name="each trained alone", text=[point[0] for point in alone], line={"color": GREEN},
-                                    marker={"symbol": "diamond", "size": 10}, hovertemplate="%{text}: %{y} % at %{x:,}<extra></extra>"))
-    best = sorted((point for point in points if point[3]), key=lambda point: point[1])
-    figure.add_trace(go.Scatter(x=[point[1] for point in best], y=percent([point[2] for point in best]), mode="lines",
-                                name="best of the pool at its cost", line={"color": GREY, "dash": "dot"}))
-    return plain(figure, cost, RIGHT)
+        _spots(figure, "each trained alone", sorted(alone, key=lambda spot: getattr(spot, cost)), cost, mode="lines+markers",
+               line={"color": GREEN}, marker={"symbol": "diamond", "size": 10})
+    best = [paths[i] for i in front([(getattr(spot, cost), spot.right) for spot in paths])]
+    figure.add_trace(go.Scatter(x=[getattr(spot, cost) for spot in best], y=percent([spot.right for spot in best]), mode="lines",
+                                name="best of the pool at its cost", line={"color": GREY, "dash": "dot"}, hoverinfo="skip"))
+    return plain(figure, COSTS[cost], RIGHT)
+
+
+def _spots(figure: go.Figure, name: str, spots: Sequence[Spot], cost: str, **look: Any) -> None:
+    """Networks as points that say all about themselves when pointed at."""
+    figure.add_trace(go.Scatter(**{
+        "x": [getattr(spot, cost) for spot in spots], "y": percent([spot.right for spot in spots]), "name": name, "mode": "markers",
+        "text": [spot.name for spot in spots], "customdata": [[spot.parameters, spot.macs] for spot in spots],
+        "hovertemplate": "%{text}: %{y} % right<br>%{customdata[0]:,} numbers inside<br>%{customdata[1]:,} multiply-adds<extra></extra>",
+    } | look))
 
 
 def storage(rows: Mapping[str, int]) -> dict[str, Any]:

@@ -33,8 +33,13 @@ class Way:
 
     @property
     def name(self) -> str:
-        """As metrics and tables call it: "small", "large", or "2-3"."""
+        """As metrics call it, blocks counted from 0: "small", "large", or "2-3"."""
         return f"{self.j}-{self.k}" if self.stitched else "small" if self.k is None else "large"
+
+    @property
+    def title(self) -> str:
+        """As figures, tables and the board show it, blocks counted from 1: "small", "large", or "3 → 4"."""
+        return f"{self.j + 1} → {self.k + 1}" if self.stitched else self.name
 
 
 SMALL, LARGE = Way(-1, None), Way(None, -1)

@@ -48,11 +48,13 @@ class PathAnswer:
     """One path, measured on the `pictures` shown, at most 256. Shares and likeness (linear CKA) are 0..1.
 
     seen: the picture in focus as the network gets it, 16 rows of 16 numbers from -1 to 1.
+    path: the name that metrics use; shown: the one that people see, blocks counted from 1.
     trained: False for a free stitch that no window covers.  likeness_before, likeness_after: how alike the stream is to
     the large model's own at that place, before and after the stitch; None for the two unstitched models.
     """
 
     path: str
+    shown: str
     blocks: int
     pictures: int
     trained: bool
@@ -87,7 +89,7 @@ def path(config: PathConfig, lab: Lab) -> PathAnswer:
         drawn["similarity"] = figures.similarity(before, after)
     small, large = pool.small.config, pool.large.config
     return PathAnswer(
-        path=way.name, blocks=pool.blocks, pictures=len(labels), trained=way.trained,
+        path=way.name, shown=way.title, blocks=pool.blocks, pictures=len(labels), trained=way.trained,
         parameters=parameters_of(way, small, large, classes), macs=macs_of(way, small, large, classes),
         right=right, right_interval=share_interval(right, len(labels)), answers=answers, seen=focus[0, 0].tolist(),
         truth=truth, likeness_before=before, likeness_after=after,
