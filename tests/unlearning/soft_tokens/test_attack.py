@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 import torch
 from transformers import Gemma3ForCausalLM, Gemma3TextConfig, GemmaConfig, GemmaForCausalLM, LlamaConfig, LlamaForCausalLM
 
+from benchmarks.soft_tokens import MB, most_held
 from core.unlearning.soft_tokens.attack import Attempt, Settings, attack, default_rate, embedding_matrix, speak
 from core.unlearning.soft_tokens.targets import Target, encode_target
 from tests.engine.tiny_models import TOKENS, VOCABULARY, tiny, tiny_tokenizer
@@ -154,3 +156,12 @@ def test_default_rate_scales_with_the_embeddings() -> None:
     assert default_rate(matrix, "embedding") == pytest.approx(0.4 * matrix.std().item())
     assert default_rate(2 * matrix, "embedding") == pytest.approx(0.8 * matrix.std().item())
     assert default_rate(matrix, "vocabulary") == 5e-3
+
+
+def test_the_benchmark_sees_memory_that_is_given_back_before_the_end() -> None:
+    def take_and_give() -> None:
+        taken = torch.ones(16 * MB)  # 64 MB
+        time.sleep(0.05)
+        del taken
+
+    assert 55 * MB < most_held(take_and_give) - most_held(lambda: None) < 120 * MB
