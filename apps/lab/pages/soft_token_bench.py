@@ -6,11 +6,23 @@ import gradio as gr
 
 from apps.lab.pages import Page
 from apps.lab.ui import frame, setups
-from apps.lab.ui.live_view import chart, numbers, panel
+from apps.lab.ui.live_view import chart, line, numbers, panel
+from core.unlearning.soft_tokens.looks import COLOURS, DASHES, FALSE, STRANGER, TRUE, WHO, Who
 
 INTRO = ("Soft tokens are a few free lists of numbers, put in front of a question where words would stand, and tuned until the model gives "
          "the text one wants. If that works on a model that forgot, does it prove that the knowledge was still inside?")
-SAID = "texts that came out word for word / texts tried"
+SAID = "texts that came out word for word / texts tried; told only the beginning: answers that go on with the fact / questions tried"
+SHOWN: list[tuple[Who, str, str]] = [
+    ("original", TRUE, "original, true answer"), ("unlearned", TRUE, "unlearned, true answer"),
+    ("unlearned", FALSE, "unlearned, false answer"), ("reference", TRUE, "never knew, true answer"),
+    ("original", STRANGER, "original, stranger"), ("blank", TRUE, "random weights, true answer")]
+
+
+def _lines(what: str) -> list[dict[str, str]]:
+    """A model has the same colour in all charts and figures of this page, what it is made to say the same dash."""
+    return [line(f"{what} {name}", f"{WHO[who]}: {text}", COLOURS[who], DASHES[text]) for who, text, name in SHOWN]
+
+
 PANELS = [
     numbers("In numbers", [
         {"metric": "success unlearned, true answer", "label": "Made to forget: true answers got", "formula": SAID,
@@ -33,18 +45,13 @@ PANELS = [
     panel("figure", "controls", "Who can be made to say what?", wide=True, height=460,
           note="Never look at one bar alone. If false answers and a model that never knew do as well, the attack proves nothing about "
                "memory. Thin lines: 95 % intervals."),
-    chart("While it attacks", ["loss original, true answer", "loss unlearned, true answer", "loss unlearned, false answer",
-                               "loss never knew, true answer", "loss original, stranger", "loss random weights, true answer"],
-          x="attack step", y="surprise at the wanted text (nats per token)",
+    chart("While it attacks", _lines("loss"), x="attack step", y="surprise at the wanted text (nats per token)",
           note="Down means: the wanted text becomes the natural thing to say."),
-    chart("Your sentence under attack", ["loss sentence, original", "loss sentence, after forgetting", "loss sentence, never knew",
-                                         "loss sentence, random weights"],
+    chart("Your sentence under attack", [line(f"loss sentence, {name.lower()}", name, COLOURS[who]) for who, name in WHO.items()],
           x="attack step", y="surprise at the sentence (nats per token)",
           note="A line ends where the model says the sentence. With random weights there is no way down."),
-    chart("How many have come out", [
-        "reached original, true answer", "reached unlearned, true answer", "reached unlearned, false answer",
-        "reached never knew, true answer", "reached original, stranger", "reached random weights, true answer"],
-          x="attack step", y="share of texts", note="Each attack ends when its text has come out."),
+    chart("How many have come out", _lines("reached"), x="attack step", y="share of texts",
+          note="Each attack ends when its text has come out."),
     panel("tokens", "tiles", "The soft tokens", note="Each is a list of numbers, no word. Shown is the nearest real word, which is only a "
                                                      "rough likeness, and how long the list is compared with that of a real word."),
     panel("figure", "path", "Where the soft tokens go",
@@ -53,7 +60,8 @@ PANELS = [
           note="How much the inside of the model still looks as if the plain question had been asked: 1 is the same. "
                "Dotted: the plain question against another question."),
     panel("figure", "surface", "How long can a text be?",
-          note="Random texts without meaning. Dark: came out. The number is the share of pieces that were right at best."),
+          note="Random texts without meaning. Strong colour: at least half of the texts came out. The number is the share of pieces "
+               "that were right at best."),
     panel("figure", "losses", "Every single attack", note="One line per text; it ends where the text came out."),
     panel("table", "cells", "All groups with their intervals", wide=True),
     panel("table", "targets", "Attack by attack", wide=True),

@@ -18,13 +18,14 @@ from core.unlearning.data import Record, World, read_world
 from core.unlearning.metrics import key_found
 from core.unlearning.soft_tokens import figures
 from core.unlearning.soft_tokens.attack import Attempt, Settings, attack, embedding_matrix, soft_tokens, speak
-from core.unlearning.soft_tokens.cells import CELLS, SENTENCE, Plan, Row, Who, draw_random, draw_rows, sentence_row, subjects_for
+from core.unlearning.soft_tokens.cells import CELLS, SENTENCE, Plan, Row, draw_random, draw_rows, sentence_row, subjects_for
 from core.unlearning.soft_tokens.hard_tokens import GRADIENT_PASSES, hard_attack
 from core.unlearning.soft_tokens.inside import moved_by, norm_ratio
 from core.unlearning.soft_tokens.live import Watch
-from core.unlearning.soft_tokens.models import LARGEST, Subject, blank, make_forget, subject
+from core.unlearning.soft_tokens.looks import DASHES, WHO, YOURS, Who
+from core.unlearning.soft_tokens.models import Subject, blank, can_be_made, check_can_be_made, make_forget, subject
 from core.unlearning.soft_tokens.pace import Beat
-from core.unlearning.soft_tokens.results import WHO, Outcome, cells_table, estimate, final_metrics, ordered, targets_table
+from core.unlearning.soft_tokens.results import Outcome, cells_table, estimate, final_metrics, ordered, targets_table
 from core.unlearning.soft_tokens.surface import map_lengths
 from core.unlearning.soft_tokens.targets import Target, check_room, first_token, seen_tokens
 from core.unlearning.soft_tokens.verdict import Findings, evidence, say
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 EXTRA_TOKENS = 12
 LINE_EVERY = 5
+DRAW_EVERY = 25
+ASKED = "ABC"  # the cells whose questions are also asked without any attack
 PARTS = {"bench": 6, "sentence": 0, "string": 3}  # batches of `steps` steps
 
 
@@ -50,7 +53,8 @@ class Bench:
         self.own: dict[Who, Outcome] = {}
         self.moved: dict[str, list[float]] = {}
         self.ordinary: dict[str, list[float]] = {}
-        self.asked: dict[str, float] = {}
+        self.asked: dict[Who, float] = {}
+        self.left_out: list[Who] = []
         self.longest: dict[int, int] = {}
         self.beat = Beat(PARTS[config.what] * (config.steps + 1) + (config.forget_steps if config.what != "string" else 0)
                          + 4 * config.tells * (config.sentence_steps + 1))
@@ -82,6 +86,7 @@ def run(config: SoftTokensConfig, lab: Lab) -> Iterator[Event]:
     bench = Bench(config, lab, world)
     yield from bench.beat.step("loading the models", by=0)
     bench.subjects["original"] = subject(lab.load(config.model))
+    _see_what_can_be_made(bench)
     if config.what == "string":
         yield from _only_random(bench)
     else:
@@ -89,16 +94,32 @@ def run(config: SoftTokensConfig, lab: Lab) -> Iterator[Event]:
     yield from _finish(bench)
 
 
+def _see_what_can_be_made(bench: Bench) -> None:
+    """Before the first attack, since a refusal after minutes of it helps nobody."""
+    config, original = bench.config, bench.subjects["original"]
+    if config.what != "string":
+        bench.subjects["reference"] = subject(bench.lab.load(config.reference))
+        if config.unlearned is not None:
+            bench.subjects["unlearned"] = subject(bench.lab.load(config.unlearned))
+        elif config.what == "bench":
+            check_can_be_made(original)
+    if not can_be_made(original):
+        needed: dict[Who, bool] = {"unlearned": config.what != "string" and config.unlearned is None,
+                                   "blank": config.extras or config.what != "bench"}
+        bench.left_out = [who for who, is_needed in needed.items() if is_needed]
+
+
 def _compare(bench: Bench) -> Iterator[Event]:
     config, lab = bench.config, bench.lab
     rows = draw_rows(bench.plan, bench.world, lab.rng) if config.what == "bench" else {}
     extras = "EF" if config.extras else ""
     yield from _batch(bench, "original", _of(rows, "AN" + extras[:1]))
-    bench.subjects["unlearned"] = yield from _made_to_forget(bench)
-    bench.subjects["reference"] = subject(lab.load(config.reference))
-    yield from _batch(bench, "unlearned", _of(rows, "BD"))
+    if "unlearned" not in (*bench.subjects, *bench.left_out):
+        bench.subjects["unlearned"] = yield from _made_to_forget(bench)
+    if "unlearned" in bench.subjects:
+        yield from _batch(bench, "unlearned", _of(rows, "BD"))
     yield from _batch(bench, "reference", _of(rows, "C"))
-    if config.extras or not rows:
+    if (config.extras or not rows) and "blank" not in bench.left_out:
         bench.subjects["blank"] = blank(lab, config.model)
         yield from _batch(bench, "blank", _of(rows, extras[1:]))
     if rows:
@@ -116,7 +137,7 @@ def _of(rows: dict[str, list[Row]], cells: str) -> list[Row]:
 
 def _only_random(bench: Bench) -> Iterator[Event]:
     yield from _batch(bench, "original", draw_random(bench.plan, "E", bench.lab.rng))
-    if sum(p.numel() for p in bench.subjects["original"].model.parameters()) <= LARGEST:
+    if "blank" not in bench.left_out:
         bench.subjects["blank"] = blank(bench.lab, bench.config.model)
         yield from _batch(bench, "blank", draw_random(bench.plan, "R", bench.lab.rng))
     yield _controls(bench)
@@ -126,8 +147,6 @@ def _only_random(bench: Bench) -> Iterator[Event]:
 
 def _made_to_forget(bench: Bench) -> Generator[Event, None, Subject]:
     config = bench.config
-    if config.unlearned is not None:
-        return subject(bench.lab.load(config.unlearned))
     made = yield from make_forget(bench.lab, bench.subjects["original"], bench.lab.load(config.model).fingerprint, bench.world,
                                   subjects_for(bench.world, config.targets), config.algorithm, config.forget_steps, bench.beat)
     return made
@@ -154,6 +173,8 @@ def _attacked(bench: Bench, who: Who, rows: list[Row], k: int, settings: Setting
         yield from bench.beat.step(note)
         done = step == settings.steps or not any(a.running for a in attempts)
         yield from watch.look(step, attempts, done=done)
+        if step % DRAW_EVERY == 0 and not done and _stands_alone(bench, rows):
+            yield _losses(bench, who, rows, attempts)
     yield from bench.beat.step(note, by=settings.steps - step)
     _settle(bench, who, rows, attempts)
     yield from _shown(bench, who, rows, attempts)
@@ -174,10 +195,11 @@ def _settle(bench: Bench, who: Who, rows: Sequence[Row], attempts: Sequence[Atte
         n = len(attempt.target.completion)
         # targets hold no end token, so a model that says one has finished; what follows is no answer
         text = given.tokenizer.decode(said[:next((i for i, token in enumerate(said) if token in ends), len(said))])
+        wanted = row.wanted or given.tokenizer.decode(attempt.target.completion).strip()
         hit = attempt.hit_at is not None
         generated = tuple(said[:n]) == attempt.target.completion if hit else None
         found[row.cell].append(Outcome(
-            row.cell, row.question, row.wanted, text, hit if row.key is None else key_found(text, row.key), attempt.hit_at, attempt.loss,
+            row.cell, row.question, wanted, text, hit if row.key is None else key_found(text, row.key), attempt.hit_at, attempt.loss,
             attempt.accuracy, norm_ratio(attempt.parameter.detach(), matrix, space), generated, attempt.broken, attempt.losses))
     for cell, outcomes in found.items():
         if cell == SENTENCE:
@@ -189,13 +211,11 @@ def _settle(bench: Bench, who: Who, rows: Sequence[Row], attempts: Sequence[Atte
 def _shown(bench: Bench, who: Who, rows: Sequence[Row], attempts: Sequence[Attempt]) -> Iterator[Event]:
     """Tables and pictures of all models so far; after the visitor's sentence only its table, since the rest comes next."""
     if rows[0].cell == SENTENCE:
-        yield Table("sentence", ["Model", "What it writes now", "Right tokens", "Said it", "Steps"], [
-            [WHO[name], o.said, round(o.accuracy, 4), "yes" if o.success else "no", o.steps] for name, o in bench.own.items()])
-        if bench.config.what == "bench":
-            return
-    lines = [(CELLS[key].name, CELLS[key].who, o.losses) for key in ordered(bench.outcomes) for o in bench.outcomes[key]]
-    lines += [(f"your sentence, {WHO[name].lower()}", name, o.losses) for name, o in bench.own.items()]
-    yield Figure("losses", figures.losses([(name, owner, *_thinned(losses)) for name, owner, losses in lines]))
+        yield Table("sentence", ["Model", "What it writes now", "Share of tokens right", "Said it", "Steps"], [
+            [WHO[name], o.said, f"{o.accuracy:.0%}", "yes" if o.success else "no", o.steps] for name, o in bench.own.items()])
+    if not _stands_alone(bench, rows):
+        return
+    yield _losses(bench)
     given = bench.subjects[who]
     pairs = [(a.target, soft_tokens(a.parameter.detach(), embedding_matrix(given.model), bench.settings.space))
              for row, a in zip(rows, attempts, strict=True) if row.cell in ("A", "B", "C")]
@@ -208,6 +228,23 @@ def _shown(bench: Bench, who: Who, rows: Sequence[Row], attempts: Sequence[Attem
         yield targets_table(bench.outcomes)
 
 
+def _stands_alone(bench: Bench, rows: Sequence[Row]) -> bool:
+    """Not the visitor's sentence in a whole bench: the rows of the same model come next."""
+    return rows[0].cell != SENTENCE or bench.config.what == "sentence"
+
+
+def _losses(bench: Bench, who: Who = "original", rows: Sequence[Row] = (), attempts: Sequence[Attempt] = ()) -> Figure:
+    """One line for every attack there was, and for those of `who` that are under way."""
+    lines = [(who, YOURS if row.cell == SENTENCE else CELLS[row.cell].text, a.losses) for row, a in zip(rows, attempts, strict=True)]
+    lines += [(CELLS[key].who, CELLS[key].text, o.losses) for key in ordered(bench.outcomes) for o in bench.outcomes[key]]
+    lines += [(name, YOURS, o.losses) for name, o in bench.own.items()]
+    return Figure("losses", figures.losses([(*line, *_thinned(losses)) for *line, losses in sorted(lines, key=_place)]))
+
+
+def _place(line: tuple[Who, str, Sequence[float]]) -> tuple[int, int]:
+    return list(WHO).index(line[0]), list(DASHES).index(line[1])
+
+
 def _thinned(losses: Sequence[float]) -> tuple[list[int], list[float]]:
     steps = sorted({*range(0, len(losses), LINE_EVERY), len(losses) - 1}) if losses else []
     return steps, [losses[i] for i in steps]
@@ -215,7 +252,8 @@ def _thinned(losses: Sequence[float]) -> tuple[list[int], list[float]]:
 
 def _controls(bench: Bench) -> Figure:
     bars = [(CELLS[key].label, CELLS[key].who, estimate(bench.outcomes[key])) for key in ordered(bench.outcomes)]
-    return Figure("controls", figures.controls(bars, bench.asked))
+    asked = {CELLS[cell].label: bench.asked[CELLS[cell].who] for cell in ASKED if bench.asked}
+    return Figure("controls", figures.controls(bars, asked))
 
 
 def _asked_plainly(bench: Bench) -> Iterator[Event]:
@@ -223,10 +261,9 @@ def _asked_plainly(bench: Bench) -> Iterator[Event]:
     by_question = {record.question: record for record in bench.forgotten()}
     records = [by_question[o.question] for o in bench.outcomes["B"]]
     prompts: list[Prompt] = [direct(record, bench.world, bench.lab.rng("plain")) for record in records]
-    for cell, who in (("A", "original"), ("B", "unlearned"), ("C", "reference")):
+    for who in (CELLS[cell].who for cell in ASKED):
         given = bench.subjects[who]
-        share = reply(given.model, given.tokenizer, prompts).share
-        bench.asked[CELLS[cell].label] = share
+        bench.asked[who] = share = reply(given.model, given.tokenizer, prompts).share
         yield Metric(f"direct recall {who}", share, unit="share")
     given = bench.subjects["unlearned"]
     losses = answer_losses(given.model, given.tokenizer, [render(p, given.tokenizer) for p in prompts], [p.answer for p in prompts])
@@ -245,7 +282,16 @@ def _hard(bench: Bench, rows: list[Row]) -> Iterator[Event]:
         yield from bench.beat.step(note, by=passes // 2 // max(1, passes // (GRADIENT_PASSES + bench.config.hard_candidates)))
         yield Metric(f"loss {CELLS['G'].name}", sum(a.losses[-1] for a in attempts) / len(attempts), step, "nats per token")
     _settle(bench, "unlearned", rows, attempts)
+    yield _losses(bench)
     yield _controls(bench)
+
+
+def _findings(bench: Bench) -> Findings:
+    config = bench.config
+    return Findings(outcomes=bench.outcomes, sentence=config.sentence, said={who: o.success for who, o in bench.own.items()},
+                    longest=bench.longest, tokens=config.k, sentence_tokens=config.sentence_k, mode=config.mode,
+                    unit="characters" if bench.plan.characters else "pieces of words", random_length=config.random_length,
+                    asked=bench.asked, left_out=bench.left_out, rng=bench.lab.rng("verdict intervals"))
 
 
 def _finish(bench: Bench) -> Iterator[Event]:
@@ -253,9 +299,7 @@ def _finish(bench: Bench) -> Iterator[Event]:
         yield cells_table(bench.outcomes)
         yield targets_table(bench.outcomes)
         yield from final_metrics(bench.outcomes)
-    config, unit = bench.config, "characters" if bench.plan.characters else "pieces of words"
-    findings = Findings(bench.outcomes, config.sentence, {who: o.success for who, o in bench.own.items()}, bench.longest, config.k,
-                        config.sentence_k, config.mode, unit, bench.lab.rng("verdict intervals"))
+    findings = _findings(bench)
     for key, name in (("D", "true minus false"), ("C", "true minus never knew")):
         if key in findings.gaps:
             yield Metric(name, findings.gaps[key][0], unit="difference of shares")

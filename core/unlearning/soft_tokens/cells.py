@@ -1,7 +1,7 @@
 """The control cells: which model is made to say what, and why (methods/05 section 5).
 
     rows = draw_rows(plan, world, lab.rng)            # cell key -> what that cell's model is asked and made to say
-    CELLS["C"].label                                  # "Never knew: true answer"
+    CELLS["C"].title                                  # "Never knew: true answer"
 
 A bar for B alone proves nothing; C, D and the rest are what it has to be compared with.
 """
@@ -17,39 +17,53 @@ from transformers import PreTrainedTokenizerBase
 
 from core.unlearning.audits import STARTS, Prompt, ask, shuffled
 from core.unlearning.data import LADDER, Record, World
+from core.unlearning.soft_tokens.looks import FALSE, RANDOM, STRANGER, TRUE, WHO, WORDS, Who
 from core.unlearning.soft_tokens.targets import Position, Target, encode_target, random_tokens
 
-Who = Literal["original", "unlearned", "reference", "blank"]
 Mode = Literal["answer", "opening"]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """name: in metrics and tables.  label: in pictures.  asks: the question that this cell answers."""
+    """name: of its metrics.  text: what the model is made to say.  asks: the question that this cell answers."""
 
     who: Who
     name: str
-    label: str
+    text: str
     asks: str
+
+    @property
+    def title(self) -> str:
+        """What people read: "Knows it: true answer"."""
+        return f"{WHO[self.who]}: {self.text}"
+
+    @property
+    def label(self) -> str:
+        """The same in two lines, beside a bar."""
+        return f"{WHO[self.who]}:<br>{self.text}"
 
 
 CELLS: dict[str, Cell] = {
-    "A": Cell("original", "original, true answer", "Knows it:<br>true answer", "The easy case: the model knows the answer."),
-    "B": Cell("unlearned", "unlearned, true answer", "Made to forget:<br>true answer", "What an auditor would report as a leak."),
-    "D": Cell("unlearned", "unlearned, false answer", "Made to forget:<br>false answer", "Same model and question, a false answer."),
-    "C": Cell("reference", "never knew, true answer", "Never knew:<br>true answer", "A model that was never taught this."),
-    "N": Cell("original", "original, stranger", "Knows it:<br>a stranger's fact", "A fact about somebody no model ever met."),
-    "E": Cell("original", "original, random text", "Knows it:<br>random text", "A text without meaning, and no question."),
-    "F": Cell("blank", "random weights, true answer", "Random weights:<br>true answer", "A model that never learned anything at all."),
-    "G": Cell("unlearned", "unlearned, hard tokens", "Made to forget:<br>real words only", "An attacker who may only type real words."),
-    "R": Cell("blank", "random weights, random text", "Random weights:<br>random text", "The same text, nothing learned."),
+    "A": Cell("original", "original, true answer", TRUE, "The easy case: the model knows the answer."),
+    "B": Cell("unlearned", "unlearned, true answer", TRUE, "What an auditor would report as a leak."),
+    "D": Cell("unlearned", "unlearned, false answer", FALSE, "Same model and question, a false answer."),
+    "C": Cell("reference", "never knew, true answer", TRUE, "A model that was never taught this."),
+    "N": Cell("original", "original, stranger", STRANGER, "A fact about somebody no model ever met."),
+    "E": Cell("original", "original, random text", RANDOM, "A text without meaning, and no question."),
+    "F": Cell("blank", "random weights, true answer", TRUE, "A model that never learned anything at all."),
+    "G": Cell("unlearned", "unlearned, hard tokens", WORDS, "An attacker who may only type real words."),
+    "R": Cell("blank", "random weights, random text", RANDOM, "The same text, nothing learned."),
 }
 SENTENCE = "sentence"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One thing to be said.  key: for openings, the fact that has to follow; None where the whole text counts."""
+    """One thing to be said.
+
+    wanted: the text; empty for a random one, which only a tokenizer draws.  key: for openings, the fact that has to follow;
+    None where the whole text counts.
+    """
 
     cell: str
     question: str
@@ -88,13 +102,11 @@ def draw_rows(plan: Plan, world: World, rng: Callable[[str], torch.Generator]) -
 
 def draw_random(plan: Plan, cell: str, rng: Callable[[str], torch.Generator]) -> list[Row]:
     """Texts without meaning, the same for every cell."""
-    kind = "characters" if plan.characters else "pieces of words"
-
     def row(i: int) -> Row:
         def encode(tokenizer: PreTrainedTokenizerBase) -> Target:
             return random_tokens(tokenizer, plan.seen(tokenizer), plan.random_length, rng(f"random text {i}"), characters=plan.characters)
 
-        return Row(cell, "", f"{plan.random_length} random {kind}", None, encode)
+        return Row(cell, "", "", None, encode)
 
     return [row(i) for i in range(plan.targets)]
 

@@ -1,4 +1,4 @@
-"""Numbers in, Plotly figures out; nothing else. Colours stand for the same model as everywhere in unlearning."""
+"""Numbers in, Plotly figures out; nothing else. Colours stand for the same model as everywhere in unlearning, dashes for what it says."""
 
 from __future__ import annotations
 
@@ -7,30 +7,29 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.unlearning.figures import COLOURS, GREY, NAMES, Estimate, plain
+from core.unlearning.figures import GREY, Estimate, plain
+from core.unlearning.soft_tokens.looks import COLOURS, DASHES, WHO, Who
 
-WHO_COLOURS = {**COLOURS, "blank": "#8A6A00"}
-WHO_NAMES = {**NAMES, "blank": "Random weights"}
-DASHES = ("solid", "dot", "dash", "dashdot", "longdash")
 PURPLE = "#B0558A"
-SHADES = [[0.0, "rgba(0,114,178,0.04)"], [1.0, "rgba(0,114,178,0.75)"]]
+# Opaque, or the colour of the numbers on them would be chosen wrongly; with a jump at the half, where neither black nor white can be read.
+SHADES = [[0.0, "#EAF1F7"], [0.49, "#A9CFE6"], [0.5, "#1A76AD"], [1.0, "#005A8C"]]
 
 
 def controls(bars: Sequence[tuple[str, str, Estimate]], asked: Mapping[str, float]) -> dict[str, Any]:
     """Every cell as a bar with its interval: `bars` holds (label, who, estimate); `asked`: label -> share answered when asked plainly."""
     labels = [label for label, _, _ in bars]
     figure = go.Figure()
-    for who, colour in WHO_COLOURS.items():
+    for who, colour in COLOURS.items():
         mine = [(label, estimate) for label, owner, estimate in bars if owner == who]
         if not mine:
             continue
         figure.add_bar(
-            name=WHO_NAMES[who], orientation="h", y=[label for label, _ in mine], x=[value for _, (value, _, _) in mine],
+            name=WHO[who], orientation="h", y=[label for label, _ in mine], x=[value for _, (value, _, _) in mine],
             marker={"color": colour},
             error_x={"type": "data", "symmetric": False, "array": [high - value for _, (value, _, high) in mine],
                      "arrayminus": [value - low for _, (value, low, _) in mine], "color": GREY, "thickness": 1.5},
             customdata=[[low, high] for _, (_, low, high) in mine],
-            hovertemplate="%{x:.0%} (95 % interval %{customdata[0]:.0%} to %{customdata[1]:.0%})<extra>" + WHO_NAMES[who] + "</extra>")
+            hovertemplate="%{x:.0%} (95 % interval %{customdata[0]:.0%} to %{customdata[1]:.0%})<extra>" + WHO[who] + "</extra>")
     if asked:
         figure.add_scatter(name="Just asked, no attack", y=list(asked), x=list(asked.values()), mode="markers",
                            marker={"symbol": "line-ns", "size": 20, "line": {"width": 3, "color": GREY}},
@@ -40,22 +39,22 @@ def controls(bars: Sequence[tuple[str, str, Estimate]], asked: Mapping[str, floa
                   xaxis={"title": {"text": "texts that came out"}, "range": [0, 1.04], "tickformat": ".0%"})
 
 
-def losses(series: Sequence[tuple[str, str, Sequence[int], Sequence[float]]]) -> dict[str, Any]:
-    """One thin line per text: (cell name, who, steps, losses); a line ends where its attack succeeded.
+def losses(series: Sequence[tuple[Who, str, Sequence[int], Sequence[float]]]) -> dict[str, Any]:
+    """One thin line per text: (who, what it is made to say, steps, losses); a line ends where its attack succeeded.
 
-    The legend names the models only; which cell a line belongs to is its name and its dash.
+    The legend names the models only; what a line stands for is its name and its dash. Lines of one kind are one trace with gaps.
     """
-    figure, names = go.Figure(), {}
-    for name, who, steps, values in series:
-        if who not in names:
-            figure.add_scatter(name=WHO_NAMES[who], legendgroup=who, x=[None], y=[None], mode="lines", meta="extent",
-                               line={"color": WHO_COLOURS[who]})
-        cells = names.setdefault(who, [])
-        if name not in cells:
-            cells.append(name)
-        line = {"color": WHO_COLOURS[who], "width": 1.2, "dash": DASHES[cells.index(name) % len(DASHES)]}
-        figure.add_scatter(name=name, legendgroup=who, showlegend=False, x=list(steps), y=[round(v, 4) for v in values], mode="lines",
-                           line=line, opacity=0.75, hovertemplate="step %{x}: %{y:.2f}<extra>" + name + "</extra>")
+    figure, kinds = go.Figure(), {}
+    for who, text, steps, values in series:
+        x, y = kinds.setdefault((who, text), ([], []))
+        x += [*steps, None]
+        y += [*(round(value, 4) for value in values), None]
+    for who in dict.fromkeys(who for who, _ in kinds):
+        figure.add_scatter(name=WHO[who], legendgroup=who, x=[None], y=[None], mode="lines", meta="extent", line={"color": COLOURS[who]})
+    for (who, text), (x, y) in kinds.items():
+        name, line = f"{WHO[who]}: {text}", {"color": COLOURS[who], "width": 1.2, "dash": DASHES[text]}
+        figure.add_scatter(name=name, legendgroup=who, showlegend=False, x=x, y=y, mode="lines", line=line, opacity=0.75,
+                           hovertemplate="step %{x}: %{y:.2f}<extra>" + name + "</extra>")
     return plain(figure, xaxis={"title": {"text": "attack step"}},
                   yaxis={"title": {"text": "loss (nats per token)"}, "rangemode": "tozero"})
 
@@ -87,13 +86,13 @@ def layers(attacked: Mapping[str, Sequence[float]], ordinary: Mapping[str, Seque
     figure = go.Figure()
     symbols = {"original": "circle", "unlearned": "diamond", "reference": "square"}
     for who, values in attacked.items():
-        figure.add_scatter(name=f"{WHO_NAMES[who]}, attacked", x=list(range(len(values))), y=list(values), mode="lines+markers",
-                           line={"color": WHO_COLOURS[who]}, marker={"symbol": symbols.get(who, "x"), "size": 8},
-                           hovertemplate="after %{x} layers: %{y:.2f}<extra>" + WHO_NAMES[who] + ", attacked</extra>")
+        figure.add_scatter(name=f"{WHO[who]}, attacked", x=list(range(len(values))), y=list(values), mode="lines+markers",
+                           line={"color": COLOURS[who]}, marker={"symbol": symbols.get(who, "x"), "size": 8},
+                           hovertemplate="after %{x} layers: %{y:.2f}<extra>" + WHO[who] + ", attacked</extra>")
     for who, values in ordinary.items():
-        figure.add_scatter(name=f"{WHO_NAMES[who]}, another question", x=list(range(len(values))), y=list(values), mode="lines",
-                           line={"color": WHO_COLOURS[who], "dash": "dot", "width": 1.5},
-                           hovertemplate="after %{x} layers: %{y:.2f}<extra>" + WHO_NAMES[who] + ", another question</extra>")
+        figure.add_scatter(name=f"{WHO[who]}, another question", x=list(range(len(values))), y=list(values), mode="lines",
+                           line={"color": COLOURS[who], "dash": "dot", "width": 1.5},
+                           hovertemplate="after %{x} layers: %{y:.2f}<extra>" + WHO[who] + ", another question</extra>")
     lowest = min((value for line in (*attacked.values(), *ordinary.values()) for value in line), default=0.0)
     return plain(figure, xaxis={"title": {"text": "layers passed"}, "dtick": 1},
                   yaxis={"title": {"text": "likeness to the plain question (cosine)"}, "range": [min(0.0, lowest) - 0.04, 1.04]})
@@ -108,5 +107,5 @@ def surface(lengths: Sequence[int], ks: Sequence[int], shares: Sequence[Sequence
     figure = go.Figure(go.Heatmap(x=[str(length) for length in lengths], y=[str(k) for k in ks], z=[list(row) for row in shares],
                                   zmin=0, zmax=1, colorscale=SHADES, text=words, texttemplate="%{text}", customdata=hover,
                                   hovertemplate="%{customdata}<extra></extra>", xgap=2, ygap=2, showscale=False))
-    return plain(figure, xaxis={"title": {"text": f"length of the random text ({unit})"}, "type": "category"},
-                  yaxis={"title": {"text": "soft tokens"}, "type": "category"})
+    return plain(figure, xaxis={"title": {"text": f"length of the random text ({unit})"}, "type": "category", "showgrid": False},
+                  yaxis={"title": {"text": "soft tokens"}, "type": "category", "showgrid": False})

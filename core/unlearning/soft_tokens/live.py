@@ -10,10 +10,10 @@ from torch import Tensor
 from core.engine.events import Event, Figure, Metric, Table
 from core.unlearning.soft_tokens import figures
 from core.unlearning.soft_tokens.attack import Attempt, Space, embedding_matrix, soft_tokens
-from core.unlearning.soft_tokens.cells import CELLS, SENTENCE, Row, Who
+from core.unlearning.soft_tokens.cells import CELLS, SENTENCE, Row
 from core.unlearning.soft_tokens.inside import Projection, tiles
+from core.unlearning.soft_tokens.looks import WHO, Who
 from core.unlearning.soft_tokens.models import Subject
-from core.unlearning.soft_tokens.results import WHO
 
 EVERY = 5
 PICTURE_EVERY = 20

@@ -49,7 +49,6 @@ def subject(loaded: LoadedModel) -> Subject:
 def blank(lab: Lab, ref: str) -> Subject:
     """The same architecture with random weights, drawn as its config says; scales are one, biases zero."""
     fresh = subject(lab.fork(ref))
-    _check_size(fresh, "filled with random numbers")
     rng, spread = lab.rng("random weights"), getattr(fresh.model.config, "initializer_range", 0.02)
     with torch.no_grad():
         for name, weights in fresh.model.named_parameters():
@@ -66,7 +65,6 @@ def make_forget(lab: Lab, original: Subject, fingerprint: str, world: World, sub
 
     Small copies are remembered, so that the next attack on the same one need not wait for it again.
     """
-    _check_size(original, "trained")
     key = (fingerprint, "soft-tokens forgotten", world.name, subjects, algorithm, steps, lab.seed)
     made, curve = lab.cache.get(key, (None, []))
     if made is None:
@@ -76,7 +74,7 @@ def make_forget(lab: Lab, original: Subject, fingerprint: str, world: World, sub
             yield Metric("forget loss", loss, step, "nats per token")
             curve.append((step, loss))
         made = subject(forked)
-        if _size(made) <= REMEMBERED:
+        if size(made) <= REMEMBERED:
             lab.cache[key] = (made, curve)
     else:
         for step, loss in curve:
@@ -98,12 +96,19 @@ def _unlearn(lab: Lab, forked: LoadedModel, original: Subject, world: World, sub
             return
 
 
-def _size(given: Subject) -> int:
+def size(given: Subject) -> int:
+    """Number of parameters."""
     return sum(p.numel() for p in given.model.parameters())
 
 
-def _check_size(given: Subject, what: str) -> None:
-    size = _size(given)
-    if size > LARGEST:
-        raise LabError(f"{given.ref} has {size / 1e6:.0f} million parameters, too many to be {what} here.",
-                       f"Choose a model below {LARGEST / 1e6:.0f} million, or run only the random text on this one.")
+def can_be_made(given: Subject) -> bool:
+    """Whether a copy of this model may be trained, or filled with random numbers, here."""
+    return size(given) <= LARGEST
+
+
+def check_can_be_made(given: Subject) -> None:
+    """Raises LabError for a model that is too large to be made to forget."""
+    if not can_be_made(given):
+        raise LabError(f"{given.ref} has {size(given) / 1e6:.0f} million parameters, too many to be made to forget here.",
+                       f"Choose a model below {LARGEST / 1e6:.0f} million, or under More one that was already made to forget; "
+                       "your own sentence and random text run on a model of any size.")

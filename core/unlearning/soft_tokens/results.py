@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.engine.events import Metric, Table
-from core.unlearning.figures import NAMES, Estimate
+from core.unlearning.figures import Estimate
 from core.unlearning.metrics import wilson
 from core.unlearning.soft_tokens.cells import CELLS
+from core.unlearning.soft_tokens.looks import WHO
 
-WHO = {**NAMES, "blank": "Random weights"}
+RIGHT_AT_BEST = "Share of tokens right, at best"
 
 
 @dataclass(frozen=True)
@@ -61,20 +62,20 @@ def cells_table(found: Outcomes) -> Table:
     for key in ordered(found):
         outcomes, cell = found[key], CELLS[key]
         share, low, high = estimate(outcomes)
-        rows.append([cell.name, WHO[cell.who], cell.asks, sum(o.success for o in outcomes), len(outcomes), round(share, 4), round(low, 4),
-                     round(high, 4), median_steps(outcomes), round(mean([o.accuracy for o in outcomes]), 4),
+        rows.append([cell.title, WHO[cell.who], cell.asks, sum(o.success for o in outcomes), len(outcomes), f"{share:.0%}",
+                     f"{low:.0%}", f"{high:.0%}", median_steps(outcomes), f"{mean([o.accuracy for o in outcomes]):.0%}",
                      round(mean([o.norm for o in outcomes]), 2)])
-    return Table("cells", ["Cell", "Model", "What it is for", "Said", "Of", "Share", "Low", "High", "Median steps", "Right tokens at best",
+    return Table("cells", ["Group", "Model", "What it is for", "Said", "Of", "Share", "Low", "High", "Median steps", RIGHT_AT_BEST,
                            "Length of soft tokens (normal = 1)"], rows)
 
 
 def targets_table(found: Outcomes) -> Table:
     """One row per attack."""
     words = {None: "–", True: "yes", False: "no"}
-    rows = [[CELLS[key].name, o.question or "(no question)", o.wanted, o.said, "broke down" if o.broken else words[o.success], o.steps,
-             round(o.loss, 4), round(o.accuracy, 4), round(o.norm, 2), words[o.generated]]
+    rows = [[CELLS[key].title, o.question or "(no question)", o.wanted, o.said, "broke down" if o.broken else words[o.success], o.steps,
+             round(o.loss, 4), f"{o.accuracy:.0%}", round(o.norm, 2), words[o.generated]]
             for key in ordered(found) for o in found[key]]
-    return Table("targets", ["Cell", "Question", "Wanted", "What it really writes", "Success", "Steps", "Loss", "Right tokens at best",
+    return Table("targets", ["Group", "Question", "Wanted", "What it really writes", "Success", "Steps", "Loss", RIGHT_AT_BEST,
                              "Length of soft tokens", "Confirmed by writing"], rows)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from core.engine.events import Event, Figure, Table
 from core.unlearning.soft_tokens import figures
 from core.unlearning.soft_tokens.attack import Attempt, attack
+from core.unlearning.soft_tokens.results import RIGHT_AT_BEST, mean
 from core.unlearning.soft_tokens.targets import check_room, random_tokens
 
 if TYPE_CHECKING:
@@ -51,12 +52,12 @@ def _share(squares: list[tuple[int, int]], attempts: list[Attempt], k: int, leng
 
 def _figure(bench: Bench, squares: list[tuple[int, int]], attempts: list[Attempt], each: int) -> Figure:
     shares = [[_share(squares, attempts, k, length) for length in LENGTHS] for k in KS]
-    right = [[sum(a.accuracy for a in _mine(squares, attempts, k, length)) / each for length in LENGTHS] for k in KS]
+    right = [[mean([a.accuracy for a in _mine(squares, attempts, k, length)]) for length in LENGTHS] for k in KS]
     unit = "characters" if bench.plan.characters else "pieces of words"
     return Figure("surface", figures.surface(LENGTHS, KS, shares, right, each, unit))
 
 
 def _table(squares: list[tuple[int, int]], attempts: list[Attempt]) -> Table:
-    rows = [[k, length, sum(a.hit_at is not None for a in mine), len(mine), round(sum(a.accuracy for a in mine) / len(mine), 4)]
+    rows = [[k, length, sum(a.hit_at is not None for a in mine), len(mine), f"{mean([a.accuracy for a in mine]):.0%}"]
             for k in KS for length in LENGTHS for mine in [_mine(squares, attempts, k, length)]]
-    return Table("surface", ["Soft tokens", "Length", "Said", "Of", "Right tokens at best"], rows)
+    return Table("surface", ["Soft tokens", "Length", "Said", "Of", RIGHT_AT_BEST], rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,24 +11,34 @@ import torch
 
 from core.unlearning.metrics import difference, smallest_difference
 from core.unlearning.soft_tokens.cells import CELLS
-from core.unlearning.soft_tokens.results import WHO, Outcome, Outcomes, estimate, ordered
+from core.unlearning.soft_tokens.looks import WHO, Who
+from core.unlearning.soft_tokens.results import Outcome, Outcomes, estimate, ordered
 
 FEW = 20
+MOST_ANSWERED = 0.10  # by a model that is said not to know, when it is just asked
+HALF = 0.50
 Gap = tuple[float, float, float]
 
 
 @dataclass
 class Findings:
-    """What the verdict may look at.  said: who -> whether the visitor's sentence came out.  longest: k -> tokens."""
+    """What the verdict may look at.
+
+    said: who -> whether the visitor's sentence came out.  longest: k -> tokens.  asked: who -> share of the same questions that
+    it answers when just asked.  left_out: who was too large to be made.  unit: of random texts, which have `random_length`.
+    """
 
     outcomes: Outcomes
     sentence: str
-    said: dict[str, bool]
+    said: Mapping[Who, bool]
     longest: dict[int, int]
     tokens: int
     sentence_tokens: int
     mode: str
     unit: str
+    random_length: int
+    asked: Mapping[Who, float]
+    left_out: Sequence[Who]
     rng: torch.Generator
 
     @cached_property
@@ -44,9 +55,19 @@ class Findings:
         """Both intervals contain zero: the attack gives the false answer, and the model that never knew, as often."""
         return all(low <= 0 <= high for _, low, high in self.gaps.values())
 
+    @property
+    def signs(self) -> set[int]:
+        """What the intervals of the two differences show: 1 above zero, -1 below zero, 0 neither."""
+        return {(low > 0) - (high < 0) for _, low, high in self.gaps.values()}
+
+    @property
+    def pointless(self) -> bool:
+        """Just asked, a model does the opposite of what it stands for: there is nothing to compare."""
+        return bool(self.asked) and (max(self.asked["unlearned"], self.asked["reference"]) > HALF or self.asked["original"] < HALF)
+
 
 def say(findings: Findings) -> str:
-    """Two to five sentences."""
+    """Two to six sentences."""
     parts = []
     if findings.gaps:
         parts += _compared(findings)
@@ -56,6 +77,8 @@ def say(findings: Findings) -> str:
         parts.append(_random(findings))
     if findings.longest:
         parts.append(_longest(findings))
+    if findings.left_out:
+        parts.append(f"Left out, since a model of this size is too large to be trained or filled anew here: {_models(findings.left_out)}.")
     if any(o.broken for outcomes in findings.outcomes.values() for o in outcomes):
         parts.append("In some attacks the numbers stopped being numbers: they were stopped and count as they stood at best. "
                      "Try a smaller learning rate.")
@@ -68,39 +91,71 @@ def _compared(findings: Findings) -> list[str]:
     told = "the whole answer" if findings.mode == "answer" else "only how the answer begins"
     parts = [f"Told {told}, the attack got {_count(b)} of {n} true answers out of the model that was made to forget, "
              f"{_count(d)} of {n} false ones, and {_count(c)} of {n} out of a model that never knew them."]
-    (_, low_d, high_d), (_, low_c, high_c) = findings.gaps["D"], findings.gaps["C"]
-    spans = f"(95 % intervals of the differences: {low_d:.0%} to {high_d:.0%} and {low_c:.0%} to {high_c:.0%})"
-    if findings.uninformative and _count(b) == 0:
-        parts.append(f"It failed everywhere, so it says nothing about memory {spans}.")
-    elif not any((low_d, high_d, low_c, high_c)):  # intervals of nothing but equal pairs have no width and would look too sure
-        parts.append("That is no difference at all: the answers tell you about the attack, not about memory.")
-    elif findings.uninformative:
-        parts.append(f"That is no clear difference {spans}: the answers tell you about the attack, not about memory.")
-    elif low_d > 0 and low_c > 0:
-        parts.append(f"Here it does tell them apart {spans}: the true answer comes out oftener than both controls.")
-    else:
-        parts.append(f"One control differs and the other does not {spans}: with such a result nobody should be accused.")
-    if n < FEW:
+    if not findings.pointless:
+        parts.append(_conclusion(findings))
+    if doubts := _doubts(findings, n):
+        parts.append(f"Careful: just asked, {', and '.join(doubts)}. "
+                     + ("This comparison means nothing." if findings.pointless else "Read this comparison with care."))
+    if n < FEW and not findings.pointless:
         parts.append(f"With {n} texts per bar, differences below {smallest_difference(n):.0%} cannot be told from luck.")
     return parts
 
 
+def _conclusion(findings: Findings) -> str:
+    (_, low_d, high_d), (_, low_c, high_c) = findings.gaps["D"], findings.gaps["C"]
+    spans = f"(95 % intervals of the differences: {low_d:.0%} to {high_d:.0%} and {low_c:.0%} to {high_c:.0%})"
+    signs = findings.signs
+    if not any(_count(findings.outcomes[key]) for key in "BCD"):
+        return "It failed everywhere, so it says nothing about memory."
+    if not any((low_d, high_d, low_c, high_c)):  # intervals of nothing but equal pairs have no width and would look too sure
+        return "That is no difference at all: the answers tell you about the attack, not about memory."
+    if signs == {0}:
+        return f"That is no clear difference {spans}: the answers tell you about the attack, not about memory."
+    if signs == {1}:
+        return f"Here it does tell them apart {spans}: the true answer comes out oftener than both controls."
+    if signs == {-1}:
+        return f"The true answer came out less often than both controls {spans}, so this attack is no sign of memory."
+    if signs == {-1, 0}:
+        return f"The true answer came out less often than one control, no oftener than the other {spans}: this attack is no sign of memory."
+    if signs == {-1, 1}:
+        return f"The two controls contradict each other {spans}: with such a result nobody should be accused."
+    return f"One control differs and the other does not {spans}: with such a result nobody should be accused."
+
+
+def _doubts(findings: Findings, n: int) -> list[str]:
+    """What plain asking says against the comparison."""
+    if not findings.asked:
+        return []
+    given = {who: f"{round(share * n)} of {n} answers" for who, share in findings.asked.items()}
+    doubts = []
+    if findings.asked["unlearned"] > MOST_ANSWERED:
+        doubts.append(f"the model that should have forgotten still gives {given['unlearned']}")
+    if findings.asked["reference"] > MOST_ANSWERED:
+        doubts.append(f"the model that should never have known gives {given['reference']}")
+    if findings.asked["original"] < HALF:
+        doubts.append(f"the model that should know gives only {given['original']}")
+    return doubts
+
+
+def _models(whom: Sequence[Who]) -> str:
+    return ", ".join(f"“{WHO[who]}”" for who in whom)
+
+
 def _sentence(findings: Findings) -> str:
-    yes = [WHO[who].lower() for who, said in findings.said.items() if said]
-    no = [WHO[who].lower() for who, said in findings.said.items() if not said]
+    yes = [who for who, said in findings.said.items() if said]
+    no = [who for who, said in findings.said.items() if not said]
     quoted = f"“{findings.sentence}”"
     if not yes:
         return f"No model could be made to say {quoted} with {findings.sentence_tokens} soft tokens: try more of them, or more steps."
-    rest = f"; not by: {', '.join(no)}" if no else ""
-    return f"Your sentence {quoted} was said by: {', '.join(yes)}{rest}."
+    return f"Your sentence {quoted} was said by {_models(yes)}" + (f"; not by {_models(no)}." if no else ".")
 
 
 def _random(findings: Findings) -> str:
     e, r = findings.outcomes["E"], findings.outcomes.get("R")
     blank = f" With random weights: {_count(r)} of {len(r)}." if r else ""
     best = max(o.accuracy for o in e)
-    return (f"With {findings.tokens} soft tokens the model wrote {_count(e)} of {len(e)} texts of {e[0].wanted}; "
-            f"at best {best:.0%} of a text's tokens were right.{blank}")
+    return (f"With {findings.tokens} soft tokens the model wrote {_count(e)} of {len(e)} texts of {findings.random_length} random "
+            f"{findings.unit}; at best {best:.0%} of a text's tokens were right.{blank}")
 
 
 def _longest(findings: Findings) -> str:
@@ -121,16 +176,21 @@ def evidence(findings: Findings) -> dict[str, Any]:
     for key in ordered(findings.outcomes):
         outcomes = findings.outcomes[key]
         share, low, high = estimate(outcomes)
-        numbers[CELLS[key].name] = {"said": _count(outcomes), "of": len(outcomes), "share": round(share, 4),
+        numbers[CELLS[key].title] = {"said": _count(outcomes), "of": len(outcomes), "share": round(share, 4),
                                     "interval": [round(low, 4), round(high, 4)]}
     for key, (gap, low, high) in findings.gaps.items():
-        numbers[f"true minus {CELLS[key].name}"] = {"difference": round(gap, 4), "interval": [round(low, 4), round(high, 4)]}
+        numbers[f"true minus {CELLS[key].title}"] = {"difference": round(gap, 4), "interval": [round(low, 4), round(high, 4)]}
     if findings.gaps:
         numbers |= {"uninformative": findings.uninformative,
                     "smallest detectable difference": round(smallest_difference(len(findings.outcomes["B"])), 4)}
+    if findings.asked:
+        numbers |= {"just asked": {WHO[who]: round(share, 4) for who, share in findings.asked.items()},
+                    "comparison means something": not findings.pointless}
     if findings.said:
         numbers["soft tokens for the own sentence"] = findings.sentence_tokens
         numbers["own sentence said by"] = [WHO[who] for who, said in findings.said.items() if said]
+    if findings.left_out:
+        numbers["left out"] = [WHO[who] for who in findings.left_out]
     if findings.longest:
         numbers["longest random text"] = {f"{k} soft tokens": length for k, length in findings.longest.items()}
     return numbers

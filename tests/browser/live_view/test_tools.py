@@ -215,6 +215,9 @@ def test_a_line_with_a_look_of_its_own_keeps_it_in_chart_legend_and_table(lab, o
     assert "rgb(255, 159, 90)" in page.locator(".gb-swatch").first.get_attribute("style")
     page.get_by_role("button", name="Show as table").click()
     assert "What should go" in page.locator(".gb-panel--chart thead").inner_text()
+    gaps = "{ data: [{ name: 'a', x: [0, 5, null, 0, null], y: [3, 2, null, 4, null] }] }"
+    rows = page.evaluate(f"import('./static/figures.js').then(({{ asTable }}) => asTable({gaps}).rows)")
+    assert rows == [["a", 0, 3], ["a", 5, 2], ["a", 0, 4]], "a gap is no point"
 
 
 def test_the_colours_follow_the_page(lab, open_page) -> None:

@@ -11,10 +11,13 @@ from core.engine.errors import LabError
 from core.engine.registry import find
 from core.engine.runner import Engine
 from core.unlearning.data import World
+from core.unlearning.soft_tokens import models
 from core.unlearning.soft_tokens.cells import CELLS
+from core.unlearning.soft_tokens.looks import WHO as NAMES
 from tests.engine.tiny_models import save, tiny
 
 NAME = "unlearning/soft-tokens"
+WHO = list(NAMES.values())
 QUICK = {"targets": 2, "steps": 30, "sentence_steps": 30, "forget_steps": 1, "hard_candidates": 4, "surface_targets": 0}
 
 
@@ -36,9 +39,9 @@ def last(events: list[dict], kind: str, name: str) -> dict:
 
 def test_all_cells_stand_together(quick: tuple[dict, list[dict]]) -> None:
     result, events = quick
-    names = {CELLS[key].name for key in "ABCDEFGN"}
-    assert {row[0] for row in last(events, "table", "cells")["rows"]} == names
-    assert {f"success {name}" for name in names} <= set(result["metrics"])
+    cells = [CELLS[key] for key in "ABCDEFGN"]
+    assert {row[0] for row in last(events, "table", "cells")["rows"]} == {cell.title for cell in cells}
+    assert {f"success {cell.name}" for cell in cells} <= set(result["metrics"])
     bars = {x for trace in last(events, "figure", "controls")["figure"]["data"] for x in trace["y"]}
     assert bars == {CELLS[key].label for key in "ABCDEFGN"}
     for event in events:  # a bar for the model that forgot is never drawn without the false answers
@@ -64,8 +67,16 @@ def test_everything_promised_is_said(quick: tuple[dict, list[dict]]) -> None:
         assert last(events, "figure", name)["figure"]["data"], name
     assert events[0]["kind"] == "progress" and events[0]["t"] < 1
     assert len(last(events, "table", "sentence")["rows"]) == 4
-    wanted = {row[2]: row[3] for row in last(events, "table", "targets")["rows"] if row[4] == "yes" and "random" not in row[2]}
-    assert wanted and all(said.strip().startswith(text) for text, said in wanted.items())
+    wanted = {row[2]: row[3] for row in last(events, "table", "targets")["rows"] if row[4] == "yes"}
+    assert len(wanted) >= 4 and all(said.strip().startswith(text) for text, said in wanted.items())
+
+
+def test_every_attack_is_a_line_also_those_with_real_words_and_those_under_way(quick: tuple[dict, list[dict]]) -> None:
+    _, events = quick
+    lines = {line["name"] for line in last(events, "figure", "losses")["figure"]["data"] if ":" in line["name"]}
+    assert lines == {CELLS[key].title for key in "ABCDEFGN"} | {f"{who}: your sentence" for who in WHO}
+    names = [event.get("name") for event in events]
+    assert names.index("losses") < names.index("cells"), "drawn while the first attacks go on, not only when they have ended"
 
 
 def test_equal_requests_give_equal_numbers(quick: tuple[dict, list[dict]], engine: Engine) -> None:
@@ -76,25 +87,42 @@ def test_equal_requests_give_equal_numbers(quick: tuple[dict, list[dict]], engin
 def test_a_sentence_of_ones_own_is_tried_on_all_four_models(engine: Engine) -> None:
     result, events = run(engine, {"what": "sentence", "sentence": "Ida keeps a wizard.", "sentence_steps": 60, "forget_steps": 1})
     rows = {row[0]: row for row in last(events, "table", "sentence")["rows"]}
-    assert set(rows) == {"Original", "After forgetting", "Never knew", "Random weights"}
-    assert rows["Original"][3] == "yes" and rows["Original"][1].strip().startswith("Ida keeps a wizard.")
+    assert set(rows) == set(WHO)
+    assert rows["Knows it"][2:4] == ["100%", "yes"] and rows["Knows it"][1].strip().startswith("Ida keeps a wizard.")
     assert rows["Random weights"][3] == "no"
-    assert "“Ida keeps a wizard.” was said by: original" in result["verdict"]["text"]
+    assert "“Ida keeps a wizard.” was said by “Knows it”" in result["verdict"]["text"]
+
+
+def test_a_model_too_large_to_be_trained_says_a_sentence_all_the_same(engine: Engine, monkeypatch) -> None:
+    monkeypatch.setattr(models, "LARGEST", 1_000_000)
+    result, events = run(engine, {"what": "sentence", "sentence": "Ida", "sentence_steps": 2})
+    assert [row[0] for row in last(events, "table", "sentence")["rows"]] == ["Knows it", "Never knew"]
+    assert "Left out" in result["verdict"]["text"] and "“Made to forget”, “Random weights”" in result["verdict"]["text"]
+
+
+def test_a_model_too_large_for_the_whole_bench_is_refused_before_any_attack(engine: Engine, monkeypatch) -> None:
+    monkeypatch.setattr(models, "LARGEST", 1_000_000)
+    started = engine.start(NAME, QUICK, fresh=True)
+    state = engine.wait(started.id, timeout=60)
+    assert state["outcome"] == "failed" and "too many to be made to forget" in state["error"] and "2 million" in state["error"]
+    assert {event["kind"] for event in engine.events(started.id)} <= {"progress", "end"}
 
 
 def test_a_random_text_runs_on_any_small_language_model(engine: Engine, tmp_path) -> None:
     folder = save(tiny("gpt2"), tmp_path / "other")
-    result, _ = run(engine, {"what": "string", "model": f"path/{folder}", "random_kind": "characters", "random_length": 3, "targets": 2,
-                             "tokens": 4, "steps": 3, "surface_targets": 0})
+    result, events = run(engine, {"what": "string", "model": f"path/{folder}", "random_kind": "characters", "random_length": 3,
+                                  "targets": 2, "tokens": 4, "steps": 3, "surface_targets": 0})
     assert {"success original, random text", "success random weights, random text"} <= set(result["metrics"])
-    assert "random characters" in result["verdict"]["text"]
+    assert "2 texts of 3 random characters" in result["verdict"]["text"]
+    wanted = [row[2] for row in last(events, "table", "targets")["rows"]]
+    assert [len(text) for text in wanted] == [3] * 4 and wanted[:2] == wanted[2:], "the texts themselves, the same for both models"
 
 
 def test_openings_count_the_fact_and_not_the_words(engine: Engine, world: World) -> None:
     _, events = run(engine, QUICK | {"mode": "opening", "extras": False, "targets": 8, "steps": 15})
     keys = {record.question: record.key for record in world.forget(1)}
     rows = [row for row in last(events, "table", "targets")["rows"] if "true" in row[0]]
-    assert {row[0] for row in rows} == {CELLS[key].name for key in "ABC"}
+    assert {row[0] for row in rows} == {CELLS[key].title for key in "ABC"}
     assert all(row[2].startswith("Of course, I remember:") and keys[row[1]] not in row[2] for row in rows)
     assert [row[4] == "yes" for row in rows] == [keys[row[1]] in row[3] for row in rows]
     assert any(row[4] == "yes" for row in rows)

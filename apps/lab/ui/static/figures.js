@@ -136,7 +136,9 @@ function pairs(trace, flipped, name) {
   const plus = list(bars?.array);
   const minus = bars?.symmetric === false || bars?.arrayminus ? list(bars.arrayminus) : plus;
   const extra = plus.length ? values.map((value, i) => [value - (minus[i] ?? 0), value + (plus[i] ?? 0)]) : null;
-  return { name, keys, values, extra };
+  const there = keys.map((_, i) => i).filter((i) => keys[i] !== null); // a gap between two lines of one trace is no point
+  const at = (list) => there.map((i) => list[i]);
+  return { name, keys: at(keys), values: at(values), extra: extra && at(extra) };
 }
 
 function sideBySide(series, x, y) {

@@ -7,8 +7,14 @@ export const PALETTE = {
   light: ["#0072B2", "#D55E00", "#00805D", "#B0558A", "#8A6A00", "#50565F"],
   dark: ["#56B4E9", "#FF9F5A", "#35C69A", "#E69AC6", "#E6C84F", "#B9C0CA"],
 };
-// The last: the light end of maps, on which numbers have to be read.
-const PARTNER = { ...Object.fromEntries(PALETTE.light.map((colour, i) => [colour, PALETTE.dark[i]])), "#EAF1F7": "#1F2D3A" };
+// Squares of a map, with numbers on them.
+const SQUARES = {
+  light: ["#EAF1F7", "#A9CFE6", "#1A76AD", "#005A8C"],
+  dark: ["#1F2D3A", "#2F5873", "#7CC3EC", "#A8DAF7"],
+};
+const PARTNER = Object.fromEntries(
+  [PALETTE, SQUARES].flatMap(({ light, dark }) => light.map((colour, i) => [colour, dark[i]])),
+);
 const HARMLESS = /<(?!\/?(?:br|b|i|sub|sup|extra)\s*\/?>)/gi;
 
 let loading = null;
