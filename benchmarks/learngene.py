@@ -2,7 +2,8 @@
 
     python -m benchmarks.learngene            # writes benchmarks/results/learngene.json and .md
 
-One process, one thread, the embedded learngene of the letters; CPU time next to wall time, because machines are busy.
+One process, one thread, the embedded learngene of the letters. Aims are judged by the time that passes, as a visitor feels it; CPU
+time stands beside it, because machines are busy.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from core.learngene.depth.learngene import Learngene
 from core.learngene.depth.probes import ExpandConfig, expand
 from core.learngene.vit import logits, macs
 
-DEPTHS = (4, 8, 12)
+DEPTHS = (1, 4, 8, 12, 16)
+RATIO, WAIT_MS = 1.3, 400  # what an answer may cost: bare forwards, and milliseconds that pass
+ANSWERS = ("whole answer of the slider", "the same with a drawing")
 REPEATS = 25
 THREADS = 1
 
@@ -48,10 +51,11 @@ def main() -> None:
             drawing = pixels[1, 0].tolist()
             rows += _compare(f"the slider at depth {depth}", {
                 "bare forward of 256 pictures": lambda model=model, pixels=pixels: logits(model, pixels),
-                "whole answer of the slider": lambda depth=depth: expand(ExpandConfig(depth=depth), lab),
-                "the same with a drawing": lambda depth=depth, drawing=drawing: expand(ExpandConfig(depth=depth, drawing=drawing), lab)})
+                ANSWERS[0]: lambda depth=depth: expand(ExpandConfig(depth=depth), lab),
+                ANSWERS[1]: lambda depth=depth, drawing=drawing: expand(ExpandConfig(depth=depth, drawing=drawing), lab)})
             notes.append(_counted(model, depth))
-    notes += ["Ratio: median over the repeats of a row to the first of its group, by CPU time.", _aim(rows),
+    notes += ["Ratio: median over the repeats of a row to the first of its group, by CPU time; wall_ratio: by the time that passed.",
+              _aim(rows),
               "Nothing is cached between the answers of the slider but the ancestor's.",
               "Wall times include waiting for other work on the machine; the load is below."]
     print(table(rows))
@@ -68,10 +72,13 @@ def _compare(what: str, candidates: dict[str, Callable[[], Any]]) -> list[dict[s
 
 
 def _aim(rows: list[dict[str, Any]]) -> str:
-    slider = [row for row in rows if row["how"] == "whole answer of the slider"]
-    worst, slowest = max(row["ratio"] for row in slider), max(row["cpu_ms"] for row in slider)
-    met = "met" if worst <= 1.3 and slowest <= 400 else "missed"
-    return f"Aims: an answer of the slider costs at most 1.3 bare forwards and 400 ms. Measured: {worst:.2f} and {slowest:.0f} ms, {met}."
+    """Whether every answer of the slider keeps both aims, drawings included; those that miss one by name."""
+    answers = [row for row in rows if row["how"] in ANSWERS]
+    missed = [f"{row['what']}, {row['how']} ({row['wall_ratio']:.2f} forwards, {row['median_ms']:.0f} ms)"
+              for row in answers if row["wall_ratio"] > RATIO or row["median_ms"] > WAIT_MS]
+    kept = f"kept by {len(answers) - len(missed)} of {len(answers)} rows"
+    return (f"Aims, by the time that passes: an answer of the slider costs at most {RATIO} bare forwards and {WAIT_MS} ms. They are {kept}"
+            + (f"; missed by {'; '.join(missed)}." if missed else "."))
 
 
 def _counted(model: ViTForImageClassification, depth: int) -> str:

@@ -225,7 +225,7 @@ def test_the_worksheet_can_be_printed_and_holds_every_step(visitor):
 
 
 def test_evidence_shows_every_claim_with_its_threshold(visitor):
-    from apps.lab.ui.evidence import threshold
+    from apps.lab.ui.evidence import aim
     from core.engine import claims
 
     page = visitor().open(AUDITOR)
@@ -235,7 +235,7 @@ def test_evidence_shows_every_claim_with_its_threshold(visitor):
     rows.first.wait_for()
     assert rows.count() == len(claims.recorded("01"))
     for claim in claims.recorded("01"):
-        assert threshold(claim["threshold"]) in page.locator(".gb-claims").inner_text()
+        assert aim(claim) in page.locator(".gb-claims").inner_text()
 
 
 def test_a_pressed_row_is_asked(visitor):

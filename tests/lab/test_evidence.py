@@ -1,0 +1,37 @@
+"""What the evidence tab says of a measured claim: the numbers in the unit of its sentence."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from apps.lab.ui.evidence import aim, evidence_html
+from core.engine import claims
+
+ROW = {"id": "00.1", "statement": "It is better.", "note": "", "unit": "mean over seeds", "held": True, "measured": 0.5,
+       "threshold": ">= 0.1", "interval": [0.25, 0.75], "seeds": [0, 1, 2]}
+
+
+def said(monkeypatch: pytest.MonkeyPatch, **changed) -> str:
+    monkeypatch.setattr(claims, "recorded", lambda paper: [ROW | changed])
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", evidence_html("00")))
+
+
+@pytest.mark.parametrize(("changed", "words"), [
+    ({}, "0.5 (0.25 to 0.75) ≥ 0.1"),
+    ({"statement": "At least 10 points ahead."}, "50 points (25 to 75) ≥ 10 points"),
+    ({"unit": "difference of shares, mean over seeds", "threshold": "<= 0.01"}, "50 points (25 to 75) ≤ 1 point "),
+    ({"unit": "share of all facts"}, "50 % (25 to 75) ≥ 10 %"),
+    ({"statement": "At least 85 % stay.", "interval": [0.4, 1.2]}, "50 % (40 to 100) ≥ 10 %"),
+    ({"statement": "A rank correlation.", "interval": [-1.18, 1.55]}, "0.5 (-1 to 1) ≥ 0.1"),
+    ({"interval": [-1.18, 1.55]}, "0.5 (-1.18 to 1.55) ≥ 0.1"),
+    ({"measured": None, "interval": None, "held": None, "note": "No such model."}, "No such model. – not measured – ≥ 0.1")])
+def test_a_claim_is_in_the_unit_of_its_sentence(monkeypatch, changed, words):
+    assert words in said(monkeypatch, **changed)
+
+
+def test_whoever_speaks_of_points_is_measured_in_points():
+    for paper in claims.CLAIM_TABLES:
+        for row in claims.recorded(paper):
+            assert aim(row).endswith(("point", "points")) or not re.search(r"\d points?\b", row["statement"])
