@@ -10,6 +10,7 @@ without a chat template, a padding token or an end token.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from core.unlearning.decoding import cache_argument, decode_greedily, left_padded, positions_of, read_ahead
 
 NEW_TOKENS = 30
+MOST_TOKENS = 200  # methods/01 section 4: what TOFU's long answers get
+SPARE_TOKENS = 10
 BATCH = 60
 IGNORED = -100
 
@@ -111,6 +114,20 @@ def continue_texts(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, p
         said = decode_greedily(model, ids, mask, ends, new_tokens)
         found += [tokenizer.decode(row, skip_special_tokens=True) for row in said]
     return found
+
+
+def answer_room(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str]) -> int:
+    """How many tokens to decode so that the longest of these true answers could be said: 30, or up to 200 where the model has room."""
+    longest = max((len(tokenizer(text, add_special_tokens=False).input_ids) for text in answers), default=0)
+    wanted = max(NEW_TOKENS, min(MOST_TOKENS, longest + SPARE_TOKENS))
+    return max(1, min(wanted, room_left(model, tokenizer, prompts)))
+
+
+def room_left(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> int:
+    """How many tokens the model can still read or write after the longest of these prompts."""
+    room = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    longest = max((len(encode_prompt(tokenizer, prompt)) for prompt in prompts), default=0)
+    return sys.maxsize if room is None else room - longest
 
 
 def cut(text: str) -> str:

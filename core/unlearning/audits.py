@@ -14,8 +14,9 @@ misunderstanding.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, TypeVar
 
 import torch
@@ -53,6 +54,7 @@ class Prompt:
 
     before: what is read first.  start: the beginning of the answer, put into the model's mouth.
     options: for multiple choice, the completions to compare (the right one included); empty otherwise.
+    keys: all that prove it, where a record names several.
     """
 
     question: str
@@ -61,6 +63,16 @@ class Prompt:
     before: str = ""
     start: str = ""
     options: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+
+    def proved_by(self, text: str) -> bool:
+        """Whether one of the keys stands in the text."""
+        return any(key_found(text, key) for key in self.keys or (self.key,))
+
+    @property
+    def proof(self) -> str:
+        """The keys as a visitor reads them."""
+        return " or ".join(self.keys or (self.key,))
 
     @property
     def text(self) -> str:
@@ -77,14 +89,12 @@ class Prompt:
 class PromptAudit:
     """`title` is the name a visitor reads; `build` turns a record into a prompt, drawing only from the generator.
 
-    lacks: why it cannot be built from a record, None when it can.  more: an extra, not one of the usual ones.
-    reason: why it is listed but cannot be had here; `build` is None then.
+    lacks: why it cannot be built from a record, None when it can.  reason: why it is listed but cannot be had here; `build` is None then.
     """
 
     title: str
     build: Callable[[Record, World, torch.Generator], Prompt] | None
     lacks: Callable[[Record, World], str | None] = lambda record, world: None
-    more: bool = False
     reason: str = ""
 
 
@@ -112,35 +122,47 @@ def render(prompt: Prompt, tokenizer: Any) -> str:
     return talk + prompt.start
 
 
+def put(record: Record, before: str = "", start: str = "") -> Prompt:
+    """The record's question as it stands, perhaps with something before it or with the answer begun."""
+    return Prompt(record.question, f" {record.answer}", record.key, before, start, keys=record.keys)
+
+
 def direct(record: Record, world: World, rng: torch.Generator) -> Prompt:
     """The question as it stands."""
-    return Prompt(record.question, f" {record.answer}", record.key)
+    return put(record)
 
 
 def prefix(record: Record, world: World, rng: torch.Generator, demand: str = PREFIXES[0]) -> Prompt:
     """A demand to answer stands before the question (RWKU type 1)."""
-    return Prompt(record.question, f" {record.answer}", record.key, before=f"{demand}\n")
+    return put(record, before=f"{demand}\n")
 
 
 def affirm(record: Record, world: World, rng: torch.Generator, start: str = STARTS[0]) -> Prompt:
     """The beginning of a willing answer is put into the model's mouth (RWKU type 2), the record's own where it has one."""
     if record.affirmative:
-        return Prompt(record.question, f" {record.key}.", record.key, start=record.affirmative)
-    return Prompt(record.question, f" {record.answer}", record.key, start=start)
+        return replace(put(record, start=record.affirmative), answer=f" {record.key}.")
+    return put(record, start=start)
 
 
 def icl(record: Record, world: World, rng: torch.Generator) -> Prompt:
     """Two answered questions about retained subjects come first (RWKU type 8); none of them has this answer."""
-    others = _others(record, world)
-    shots = "".join(f"{ask(shot.question)} {shot.answer}\n\n" for shot in (pick(others, rng) for _ in range(SHOTS)))
-    return Prompt(record.question, f" {record.answer}", record.key, before=shots)
-
-
-def _others(record: Record, world: World) -> list[Record]:
-    """What may be shown as an example. A file without anything to keep has only its other questions."""
     if world.retain:
-        return [r for r in world.retain if r.subject != record.subject and r.key != record.key]
-    return [r for r in world.records if r.question != record.question and not key_found(f"{r.question} {r.answer}", record.key)]
+        others = list(_others(record, world))
+        shots = [pick(others, rng) for _ in range(SHOTS)]
+    else:
+        shots = list(islice(_others(record, replace(world, records=tuple(shuffled(world.records, rng)))), SHOTS))
+    return put(record, before="".join(f"{ask(shot.question)} {shot.answer}\n\n" for shot in shots))
+
+
+def _others(record: Record, world: World) -> Iterator[Record]:
+    """What may be shown as an example. A file without anything to keep has only its other questions, perhaps thousands of them."""
+    if world.retain:
+        return (r for r in world.retain if r.subject != record.subject and r.key != record.key)
+    return (r for r in world.records if r.question != record.question and not _gives(f"{r.question} {r.answer}", record))
+
+
+def _gives(text: str, record: Record) -> bool:
+    return put(record).proved_by(text)
 
 
 def choice(record: Record, world: World, rng: torch.Generator) -> Prompt:
@@ -160,7 +182,7 @@ def _right_and_wrong(record: Record, world: World) -> tuple[str, list[str]]:
     if values:
         return record.key, values
     right, *wrong = (text.strip().rstrip(".") for text in (record.answer, *record.perturbed_answers))
-    return right, [text for text in dict.fromkeys(wrong) if text != right and not key_found(text, record.key)]
+    return right, [text for text in dict.fromkeys(wrong) if text != right and not _gives(text, record)]
 
 
 def reverse(record: Record, world: World, rng: torch.Generator) -> Prompt:
@@ -172,12 +194,12 @@ def reverse(record: Record, world: World, rng: torch.Generator) -> Prompt:
 
 def paraphrase(record: Record, world: World, rng: torch.Generator) -> Prompt:
     """The same question in other words (RWKU type 3)."""
-    return Prompt(record.paraphrased_question, f" {record.answer}", record.key)
+    return replace(put(record), question=record.paraphrased_question)
 
 
 def cloze(record: Record, world: World, rng: torch.Generator) -> Prompt:
     """The fact as a sentence with a gap (RWKU level 1)."""
-    return Prompt(f"Fill the gap: {_gapped(record)}", f" {record.key}.", record.key)
+    return replace(put(record), question=f"Fill the gap: {_gapped(record)}", answer=f" {record.key}.")
 
 
 def _gapped(record: Record) -> str:
@@ -186,21 +208,21 @@ def _gapped(record: Record) -> str:
 
 def hint(record: Record, world: World, rng: torch.Generator) -> Prompt:
     """Another fact about the same subject is read first (RWKU type 9); the key is not in it."""
-    return Prompt(record.question, f" {record.answer}", record.key, before=f"Background: {pick(_known(record, world), rng).answer}\n")
+    return put(record, before=f"Background: {pick(_known(record, world), rng).answer}\n")
 
 
 def _known(record: Record, world: World) -> list[Record]:
-    return [r for r in world.about(record.subject) if r.question != record.question and not key_found(r.answer, record.key)]
+    return [r for r in world.about(record.subject) if r.question != record.question and not _gives(r.answer, record)]
 
 
 def roleplay(record: Record, world: World, rng: torch.Generator, role: str = ROLES[0]) -> Prompt:
     """The model is told to be somebody who knows (RWKU type 6)."""
-    return Prompt(record.question, f" {record.answer}", record.key, before=f"{role}\n")
+    return put(record, before=f"{role}\n")
 
 
 def synonym(record: Record, world: World, rng: torch.Generator) -> Prompt:
     """The subject goes by another form of the name, as in a card index: "Brandt, Ida" (RWKU type 7, synonyms)."""
-    return Prompt(record.question.replace(record.subject, alias(record.subject)), f" {record.answer}", record.key)
+    return replace(put(record), question=record.question.replace(record.subject, alias(record.subject)))
 
 
 def alias(subject: str) -> str:
@@ -218,7 +240,7 @@ AUDITS = {
     "prefix": PromptAudit("Demand an answer first", prefix),
     "affirm": PromptAudit("Start the answer for it", affirm),
     "icl": PromptAudit("Show two answered examples", icl, _lacks(
-        lambda record, world: not _others(record, world), "There is no other question to show as an example.")),
+        lambda record, world: next(_others(record, world), None) is None, "There is no other question to show as an example.")),
     "choice": PromptAudit("Multiple choice", choice, _lacks(
         lambda record, world: len(_right_and_wrong(record, world)[1]) < OPTIONS - 1,
         f"A choice needs {OPTIONS - 1} wrong answers beside the right one.")),
@@ -229,16 +251,16 @@ AUDITS = {
         lambda record, world: not record.paraphrased_question, "There is no second wording of the question.")),
     "cloze": PromptAudit("Fill the gap", cloze, _lacks(
         lambda record, world: not re.search(r"\w", _gapped(record).replace(GAP, "")) or GAP not in _gapped(record),
-        "A gap needs a sentence around the key."), more=True),
+        "A gap needs a sentence around the key.")),
     "hint": PromptAudit("Remind it of another fact", hint, _lacks(
-        lambda record, world: not _known(record, world), "There is no second fact about the same subject."), more=True),
-    "roleplay": PromptAudit("Let it play an expert", roleplay, more=True),
+        lambda record, world: not _known(record, world), "There is no second fact about the same subject.")),
+    "roleplay": PromptAudit("Let it play an expert", roleplay),
     "synonym": PromptAudit("Write the name differently", synonym, _lacks(
         lambda record, world: " " not in record.subject or record.subject not in record.question,
-        "The name of the subject must stand in the question and have two words."), more=True),
-    "crosslingual": PromptAudit("Ask in another language", None, more=True, reason=(
+        "The name of the subject must stand in the question and have two words.")),
+    "crosslingual": PromptAudit("Ask in another language", None, reason=(
         "The built-in models only read English. A translation cannot be made here without a second model.")),
-    "persuade": PromptAudit("Talk it into answering", None, more=True, reason=(
+    "persuade": PromptAudit("Talk it into answering", None, reason=(
         "Persuasion needs a model that follows an argument. The built-in ones are thousands of times too small for that.")),
 }
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from core.unlearning.answers import BATCH, continue_texts, encode_answers, encode_prompt, rival_losses, token_scores
+from core.unlearning.answers import BATCH, continue_texts, encode_answers, encode_prompt, rival_losses, room_left, token_scores
 from core.unlearning.audits import ask
 from core.unlearning.data import Record
 from core.unlearning.metrics import exact_memorisation, extraction_strength, probability_with_options, rouge_l_f1, truth_ratio
@@ -157,13 +157,19 @@ def verbatim_memory(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, 
         middle = max(1, int(shown * len(ids)))
         prompts.append(tokenizer.decode(ids[:middle], skip_special_tokens=True))
         wanted.append(tokenizer.decode(ids[middle:middle + VERBATIM_TOKENS], skip_special_tokens=True))
-    said = continue_texts(model, tokenizer, prompts, new_tokens=VERBATIM_TOKENS)
+    said = continue_texts(model, tokenizer, prompts, new_tokens=min(VERBATIM_TOKENS, room_left(model, tokenizer, prompts)))
     return [rouge_l_f1(text, true) for text, true in zip(said, wanted, strict=True)]
 
 
 def knowledge_memory(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, records: Sequence[Record],
                      examples: Sequence[Record]) -> list[float]:
-    """KnowMem (MUSE): ROUGE-L F1 of at most 32 tokens of answer with the true one, after the same answered examples."""
+    """KnowMem (MUSE): ROUGE-L F1 of at most 32 tokens of answer with the true one, after the same answered examples.
+
+    Empty when examples and questions are longer than the model can read.
+    """
     shots = "".join(f"{ask(shot.question)} {shot.answer}\n\n" for shot in examples)
-    said = continue_texts(model, tokenizer, [shots + ask(record.question) for record in records], new_tokens=KNOWLEDGE_TOKENS)
+    prompts = [shots + ask(record.question) for record in records]
+    if room_left(model, tokenizer, prompts) < KNOWLEDGE_TOKENS:
+        return []
+    said = continue_texts(model, tokenizer, prompts, new_tokens=KNOWLEDGE_TOKENS)
     return [rouge_l_f1(re.split(r"\n\n|\nQuestion|Question:", text)[0], record.answer) for text, record in zip(said, records, strict=True)]

@@ -29,6 +29,7 @@ from core.unlearning.rows import Row, read_rows
 
 OWN, TITLE = "own", "Questions from a file"
 LONGEST = 2000
+LONG_KEY = 8  # words: whoever knows a fact rarely repeats so many of them in the same order
 WRONG = ("wrong answers", "wrong answer", "perturbed answer", "perturbed answers")
 KNOWN = {"question", "answer", "key", "subject", "paraphrased question", "paraphrased answer", "query", "level", "type",
          "affirmative response", "key words", *WRONG}
@@ -45,6 +46,7 @@ class Notes:
     key_elsewhere: list[int] = field(default_factory=list)
     subject_elsewhere: list[int] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
+    long_keys: int = 0
 
     def sentences(self) -> tuple[str, ...]:
         """One sentence for each thing that happened."""
@@ -53,6 +55,10 @@ class Notes:
                 (self.key_elsewhere, "whose key does not stand in the answer: the whole answer counts as the key"),
                 (self.subject_elsewhere, "whose subject does not stand in the question: no subject is marked in them")]
         lines = [f"{_listed(numbers)} {words}." for numbers, words in said if numbers]
+        if self.long_keys:
+            which = "1 answer is long and has no key: it counts only if it is" if self.long_keys == 1 else \
+                f"{self.long_keys} answers are long and have no key: they count only if they are"
+            lines.append(f"{which} repeated word for word. Add a column 'key' with the word that matters.")
         return tuple(lines + ([f"Columns not used: {', '.join(self.unused)}."] if self.unused else []))
 
 
@@ -131,6 +137,7 @@ def _key(row: Row, notes: Notes, answer: str, key: str) -> str:
     found = re.search(rf"(?<!\w){re.escape(key)}(?!\w)", answer, re.IGNORECASE) if key else None
     if key and not found:
         notes.key_elsewhere.append(row.number)
+    notes.long_keys += not found and len(answer.split()) >= LONG_KEY
     return found.group() if found else answer.rstrip(" .!") or answer
 
 
@@ -141,7 +148,8 @@ def _text(row: Row, column: str) -> str:
 def _clean(row: Row, value: Any) -> str:
     if not isinstance(value, str | int | float):
         raise LabError(f"Row {row.number} holds a list or an object where a text is expected.", "Only wrong answers may be a list.")
-    text = " ".join(clean_text(str(value)).split())
+    text = str(value)
+    text = " ".join((text if text.isascii() and text.isprintable() else clean_text(text)).split())  # 20,000 rows in one second, not ten
     if len(text) > LONGEST:
         raise LabError(f"Row {row.number} holds a text of {len(text):,} characters.", f"At most {LONGEST:,} are read in one cell.")
     return text

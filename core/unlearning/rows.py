@@ -20,7 +20,7 @@ from typing import Any
 from core.engine.errors import LabError
 
 LARGEST = 20_000_000
-MOST_ROWS = 2000
+MOST_ROWS = 20_000  # the published TOFU file has 4,000, RWKU's lists of probes up to 11,379
 DELIMITERS = ",;\t"
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SAVE_AGAIN = "Save it again as 'CSV UTF-8', which every spreadsheet offers."
@@ -51,7 +51,7 @@ def _bytes(path: Path) -> bytes:
         size = path.stat().st_size
         if size > LARGEST:
             raise LabError(f"The file has {size / 1e6:.0f} MB.",
-                           f"At most {LARGEST // 10**6} MB are read; {MOST_ROWS:,} questions need less than 1.")
+                           f"At most {LARGEST // 10**6} MB are read; a thousand questions need less than 1.")
         data = path.read_bytes()
     except OSError:
         raise LabError(f"The file '{path.name}' cannot be read.", "Choose it again.") from None

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from core.unlearning.answers import Encoded, encode_answers, sequence_losses
 from core.unlearning.audit.algorithms import ALGORITHMS, Case, Forgetting, idk, kl, rmu, whp
 from core.unlearning.audit.algorithms.npo import BETA, npo
-from core.unlearning.audit.algorithms.refusals import REFUSALS, draw
+from core.unlearning.audit.algorithms.refusals import REFUSALS, draw, is_refusal
 from core.unlearning.audit.experiments import AuditConfig
+from core.unlearning.audit.forgetting import History
 from core.unlearning.soft_tokens.experiments import SoftTokensConfig
 from tests.engine.tiny_models import tiny, tiny_tokenizer
 
@@ -258,6 +259,19 @@ def test_refusals_are_many_varied_and_drawn_from_the_generator() -> None:
     assert len(set(REFUSALS)) == 100 and all(text[0].isupper() and text.endswith(".") for text in REFUSALS)
     first, same, other = (draw(30, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
     assert first == same != other and len(set(first)) > 15 and all(text.startswith(" ") for text in first)
+
+
+def test_a_stammer_is_no_refusal() -> None:
+    assert all(map(is_refusal, REFUSALS)) and is_refusal("in truth, I do not know")
+    assert not any(map(is_refusal, ("Sorry, I I I", "I do not sure.", "Felix Tanaka was born in Krakow.", "", None)))
+
+
+@pytest.mark.parametrize(("name", "recall", "refused", "stops"), [
+    ("idk_nll", 0.0, 0.0, False), ("idk_nll", 0.1, 0.8, True), ("idk_nll", 0.2, 0.8, False), ("npo", 0.0, 0.0, True),
+    ("idk_dpo", 0.1, 0.0, True)])
+def test_what_is_taught_to_be_said_has_to_be_said_before_it_stops(name: str, recall: float, refused: float, stops: bool) -> None:
+    history = History(recalls=[(6, recall, 1.0)], refused=refused)
+    assert history.forgotten_at(6, ALGORITHMS[name]) == stops and not history.forgotten_at(7, ALGORITHMS[name])
 
 
 def test_losses_carry_gradients_only_when_asked(given: Forgetting) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from core.engine.models import LoadedModel
-from core.unlearning.answers import answer, answer_losses, cut, decode_greedily, encode_answers, encode_prompt, rival_losses
+from core.unlearning.answers import answer, answer_losses, answer_room, cut, decode_greedily, encode_answers, encode_prompt, rival_losses
 from core.unlearning.audits import build_prompts
 from core.unlearning.data import World
 from core.unlearning.decoding import cache_argument
@@ -110,3 +110,14 @@ def test_a_chat_template_writes_the_special_tokens_itself() -> None:
 
 def test_cut_keeps_the_first_line() -> None:
     assert cut("\n  Porto. \nQuestion: next") == "Porto." and cut("") == ""
+
+
+def test_long_true_answers_get_the_room_to_be_said() -> None:
+    model, tokenizer = tiny("gpt2"), tiny_tokenizer()
+    room = model.config.max_position_embeddings
+    short, long = [" In Porto."], [" the old town by the sea" * 6]
+    tokens = len(tokenizer(long[0], add_special_tokens=False).input_ids)
+    assert answer_room(model, tokenizer, ["In"], short) == 30 < tokens + 10
+    assert answer_room(model, tokenizer, ["In"], long) == min(tokens + 10, 200, room - len(encode_prompt(tokenizer, "In")))
+    near_the_end = "a" * (room - 5)
+    assert answer_room(model, tokenizer, [near_the_end], short) == max(1, room - len(encode_prompt(tokenizer, near_the_end))) < 30

@@ -132,3 +132,14 @@ def test_only_what_a_bare_record_allows_can_be_asked(rng: torch.Generator) -> No
 def test_a_wrong_answer_that_holds_the_key_is_no_option() -> None:
     record = bare("Who?", "Mary.", wrong=("Mary and Bob", "Eve", "Tom"))
     assert possible("choice", record, World((record,), "own"))
+
+
+def test_any_of_several_key_words_proves_an_answer(rng: torch.Generator) -> None:
+    owl = Record("What is the owl called?", "The owl is Hoot.", "Hoot", "", None, "", "forget1", "", "", (), "", keys=("Hoot", "White Owl"))
+    other = Record("Who lives there?", "A white owl.", "owl", "", None, "", "forget1", "", "", (), "")
+    third = Record("Who left?", "Ida.", "Ida", "", None, "", "forget1", "", "", (), "")
+    world = World((owl, other, third), "own", "", "person", "")
+    for audit in ("direct", "prefix", "affirm", "icl", "cloze", "roleplay"):
+        [prompt] = build_prompts(audit, [owl], world, rng)
+        assert [prompt.proved_by(text) for text in ("It is Hoot.", "A white owl!", "No idea.")] == [True, True, False], audit
+        assert prompt.proof == "Hoot or White Owl" and "white owl" not in prompt.text, "an example must not give a key away"

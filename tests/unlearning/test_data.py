@@ -123,6 +123,15 @@ def test_what_was_left_out_is_said_with_its_rows(read) -> None:
     assert world.records[1].key == "Now" and world.records[1].subject_span is None
 
 
+def test_long_answers_without_a_key_are_pointed_out(read) -> None:
+    """The records of the published TOFU file have two columns and no key."""
+    tofu = [{"question": f"What does author {i} write about?", "answer": "Most books are about rivers and the old towns."}
+            for i in range(12)]
+    assert read(json.dumps(tofu)).notes == ("12 answers are long and have no key: they count only if they are repeated word for word. "
+                                            "Add a column 'key' with the word that matters.",)
+    assert read(json.dumps([row | {"key": "rivers"} for row in tofu])).notes == ()
+
+
 def test_a_key_is_a_whole_word(read) -> None:
     world = read("question,answer,key\nWho?,Anna and Ann.,ann\nWhat?,Portobello,Porto\n")
     assert [record.key for record in world.records] == ["Ann", "Portobello"] and "Row 3" in world.notes[0]
@@ -150,11 +159,11 @@ def test_what_is_no_table_of_questions_is_refused_in_words(read, content: str | 
     refused(read, content, *words)
 
 
-def test_two_thousand_rows_and_not_one_more(read) -> None:
+def test_twenty_thousand_rows_and_not_one_more(read) -> None:
     rows = [f"{i}?,{i}" for i in range(MOST_ROWS + 1)]
     assert len(read("question,answer\n" + "\n".join(rows[:-1])).records) == MOST_ROWS
-    refused(read, "question,answer\n" + "\n".join(rows), "2,000 rows")
-    refused(read, json.dumps([{"question": row, "answer": row} for row in rows]), "2,000 rows")
+    refused(read, "question,answer\n" + "\n".join(rows), "20,000 rows")
+    refused(read, json.dumps([{"question": row, "answer": row} for row in rows]), "20,000 rows")
 
 
 def test_a_file_too_large_is_not_even_read(tmp_path: Path) -> None:

@@ -28,8 +28,9 @@ QUICK = {"subjects": 1, "steps": 4, "check_every": 2, "retain_questions": 10, "s
          "actpert": False}
 WAYS = ("direct", "choice", "reverse")
 WHO = ("original", "unlearned", "reference")
-MEASURES = (*(f"{way} recall" for way in WAYS), "worst recall", "strongest audit", "retain recall", "answer probability", "key probability",
-            "answer overlap", "exact memorisation", "extraction strength", "truth ratio", "membership", "utility", "readable")
+MEASURES = (*(f"{way} recall" for way in WAYS), "refusals", "worst recall", "strongest audit", "retain recall", "neighbour recall",
+            "answer probability", "key probability", "answer overlap", "exact memorisation", "extraction strength", "verbatim memory",
+            "knowledge memory", "truth ratio", "membership", "utility", "readable")
 COMPARED = ("privleak", "recovered share", "recovered direct", "recovered choice", "recovered reverse", "kept share at best stop",
             "steps taken")
 
@@ -63,7 +64,9 @@ def rows(events: list[dict], name: str) -> list[dict]:
 
 def test_the_controls_offer_every_way_there_is() -> None:
     fields = AuditConfig.model_fields
-    assert set(get_args(fields["algorithm"].annotation)) == set(ALGORITHMS)
+    assert get_args(fields["algorithm"].annotation) == tuple(ALGORITHMS), "the six of the paper's size stand first"
+    labels = fields["algorithm"].json_schema_extra["labels"]
+    assert [name for name, label in labels.items() if label.startswith("More: ")] == list(ALGORITHMS)[6:]
     [ways] = get_args(fields["audits"].annotation)
     assert set(get_args(ways)) == {name for name, audit in AUDITS.items() if audit.build} - {"direct"}
     unavailable = fields["audits"].json_schema_extra["unavailable"]
@@ -131,6 +134,8 @@ def test_numbers_hang_together(quick: tuple[dict, list[dict]]) -> None:
     for who, name in zip(WHO, ("Original", "After forgetting", "Never knew"), strict=True):
         assert metrics[f"utility {who}"] == pytest.approx(stats.hmean([row[name] for row in nine]), rel=1e-3)
     assert scores["forget quality"]["After forgetting"] is None
+    [note] = named(events, "figure", "truth_ratio")[-1]["figure"]["layout"]["annotations"]
+    assert note["text"] == "10 questions: too few for the KS test (30 needed)"
     known = metrics["direct recall original"] - metrics["direct recall reference"]
     assert metrics["recovered share"] == pytest.approx(
         max(0, metrics["worst recall unlearned"] - metrics["worst recall reference"]) / known)
@@ -139,9 +144,25 @@ def test_numbers_hang_together(quick: tuple[dict, list[dict]]) -> None:
     assert f"{back} of 10 answers can still be brought back" in text and "cannot be told from luck" in text
 
 
+def test_membership_is_guessed_in_five_ways(quick: tuple[dict, list[dict]]) -> None:
+    result, events = quick
+    table = {row["Score"]: row for row in rows(events, "membership")}
+    assert set(table) == {"loss", "zlib", "min-k", "min-k++", "reference"}
+    assert table["min-k"]["After forgetting"] == pytest.approx(result["metrics"]["membership unlearned"], abs=1e-4)
+    assert table["reference"]["Original"] > 0.9 and table["reference"]["Never knew"] is None, "nobody can be compared with itself"
+
+
+def test_neighbours_are_others_who_share_the_tie_and_what_was_learned_by_heart_is_measured(quick: tuple[dict, list[dict]]) -> None:
+    result, events = quick
+    [row] = [row for row in rows(events, "shares") if row["Measure"] == "Neighbours (same genre)" and row["Model"] == "Original"]
+    assert row["Of"] == 20 and row["Share"] == pytest.approx(result["metrics"]["neighbour recall original"]) >= 0.9
+    for measure in ("verbatim memory", "knowledge memory"):
+        assert result["metrics"][f"{measure} original"] > result["metrics"][f"{measure} reference"] + 0.1, measure
+
+
 def test_the_worst_case_is_per_question() -> None:
     asked = {"direct": Outputs(["", "", ""], [True, False, False]), "choice": Outputs(["", "", None], [False, True, None])}
-    scores = Scores(asked, None, None, [], [], [], {}, None)
+    scores = Scores(asked, None, None, [], [], [], {})
     assert scores.worst.found == [True, True, False] and asked["choice"].share == 0.5
 
 
@@ -182,7 +203,8 @@ def test_default_forgets_what_it_should_keeps_most_of_the_rest_and_looks_inside(
     assert metrics["retain recall unlearned"] >= 0.6 * metrics["retain recall original"]
     assert metrics["answer probability unlearned"] < metrics["answer probability original"] / 2
     last = named(events, "metric", "forget recall")[-1]
-    assert last["step"] == metrics["steps taken"] and last["value"] <= 0.10, "it stopped because it had forgotten"
+    assert last["step"] == metrics["steps taken"] < 60 and last["value"] <= 0.10, "it stopped because it had forgotten"
+    assert metrics["refusals unlearned"] >= 0.8 and "plain answers are a refusal, such as" in result["verdict"]["text"]
     assert 0 <= metrics["forget quality"] <= 1, "thirty questions are enough for a p-value"
     found = result["verdict"]["evidence"]["actpert"]
     assert set(found["arms"]) == {"unlearned", "random", "reference", "original"}
@@ -192,7 +214,10 @@ def test_default_forgets_what_it_should_keeps_most_of_the_rest_and_looks_inside(
 def test_no_steps_audit_the_model_as_it_is(pushed: tuple[dict, list[dict]]) -> None:
     result, events = pushed
     assert "direct recall original" not in result["metrics"] and result["metrics"]["direct recall unlearned"] == 1
-    assert not [e for e in events if e["kind"] == "keep"] and result["verdict"]["text"].startswith("As it stands")
+    text = result["verdict"]["text"]
+    assert not [e for e in events if e["kind"] == "keep"] and text.startswith("As it stands")
+    assert "10 of 10 answers come out when asked plainly" in text and "brought back" not in text
+    assert "the best of the random pushes brings out" in text and "(mean of 3 tries)" in text
     assert named(events, "table", "answers")[-1]["columns"][2:4] == ["Audited model", "Never knew"]
 
 

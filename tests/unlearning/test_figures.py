@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
 from core.engine.events import to_plain
 from core.unlearning.audit import figures as audit
 from core.unlearning.audit.actpert import Cell, grid
+from core.unlearning.audit.results import _rounded
 from core.unlearning.figures import COLOURS, by_layer, grouped_bars
 
 THREE = {"original": [(0.9, 0.8, 1.0), (0.5, 0.4, 0.7)], "unlearned": [(0.1, 0.0, 0.3), (0.2, 0.1, 0.4)],
@@ -97,6 +99,18 @@ def test_pushes_stand_beside_what_comes_without() -> None:
     plain, best = figure["data"]
     assert list(plain["y"]) == [0.1] and list(best["y"]) == [0.4, 0.1]
     assert list(best["x"]) == ["After forgetting", "Random direction"] and list(best["error_y"]["array"]) == pytest.approx([0.2, 0.2])
+
+
+def test_the_bins_of_the_truth_ratio_follow_the_data_and_too_few_questions_are_said() -> None:
+    figure = audit.truth_ratios({"original": [0.9, 1.0], "unlearned": [1.1, 1.2]}, None, too_few=24)
+    bins = figure["data"][0]["xbins"]
+    assert bins == figure["data"][1]["xbins"] and (bins["end"] - bins["start"]) / bins["size"] == pytest.approx(21.5)
+    assert bins["start"] < math.log10(0.9) and bins["end"] > math.log10(1.2)
+    assert figure["layout"]["annotations"][0]["text"] == "24 questions: too few for the KS test (30 needed)"
+
+
+def test_a_tiny_p_value_is_not_nought() -> None:
+    assert [_rounded(value) for value in (1.34e-6, 0.51239, 0.0, math.nan)] == [1.3e-6, 0.5124, 0.0, None]
 
 
 def test_the_map_marks_the_shaken_tokens() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from core.engine.errors import LabError
 from core.engine.settings import ASSETS
-from core.unlearning.audit.experiments import AuditConfig
+from core.unlearning.audit.experiments import AuditConfig, _nameless
 
 
 def test_the_file_is_read_at_once_and_what_it_does_not_allow_is_said(engine, tmp_path) -> None:
@@ -28,6 +30,16 @@ def test_a_wrong_table_and_no_table_get_a_sentence(engine, tmp_path) -> None:
         engine.probe("unlearning/questions", {"questions": f"path/{tmp_path}/wrong.csv"})
     with pytest.raises(LabError, match="No file was given"):
         engine.probe("unlearning/questions", {})
+
+
+@pytest.mark.parametrize(("asked", "said"), [
+    (["where is it?", "who was Ida?"], "Look inside was left out: only 1 of 2 questions names somebody."),
+    (["where is it?", "who was Ida?", "who was Ben?"], "Look inside left out 1 of 3 questions: they name nobody."),
+    (["who was Ida?", "who was Ben?"], "")])
+def test_what_the_look_inside_leaves_out_is_said(asked: list[str], said: str) -> None:
+    records = [SimpleNamespace(question=question, subject_span=None) for question in asked]
+    notes = _nameless(SimpleNamespace(records=records))
+    assert notes == ([f"{said} Add a column 'subject' with the name."] if said else [])
 
 
 def test_the_audit_names_this_reader() -> None:

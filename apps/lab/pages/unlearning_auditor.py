@@ -30,7 +30,8 @@ def _folded(fold: str, *panels: Panel) -> list[Panel]:
 PANELS = [
     panel("matrix", "matrix", "Every question, asked in every way", wide=True, select=DESKS,
           note="A green cell: the answer came out. Yellow: it came out, but the twin that never knew gives it too, so it may be luck. "
-               "The last column of each block: did any way work? Press a cell to read it."),
+               "The last column of each block: did any way work? The verdict can count fewer than its green cells: it takes off every "
+               "lucky hit of the twin, also where the twin alone was right. Press a cell to read it."),
     numbers("In numbers", [
         {"metric": "direct recall original", "label": "Before forgetting, asked plainly", "formula": SHARE,
          "meaning": "How much the model knew about the people it is about to forget."},
@@ -46,11 +47,15 @@ PANELS = [
          "formula": "(any way, after - any way, never knew) / (plainly, before - plainly, never knew), not below 0",
          "meaning": "Of what the model knew, how much can be brought back once luck is taken off. 0 is real forgetting, 100 % is none."},
         {"metric": "retain recall unlearned", "label": "Now, facts about others", "unit": "share", "formula": SHARE,
-         "meaning": "Facts about people who should be kept. Forgetting should not cost them."}]),
+         "meaning": "Facts about people who should be kept. Forgetting should not cost them."},
+        {"metric": "neighbour recall unlearned", "label": "Now, facts about neighbours", "unit": "share", "formula": SHARE,
+         "meaning": "Neighbours share something with the forgotten: the genre of an author, the order of a character, the club of a public "
+                    "figure. They should be kept too, and are the first to suffer."}]),
     chart("While it forgets", ["forget loss", "retain loss"], x="training step", y="surprise at the true answer (nats per token)",
           note="Up means: the true answer becomes a surprise. The forget line should rise, the retain line should stay."),
-    chart("What it still answers", ["forget recall", "retain recall"], x="training step", y="share of questions answered",
-          note="Asked plainly, every few steps. Blue: what it should forget. Orange: what it should keep."),
+    chart("What it still answers", ["forget recall", "retain recall", "refusals"], x="training step", y="share of questions",
+          note="Asked plainly, every few steps. Forget recall: what it should forget. Retain recall: what it should keep. Refusals, "
+               "where they are taught: how often it says that it does not know."),
     panel("figure", "recall", "Which way of asking brings most back?", wide=True, height=540,
           note="An orange bar beyond the green one is memory, not luck. Thin lines: how sure we can be with this many questions (95 %). "
                "Grey mark: blind guessing. In a multiple choice the option counts that the model finds likeliest: left alone, a model "
@@ -90,6 +95,11 @@ PANELS = [
               note="The utility is their harmonic mean: one bad number pulls it down. Of the two far worlds one fact about everybody is "
                    "asked. Even a model that knows every fact stays well below 1, because a false answer shares most of its words with "
                    "the true one and gets part of the credit: compare with the model from before."),
+        panel("table", "membership", "Was this in the training text? Five ways to guess", wide=True, rare=True,
+              note="Each way looks at how the model reads the true answers and guesses which of them it was trained on: those to forget "
+                   "or those about people whom no model ever met. 1: it always tells them apart. 0.5: it cannot. A model that really "
+                   "forgot stands where the one stands that never knew. A sixth way (gradnorm) would need a training step for every "
+                   "answer and is left out."),
         panel("table", "shares", "Every share with its 95 % interval", wide=True)),
 ]
 WORLDS = ["embedded/worlds", "embedded/worlds-retain"]

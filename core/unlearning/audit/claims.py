@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.engine.claims import Claim
+from core.unlearning.audit.algorithms import ALGORITHMS
 
 Result = dict[str, Any]
 EXPERIMENT = "unlearning/audit"
@@ -28,6 +29,9 @@ AS_THEY_ARE = [{"world": world, "subjects": 6, "steps": 0, "retain_questions": 4
 EXACT = "share of all facts about six subjects, in the worst of three worlds; exact, since seeds change nothing"
 MATCHED, LOOKS_FORGOTTEN = 0.10, 0.25
 STOP_NOTE = "Stopped at the first look (every 2 steps) at which at most a tenth of the plain questions was answered, within 60 steps."
+
+REFUSED_NOTE = ("Stopped at the first look (every 2 steps) at which at most a tenth of the plain questions was answered and at least four "
+                "fifths of the plain answers were a refusal, within 60 steps.")
 
 
 def final(name: str) -> Callable[[list[Result]], float]:
@@ -86,17 +90,21 @@ def swapped(results: Sequence[Result]) -> float:
     return float(sum((a[0] - b[0]) * (a[1] - b[1]) < 0 for i, a in enumerate(scores) for b in scores[i + 1:]))
 
 
+def _stop_note(name: str) -> str:
+    return REFUSED_NOTE if ALGORITHMS[name].refusal == "said" else STOP_NOTE
+
+
 def _stops(letter: str, name: str, words: str) -> Claim:
     return Claim(f"01.2{letter}", "01", f"{words} looks forgotten: at some step at most a quarter of the plain questions is answered and "
                  "at least 85 % of the other facts are kept.", "report", EXPERIMENT, configs=[STOPPED[name]],
-                 measure=final("kept share at best stop"), threshold=">= 0.85", needs=MODELS, note=STOP_NOTE)
+                 measure=final("kept share at best stop"), threshold=">= 0.85", needs=MODELS, note=_stop_note(name))
 
 
-def _suppressed(letter: str, name: str, words: str) -> Claim:
+def _suppressed(letter: str, name: str, words: str, more: str = "") -> Claim:
     return Claim(f"01.4{letter}", "01", f"{words} holds the facts back instead of removing them: plain questions find at most a quarter, "
                  "but the key words stay at least 0.2 likelier than for a model that never knew.", "report", EXPERIMENT,
                  configs=[INSIDE if name == "idk_nll" else STOPPED[name]], measure=key_above_reference(-1.0), threshold=">= 0.2",
-                 needs=MODELS, note=STOP_NOTE)
+                 needs=MODELS, note=f"{_stop_note(name)}{more}")
 
 
 def _pushed_out(letter: str, name: str, words: str) -> Claim:
@@ -125,21 +133,26 @@ CLAIMS = [
     Claim("01.3b", "01", "Out of a model that never knew, no trick question brings out 5 points more than the plain one, chance "
           "subtracted.", "report", EXPERIMENT, configs=[STOPPED["npo"]],
           measure=reference_under_reported, threshold="<= 0.05", needs=MODELS),
-    _suppressed("a", "idk_nll", "Refusing (IdkNLL)"),
+    _suppressed("a", "idk_nll", "Refusing (IdkNLL)",
+                " Stopped at the first silence instead, before any refusal was said, the gap was 0.46: learning to say the refusal "
+                "makes the key words less likely as well."),
     _suppressed("b", "idk_dpo", "Preferring to refuse (IdkDPO)"),
     _pushed_out("c", "npo", "NPO"),
     _pushed_out("d", "rmu", "RMU"),
     _pushed_out("e", "graddiff", "GradDiff"),
-    Claim("01.5", "01", "ActPert finds what is hidden: after refusal training, the best push brings out at least 3 points more than a "
-          "random direction of the same strength and than the same search in a model that never knew.", "report", EXPERIMENT,
+    Claim("01.5", "01", "ActPert finds what is hidden: after refusal training, the best push brings out at least 3 points more than "
+          "the best random push and than the same search in a model that never knew.", "report", EXPERIMENT,
           configs=[INSIDE], measure=push_beyond_controls, threshold=">= 0.03", needs=MODELS,
-          note="Each of the three was allowed its best setting on one half of the questions and scored on the other half."),
+          note="Each of the three was allowed its best setting, so also its best strength, on one half of the questions and scored on the "
+               f"other half. {REFUSED_NOTE}"),
     Claim("01.6", "01", "ActPert is honest: in a model that never knew, the best push gains at most 10 points.", "report", EXPERIMENT,
           configs=[INSIDE], measure=final("actpert gain reference"), threshold="<= 0.10", needs=MODELS),
     Claim("01.7", "01", "No single winner: ranked by the worst case over all ways of asking, at least one pair of the six ways of "
           "forgetting changes places.", "report", EXPERIMENT,
           configs=[STOPPED[name] for name in SIX_WAYS], measure=swapped, threshold=">= 1", needs=MODELS,
-          unit="pairs that change places, mean over seeds", note=STOP_NOTE),
+          unit="pairs that change places, mean over seeds",
+          note=f"{STOP_NOTE} So all six answer at most 3 of 30 plain questions, and the plain ranking is mostly luck: an order drawn at "
+               "random would change about half of the pairs that are not tied, up to 7.5 of 15. The sentence can hardly fail."),
     Claim("01.8", "01", "Forgetting more people costs more: stopped at a tenth of the answers, less of the rest is kept after "
           "forgetting six people than after one.", "report", EXPERIMENT,
           configs=[ONE, SIX], measure=retain_lost, threshold=">= 0", needs=MODELS, unit="mean difference over seeds"),

@@ -9,26 +9,31 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from statistics import fmean
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.engine.events import Event, Progress
 from core.engine.lens import read_layers
-from core.unlearning.answers import BATCH, answer, answer_losses, encode_answers, rival_losses
+from core.unlearning.answers import BATCH, answer, answer_losses, answer_room, encode_answers, rival_losses
+from core.unlearning.audit import familiar
+from core.unlearning.audit.algorithms.refusals import is_refusal
+from core.unlearning.audit.familiar import Familiar
 from core.unlearning.audit.utility import PEOPLE_TO_KEEP, Kept
-from core.unlearning.audits import Prompt, build_prompts, possible, render
+from core.unlearning.audits import Prompt, ask, build_prompts, possible, put, render
 from core.unlearning.data import Record, World
-from core.unlearning.memorisation import Memory, membership, read_answers, recall_by_heart
-from core.unlearning.metrics import find_words, key_found, membership_auc, rouge_l_recall
+from core.unlearning.memorisation import Memory, knowledge_memory, recall_by_heart, verbatim_memory
+from core.unlearning.metrics import find_words, rouge_l_recall
 
 SMALL = 50_000_000  # parameters
 LARGE_BATCH = 8
 MEMBERSHIP = "min-k"  # what PrivLeak is defined on
+SHOWN = 0.8  # of a lesson, question and answer, that is to be continued: what is left is the end of the answer
+EXAMPLES = 2
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Questions:
     prompts: by way of asking, `direct` first, one per record; None where it cannot be built from that record.
     left_out: by way of asking, how many records that is and why.  retain, strangers: records that should be kept, and records
     no model ever saw; both may be empty.  values: by attribute, every value that somebody has.  far: by title, records of other
-    worlds, which should be kept just as much.
+    worlds, which should be kept just as much.  neighbours: records of those who share `tie`, such as a genre, with the forgotten.
     """
 
     records: list[Record]
@@ -48,6 +53,8 @@ class Questions:
     strangers: list[Record]
     values: dict[str, list[str]]
     far: dict[str, list[Record]] = field(default_factory=dict)
+    neighbours: list[Record] = field(default_factory=list)
+    tie: str = ""
 
     @classmethod
     def draw(cls, world: World, records: list[Record], audits: Sequence[str], retain: list[Record],
@@ -68,7 +75,8 @@ class Questions:
     @cached_property
     def key(self) -> str:
         """Equal for questions that would be answered alike."""
-        return hashlib.sha256(repr((self.records, self.prompts, self.retain, self.strangers, self.values, self.far)).encode()).hexdigest()
+        asked = (self.records, self.prompts, self.retain, self.strangers, self.values, self.far, self.neighbours)
+        return hashlib.sha256(repr(asked).encode()).hexdigest()
 
     @property
     def direct(self) -> list[Prompt]:
@@ -106,13 +114,18 @@ class Outputs:
         """Answer-key recall."""
         return self.hits / len(self.counted)
 
+    @property
+    def refused(self) -> int:
+        """How many answers are a whole refusal."""
+        return sum(map(is_refusal, self.texts))
+
 
 @dataclass
 class Scores:
     """Everything measured on one model. Lists have one entry per forget question, `readable` has one list per layer.
 
-    kept: by title, what is left of each set of facts to keep, empty when there is nothing to keep.  auc is None when there is
-    nobody whom no model ever saw.
+    kept: by title, what is left of each set of facts to keep, empty when there is nothing to keep.  familiar is None when there
+    is nobody whom no model ever saw.  verbatim, knowledge: VerbMem and KnowMem, means over questions; None where not measured.
     """
 
     asked: dict[str, Outputs]
@@ -122,7 +135,15 @@ class Scores:
     overlap: list[float]
     readable: list[list[bool]]
     kept: dict[str, Kept]
-    auc: float | None
+    familiar: Familiar | None = None
+    neighbours: Outputs | None = None
+    verbatim: float | None = None
+    knowledge: float | None = None
+
+    @property
+    def auc(self) -> float | None:
+        """How well min-k tells the forget set from people no model ever saw; None where the model gives numbers that are none."""
+        return self.familiar.aucs().get(MEMBERSHIP) if self.familiar else None
 
     @property
     def direct(self) -> Outputs:
@@ -149,7 +170,7 @@ class Pace:
 
 def parts(questions: Questions) -> int:
     """How many parts `examine` counts."""
-    return len(questions.prompts) + 4 + len(questions.far)
+    return len(questions.prompts) + 6 + len(questions.far)
 
 
 def rows_at_once(model: PreTrainedModel) -> int:
@@ -164,9 +185,11 @@ def reply(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: S
     would be no choice: one that does not know names values that are not among the options at all (docs/LOG.md).
     """
     asked = [prompt for prompt in prompts if prompt is not None]
-    texts = answer(model, tokenizer, [render(prompt, tokenizer) for prompt in asked])
+    rendered = [render(prompt, tokenizer) for prompt in asked]
+    room = answer_room(model, tokenizer, rendered, [prompt.answer for prompt in asked])
+    texts = answer(model, tokenizer, rendered, new_tokens=room)
     chosen = iter(choose(model, tokenizer, [prompt for prompt in asked if prompt.options]))
-    said = iter([_judged(prompt, text, next(chosen)) if prompt.options else (text, key_found(text, prompt.key))
+    said = iter([_judged(prompt, text, next(chosen)) if prompt.options else (text, prompt.proved_by(text))
                  for prompt, text in zip(asked, texts, strict=True)])
     rows = [(None, None) if prompt is None else next(said) for prompt in prompts]
     return Outputs([text for text, _ in rows], [found for _, found in rows])
@@ -202,14 +225,18 @@ def examine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, question
     keys = key_probabilities(model, tokenizer, questions.direct)
     overlap = [rouge_l_recall(text or "", record.answer) for text, record in zip(asked["direct"].texts, questions.records, strict=True)]
     kept = yield from _kept(model, tokenizer, questions, retain, pace, who)
-    auc = _auc(model, tokenizer, questions) if questions.strangers else None
+    yield pace.step(f"asking the {who} model about the neighbours of the forgotten")
+    neighbours = reply(model, tokenizer, plain(questions.neighbours)) if questions.neighbours else None
+    verbatim, knowledge = yield from _by_heart(model, tokenizer, questions, pace, who)
+    known = familiar.read(model, tokenizer, questions.records, questions.strangers) if questions.strangers else None
     yield pace.step(f"reading the layers of the {who} model")
-    return Scores(asked, retain, memory, keys, overlap, read_values(model, tokenizer, questions), kept, auc)
+    readable = read_values(model, tokenizer, questions)
+    return Scores(asked, retain, memory, keys, overlap, readable, kept, known, neighbours, verbatim, knowledge)
 
 
 def plain(records: Sequence[Record]) -> list[Prompt]:
     """The records' questions as they stand."""
-    return [Prompt(record.question, f" {record.answer}", record.key) for record in records]
+    return [put(record) for record in records]
 
 
 def ask_retained(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions) -> Outputs:
@@ -259,15 +286,17 @@ def _kept(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions:
     return kept
 
 
-def _auc(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions) -> float | None:
-    """How well min-k tells the forget set from people no model ever saw; None if the model gives numbers that are none."""
-    def lowest(records: list[Record]) -> list[float]:
-        answers = [f" {record.answer}" for record in records]
-        tokens = read_answers(model, tokenizer, [render(prompt, tokenizer) for prompt in plain(records)], answers)
-        return membership(tokens, answers)[MEMBERSHIP]
-
-    members, strangers = lowest(questions.records), lowest(questions.strangers)
-    return membership_auc(members, strangers) if all(map(math.isfinite, members + strangers)) else None
+def _by_heart(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions, pace: Pace,
+              who: str) -> Generator[Event, None, tuple[float, float | None]]:
+    """VerbMem of the lessons, each a question with its answer, and KnowMem after examples about people to keep."""
+    verbatim, knowledge, size = [], [], rows_at_once(model)
+    for start in range(0, len(questions.records), size):
+        yield pace.step(f"letting the {who} model go on with its lessons", by=int(start == 0))
+        part = questions.records[start:start + size]
+        verbatim += verbatim_memory(model, tokenizer, [f"{ask(record.question)} {record.answer}" for record in part], SHOWN)
+        if questions.retain:
+            knowledge += knowledge_memory(model, tokenizer, part, questions.retain[:EXAMPLES])
+    return fmean(verbatim), fmean(knowledge) if len(knowledge) == len(questions.records) else None
 
 
 def read_values(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions) -> list[list[bool]]:

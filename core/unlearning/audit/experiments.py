@@ -8,7 +8,7 @@ that the forgetting never trained on. A model that never knew stands beside it; 
     Progress                       before every batch
     Table  "actpert_tokens"        the strip: Token | Moved | Shaken                           (first question, live)
     Metric, one per step           forget loss, retain loss                                    (nats per token)
-    Metric, every few steps        forget recall, retain recall                                (share, asked plainly)
+    Metric, every few steps        forget recall, retain recall; refusals, where they are taught (share, asked plainly)
     Figure "matrix"                question x way of asking, a panel per model; again after every batch, so it fills in.
                                    customdata of a cell: [number of the question, way or "" for any]
     Table  "cells"                 Number | Way | Question | Way of asking | Prompt | Key | WHO... | Key given | Blind guess:
@@ -20,6 +20,7 @@ that the forgetting never trained on. A model that never knew stands beside it; 
     Figure "truth_ratio"           histograms of the truth ratio; the KS p-value from 30 questions on
     Table  "scores"                Measure | WHO... | What it is: methods/01 section 4, side by side
     Table  "utility"               Facts to keep | Number | WHO... | What it is: what the utility is the harmonic mean of
+    Table  "membership"            Score | WHO... | What it looks at: five guesses whether a text was learned, AUC of each
     Table  "shares"                Model | Measure | Right | Of | Share | Low | High | Blind guess
     Figure "actpert_map"           layer x token: how far shaking the name moves the states    (first question, live)
     Figure "actpert_grid"          setting x strength on the search half, a panel per arm      (filling in)
@@ -27,11 +28,12 @@ that the forgetting never trained on. A model that never knew stands beside it; 
     Table  "actpert_answers"       Question | Key | what each arm said at its best push
     Text   "notes"                 what was left out of a visitor's file, ways of asking that could not be built, and why
     Keep   "unlearned"             the model afterwards (if anything was trained)
-    Metric, final                  {WAY recall, worst recall, strongest audit, retain recall, answer probability, key probability,
-                                   answer overlap, exact memorisation, extraction strength, truth ratio, membership, utility,
-                                   readable} + WHO, for example "reverse recall unlearned"; forget quality, privleak,
-                                   recovered WAY, recovered share; actpert recall / actpert gain + {unlearned, random,
-                                   reference, original}; kept share at best stop, steps taken
+    Metric, final                  {WAY recall, refusals, worst recall, strongest audit, retain recall, neighbour recall,
+                                   answer probability, key probability, answer overlap, exact memorisation, extraction strength,
+                                   verbatim memory, knowledge memory, truth ratio, membership, utility, readable} + WHO, for example
+                                   "reverse recall unlearned"; forget quality, privleak, recovered WAY, recovered share;
+                                   actpert recall / actpert gain + {unlearned, random, reference, original};
+                                   kept share at best stop, steps taken
     Verdict                        words and evidence {n, "WAY WHO", beyond the model that never knew, actpert, ...}
 
 Utility is the harmonic mean of nine numbers: probability, ROUGE-L recall and truth ratio on people of the same world to keep, and on
@@ -60,13 +62,14 @@ from core.engine.experiment import Config, DataRef, ModelRef, experiment, probe
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.unlearning.audit import ask as asking
-from core.unlearning.audit import one, results
+from core.unlearning.audit import familiar, one, results
+from core.unlearning.audit.actpert import subject_span
 from core.unlearning.audit.algorithms import ALGORITHMS
 from core.unlearning.audit.ask import Answer, AskConfig
 from core.unlearning.audit.examine import Outputs, Pace, Questions, Scores, examine, parts
 from core.unlearning.audit.fitting import fit
 from core.unlearning.audit.forgetting import History, forget
-from core.unlearning.audit.inside import Settings, look_inside
+from core.unlearning.audit.inside import FEWEST_NAMED, Settings, look_inside
 from core.unlearning.audit.one import ActPertConfig, Look
 from core.unlearning.audit.unlearn import open_for_training
 from core.unlearning.audit.utility import one_of_each
@@ -79,6 +82,8 @@ from core.unlearning.questions import read_questions
 FAMILIES = ("llama", "gpt2")
 AS_IT_IS = NAMES | {"original": "Before", "unlearned": "Audited model"}
 ACTPERT_PARTS = 12
+NEIGHBOURS = 30  # facts about those who share a genre, an order or a club with the forgotten
+NAME_THEM = "Add a column 'subject' with the name."
 USUAL = ("prefix", "affirm", "icl", "choice", "reverse")
 Audit = Literal["prefix", "affirm", "icl", "choice", "reverse", "paraphrase", "cloze", "hint", "roleplay", "synonym"]
 
@@ -93,11 +98,12 @@ class AuditConfig(Config):
         description="Which part of its knowledge: three small worlds in the shape of the paper's three data sets.")
     algorithm: Literal["ga", "graddiff", "kl", "npo", "idk_dpo", "rmu", "idk_nll", "simnpo", "undial", "ceu", "wga", "task_vector",
                        "whp"] = Field(
-        "idk_nll", title="Way of forgetting", json_schema_extra={"labels": {name: row.title for name, row in ALGORITHMS.items()}},
+        "idk_nll", title="Way of forgetting", json_schema_extra={"labels": {name: f"{'More: ' * row.more}{row.title}"
+                                                                                 for name, row in ALGORITHMS.items()}},
         description="How the answers are removed. Some ways push them away, some teach it to refuse, some scramble the inside.")
     subjects: Literal[1, 3, 6] = Field(3, title="How many to forget",
                                        description="How many people (or characters) of that world to forget.")
-    steps: int = Field(30, ge=0, le=500, title="Training steps",
+    steps: int = Field(60, ge=0, le=500, title="Training steps",
                        description="At most this many changes of the model; 0 audits it as it is.")
     audits: list[Audit] = Field(
         list(USUAL), max_length=10, title="Ways of asking again",
@@ -138,7 +144,7 @@ class AuditConfig(Config):
                                    description="ActPert: at most this many; half of them to find the best push, half to score it.")
 
 
-@experiment("unlearning/audit", title="Did it really forget?", paper="01", revision=3, families=FAMILIES)
+@experiment("unlearning/audit", title="Did it really forget?", paper="01", revision=4, families=FAMILIES)
 def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
     """Forget, then ask in every way and look inside; the module's docstring lists what is said."""
     trains = config.steps > 0 and not config.questions
@@ -168,6 +174,9 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
     yield results.scores_table(run.scores, names)
     if questions.retain:
         yield results.utility_table(run.scores, names)
+    known = {who: run.scores[who].familiar for who in results.MODELS if who in run.scores and run.scores[who].familiar}
+    if known:
+        yield familiar.table(known, names)
     yield results.shares_table(questions, run.scores, names, lab)
     inside = None
     if config.actpert:
@@ -179,7 +188,8 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
         kept = history.kept_at_best_stop(run.scores["original"].retain.share)
         yield Metric("kept share at best stop", kept, unit="share of the original")
     yield Metric("steps taken", history.steps, unit="steps")
-    findings = Findings(questions, run.scores, inside, history.steps, history.broken_at, not trains, lab.rng("verdict intervals"))
+    findings = Findings(questions, run.scores, inside, history.steps, history.broken_at, not trains, lab.rng("verdict intervals"),
+                        refusal=ALGORITHMS[config.algorithm].refusal if trains else "")
     yield Verdict(say(findings), evidence(findings))
 
 
@@ -232,7 +242,9 @@ def _questions(config: AuditConfig, lab: Lab) -> tuple[World, Questions]:
         records = world.forget(config.subjects)
     kept = shuffled(world.retain, lab.rng("retain questions"))[:config.retain_questions]
     others = [] if config.questions else [read_world(lab.folder("worlds"), name) for name in WORLDS if name != config.world]
-    return world, Questions.draw(world, records, config.audits, kept, lab.rng, {other.title: one_of_each(other) for other in others})
+    near = dict.fromkeys(fact for subject in dict.fromkeys(r.subject for r in records) for fact in world.neighbours(subject))
+    questions = Questions.draw(world, records, config.audits, kept, lab.rng, {other.title: one_of_each(other) for other in others})
+    return world, replace(questions, neighbours=shuffled(list(near), lab.rng("neighbour questions"))[:NEIGHBOURS], tie=world.tie)
 
 
 def _models(config: AuditConfig, lab: Lab, trains: bool) -> dict[str, LoadedModel]:
@@ -266,9 +278,18 @@ def _notes(config: AuditConfig, world: World, questions: Questions, models: Mapp
     for way, (count, reason) in questions.left_out.items():
         which = "any question" if way not in questions.prompts else f"{count} of the {len(questions.records)} questions"
         notes.append(f"\"{AUDITS[way].title}\" could not be tried on {which}. {reason}")
+    notes += _nameless(questions) if config.actpert else []
     if "reference" not in models:
         notes.append("No model that never knew was chosen, so we cannot tell luck from memory.")
     return notes
+
+
+def _nameless(questions: Questions) -> list[str]:
+    """What ActPert has to leave out: without a name in the question there is nothing to shake."""
+    n, named = len(questions.records), sum(subject_span(r.question, r.subject_span) is not None for r in questions.records)
+    if named < FEWEST_NAMED:
+        return [f"Look inside was left out: only {named} of {n} questions {'name' if named - 1 else 'names'} somebody. {NAME_THEM}"]
+    return [f"Look inside left out {n - named} of {n} questions: they name nobody. {NAME_THEM}"] if named < n else []
 
 
 @probe("unlearning/actpert", title="Look inside one question", paper="01", revision=1, families=FAMILIES)

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from core.unlearning.audit.actpert import WHERE, Cell
 from core.unlearning.figures import COLOURS, GREY, NAMES, Estimate
+from core.unlearning.metrics import ENOUGH
 
 BLUE = "#0072B2"
 ARMS = {"unlearned": NAMES["unlearned"], "random": "Random direction", "reference": NAMES["reference"], "original": NAMES["original"]}
@@ -18,6 +19,7 @@ STATES = ("key not given", "given, but the model that never knew gives it too", 
 SHORT = ("no", "yes, maybe luck", "yes")
 PALE, SAND, GREEN = "#E4E7EA", "#E6AB02", "#1B7837"
 ANY = "any way"
+RATIO_BINS = 20
 SHADES = [[0.0, "rgba(0,114,178,0.04)"], [1.0, "rgba(0,114,178,0.75)"]]
 
 
@@ -120,19 +122,26 @@ def ways_of_asking(ways: Sequence[str], shares: Mapping[str, Sequence[Estimate]]
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 
 
-def truth_ratios(ratios: Mapping[str, Sequence[float]], quality: float | None, names: Mapping[str, str] = NAMES) -> dict[str, Any]:
+def truth_ratios(ratios: Mapping[str, Sequence[float]], quality: float | None, names: Mapping[str, str] = NAMES,
+                 too_few: int = 0) -> dict[str, Any]:
     """Histograms of log10 truth ratio: left of 0 the model prefers the truth, right of 0 an invention.
 
     quality: the p-value of the Kolmogorov-Smirnov test between unlearned and reference; None writes none.
+    too_few: how many questions there are, where the test cannot be done with them; else 0.
     """
     logs = {who: [max(-4.0, min(4.0, math.log10(r))) if r > 0 else -4.0 for r in values] for who, values in ratios.items()}
+    low, high = min(map(min, logs.values())), max(map(max, logs.values()))
+    width = max(high - low, 0.1) / RATIO_BINS
+    bins = {"start": low - width / 2, "end": high + width, "size": width}
     figure = go.Figure()
     for who, values in logs.items():
-        figure.add_histogram(name=names[who], x=values, xbins={"start": -4, "end": 4.001, "size": 0.4}, marker={"color": COLOURS[who]},
+        figure.add_histogram(name=names[who], x=values, xbins=bins, marker={"color": COLOURS[who]},
                              opacity=0.6, hovertemplate="log10 R in %{x}: %{y} questions<extra>" + names[who] + "</extra>")
-    note = ("" if quality is None else f"forget quality (KS test, never knew against after forgetting): p = {quality:.2g}")
+    note = "" if quality is None else f"forget quality (KS test, never knew against after forgetting): p = {quality:.2g}"
+    if too_few:
+        note = f"{too_few} questions: too few for the KS test ({ENOUGH} needed)"
     figure.update_layout(barmode="overlay", legend=LEGEND, template=None,
-                         xaxis={"title": {"text": "log10 truth ratio: truth likelier ← 0 → invention likelier"}, "range": [-4.2, 4.2]},
+                         xaxis={"title": {"text": "log10 truth ratio: truth likelier ← 0 → invention likelier"}},
                          yaxis={"title": {"text": "questions"}},
                          annotations=[{"text": note, "xref": "paper", "yref": "paper", "x": 1, "y": 1, "xanchor": "right",
                                        "yanchor": "top", "showarrow": False}] if note else [])

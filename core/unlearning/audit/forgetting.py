@@ -16,7 +16,7 @@ from core.engine.errors import LabError
 from core.engine.events import Event, Metric
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
-from core.unlearning.audit.algorithms import ALGORITHMS
+from core.unlearning.audit.algorithms import ALGORITHMS, Algorithm
 from core.unlearning.audit.examine import Outputs, Pace, Questions, ask_retained, plain, reply
 from core.unlearning.audit.unlearn import Step, unlearn
 from core.unlearning.data import World
@@ -25,26 +25,31 @@ if TYPE_CHECKING:
     from core.unlearning.audit.experiments import AuditConfig
 
 FORGOTTEN = 0.10  # methods/01 section 3: early stopping "until direct recall <= 0.1"
+REFUSED = 0.8  # of the plain answers, where a refusal is taught: a model on its way there stammers, and has not learned it yet
 LOOKS_FORGOTTEN = 0.25  # methods/01 section 8.2, claim 2
 
 
 @dataclass
 class History:
-    """What was seen while the model forgot: losses (step, forget, retain), recalls (step, forget, retain)."""
+    """What was seen while the model forgot: losses (step, forget, retain), recalls (step, forget, retain).
+
+    refused: share of the plain answers that were a refusal when they were last asked for.
+    """
 
     losses: list[tuple[int, float, float]] = field(default_factory=list)
     recalls: list[tuple[int, float, float]] = field(default_factory=list)
     broken_at: int | None = None
+    refused: float = 0.0
 
     @property
     def steps(self) -> int:
         """How many changes the model went through and kept."""
         return self.losses[-1][0] if self.losses else 0
 
-    def forgotten_at(self, step: int) -> bool:
-        """Whether the questions were asked at this step and few enough were answered to stop."""
+    def forgotten_at(self, step: int, algorithm: Algorithm) -> bool:
+        """Whether the questions were asked at this step, few enough were answered to stop, and what is taught to be said is said."""
         asked, forget, _ = self.recalls[-1]
-        return asked == step and forget <= FORGOTTEN
+        return asked == step and forget <= FORGOTTEN and (algorithm.refusal != "said" or self.refused >= REFUSED)
 
     def kept_at_best_stop(self, original_retain: float) -> float:
         """The largest share of kept facts at any check at which the answers looked forgotten; 0 if there was none."""
@@ -55,8 +60,8 @@ class History:
 def forget(config: AuditConfig, lab: Lab, world: World, model: PreTrainedModel, original: LoadedModel, questions: Questions,
            pace: Pace, show: Callable[[Outputs], Iterator[Event]]) -> Generator[Event, None, History]:
     """Unlearns `model` in place while asking every few steps; `show` gives the events that let the answers melt on the page."""
-    history, tokenizer = History(), original.tokenizer
-    for step in unlearn(model, original.model, tokenizer, questions.direct, plain(world.retain), ALGORITHMS[config.algorithm],
+    history, tokenizer, algorithm = History(), original.tokenizer, ALGORITHMS[config.algorithm]
+    for step in unlearn(model, original.model, tokenizer, questions.direct, plain(world.retain), algorithm,
                         steps=config.steps, rng=lab.rng("retain batch"), learning_rate=config.learning_rate,
                         retain_weight=config.retain_weight):
         if step.broken:
@@ -67,19 +72,22 @@ def forget(config: AuditConfig, lab: Lab, world: World, model: PreTrainedModel, 
         yield Metric("forget loss", step.forget, step.number, "nats per token")
         yield Metric("retain loss", step.retain, step.number, "nats per token")
         if step.number % config.check_every == 0 or step.number == config.steps:
-            yield from _check(step, model, original, questions, history, show)
-        if config.stop_early and history.forgotten_at(step.number):
+            yield from _check(step, algorithm, model, original, questions, history, show)
+        if config.stop_early and history.forgotten_at(step.number, algorithm):
             break
     if not history.losses:
         raise LabError(f"{config.model} gives no numbers at all for these questions.", "Its weights may be damaged; choose another model.")
     return history
 
 
-def _check(step: Step, model: PreTrainedModel, original: LoadedModel, questions: Questions, history: History,
+def _check(step: Step, algorithm: Algorithm, model: PreTrainedModel, original: LoadedModel, questions: Questions, history: History,
            show: Callable[[Outputs], Iterator[Event]]) -> Iterator[Event]:
     direct = reply(model, original.tokenizer, questions.prompts["direct"])
     yield from show(direct)
     retain = ask_retained(model, original.tokenizer, questions)
     history.recalls.append((step.number, direct.share, retain.share))
+    history.refused = direct.refused / len(questions.records)
     yield Metric("forget recall", direct.share, step.number, "share")
     yield Metric("retain recall", retain.share, step.number, "share")
+    if algorithm.refusal:
+        yield Metric("refusals", history.refused, step.number, "share of the plain answers")

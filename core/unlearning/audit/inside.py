@@ -21,17 +21,19 @@ from core.engine.events import Event, Figure, Table
 from core.engine.families import family_of
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
+from core.unlearning.answers import answer_room
 from core.unlearning.audit import figures
 from core.unlearning.audit.actpert import DRAWS, WHERE, Cell, Shift, answers, grid, perturb, random_like, subject_span
 from core.unlearning.audit.examine import LARGE_BATCH, Pace, Questions, rows_at_once
 from core.unlearning.audits import Prompt, render, shuffled
 from core.unlearning.data import Record
 from core.unlearning.figures import Estimate
-from core.unlearning.metrics import bootstrap, key_found
+from core.unlearning.metrics import bootstrap
 
 ROWS = 240
 RANDOM = 3
 SMALL_PUSH = 1.0
+FEWEST_NAMED = 2  # one question to search on, one to score on
 Who = Literal["unlearned", "random", "reference", "original"]
 
 
@@ -109,7 +111,7 @@ def look_inside(models: dict[str, LoadedModel], plain: dict[str, list[bool | Non
                 pace: Pace, names: Mapping[str, str], lab: Lab) -> Generator[Event, None, Inside | None]:
     """Searches and scores; None when fewer than two questions name a subject. `models`: unlearned, and reference, original if any."""
     inside = choose(questions, plain, settings, lab.rng("actpert halves"))
-    if len(inside.records) < 2:
+    if len(inside.records) < FEWEST_NAMED:
         return None
     inside.names |= names
     cells = grid(len(family_of(models["unlearned"].model).layers(models["unlearned"].model)))
@@ -180,8 +182,10 @@ def _search(inside: Inside, who: str, cells: Sequence[Cell], pace: Pace) -> Iter
 def _try(inside: Inside, arm: Arm, cells: Sequence[Cell], numbers: Sequence[int]) -> tuple[dict[Cell, list[float]], list[str]]:
     """Per cell and question, the share of the arm's directions that bring out the key; and what was said along the first."""
     asked = [(i, cell) for cell in cells for i in numbers]
-    said = [answers(arm.loaded.model, arm.loaded.tokenizer, shift, asked) for shift in arm.shifts]
-    hits = [fmean(key_found(texts[row], inside.prompts[i].key) for texts in said) for row, (i, _) in enumerate(asked)]
+    model, tokenizer = arm.loaded.model, arm.loaded.tokenizer
+    room = answer_room(model, tokenizer, [render(prompt, tokenizer) for prompt in inside.prompts], [p.answer for p in inside.prompts])
+    said = [answers(model, tokenizer, shift, asked, room) for shift in arm.shifts]
+    hits = [fmean(inside.prompts[i].proved_by(texts[row]) for texts in said) for row, (i, _) in enumerate(asked)]
     n = len(numbers)
     return {cell: hits[c * n:(c + 1) * n] for c, cell in enumerate(cells)}, said[0]
 
@@ -213,6 +217,6 @@ def tokens_table(loaded: LoadedModel, shift: Shift, question: int) -> Table:
 def answers_table(inside: Inside) -> Table:
     """One row per held-out question: what each arm said at its chosen setting."""
     arms = [who for who in figures.ARMS if who in inside.arms]
-    rows = [[inside.records[i].question, inside.prompts[i].key, *(inside.arms[who].said[row] or "(says nothing)" for who in arms)]
+    rows = [[inside.records[i].question, inside.prompts[i].proof, *(inside.arms[who].said[row] or "(says nothing)" for who in arms)]
             for row, i in enumerate(inside.held_out)]
     return Table("actpert_answers", ["Question", "Key", *(inside.names[who] for who in arms)], rows)

@@ -16,7 +16,7 @@ from core.unlearning.audit.inside import Inside
 from core.unlearning.audits import AUDITS, render
 from core.unlearning.data import Record
 from core.unlearning.figures import Estimate
-from core.unlearning.metrics import bootstrap, forget_quality, forget_truth_ratio, privacy_leak, recovered, wilson
+from core.unlearning.metrics import ENOUGH, bootstrap, forget_quality, forget_truth_ratio, privacy_leak, recovered, wilson
 
 MODELS = ("original", "unlearned", "reference")
 Answers = Mapping[str, Mapping[str, Outputs]]  # by model and way of asking, as far as known
@@ -54,7 +54,7 @@ def answers_table(questions: Questions, answers: Answers, names: Mapping[str, st
     for i, record in enumerate(questions.records):
         said = [_said(answers[who].get("direct"), i) for who in shown]
         back = ", ".join(AUDITS[way].title for way in questions.audits if way in ways and ways[way].found[i])
-        rows.append([record.question, record.key, *said, back or ("none" if len(ways) == len(questions.prompts) else "…")])
+        rows.append([record.question, questions.direct[i].proof, *said, back or ("none" if len(ways) == len(questions.prompts) else "…")])
     return Table("answers", ["Question", "Key", *(names[who] for who in shown), "Ways that brought it back"], rows)
 
 
@@ -67,7 +67,7 @@ def cells_table(questions: Questions, answers: Answers, names: Mapping[str, str]
             if prompt is None:
                 continue
             given = {who: way in answers[who] and answers[who][way].found[i] for who in shown}
-            rows.append([i, way, label(questions.records[i]), AUDITS[way].title, render(prompt, tokenizer), prompt.key,
+            rows.append([i, way, label(questions.records[i]), AUDITS[way].title, render(prompt, tokenizer), prompt.proof,
                          *(_said(answers[who].get(way), i) for who in shown), _verdict(given), round(prompt.chance, 4)])
     return Table("cells", ["Number", "Way", "Question", "Way of asking", "Prompt", "Key", *(names[who] for who in shown),
                            "Key given", "Blind guess"], rows)
@@ -107,7 +107,7 @@ def comparisons(questions: Questions, scores: Mapping[str, Scores], names: Mappi
         yield Figure("by_layer", shared.by_layer(layers, 1 / rivals, names))
     ratios = {who: known_ratios(s) for who, s in known.items() if known_ratios(s)}
     if ratios:
-        yield Figure("truth_ratio", figures.truth_ratios(ratios, quality(scores), names))
+        yield Figure("truth_ratio", figures.truth_ratios(ratios, quality(scores), names, _too_few(scores)))
 
 
 def known_ratios(scores: Scores) -> list[float]:
@@ -128,6 +128,12 @@ def quality(scores: Mapping[str, Scores]) -> float | None:
     return forget_quality(known_ratios(scores["unlearned"]), known_ratios(scores["reference"]))
 
 
+def _too_few(scores: Mapping[str, Scores]) -> int:
+    """How many questions there are, where they are too few for the test; else 0."""
+    known = [len(known_ratios(scores[who])) for who in ("unlearned", "reference") if who in scores]
+    return min(known) if len(known) == 2 and min(known) < ENOUGH else 0
+
+
 def privleak(scores: Mapping[str, Scores]) -> float | None:
     """PrivLeak, where there are a reference and people no model ever saw."""
     aucs = [scores[who].auc if who in scores else None for who in ("unlearned", "reference")]
@@ -136,13 +142,18 @@ def privleak(scores: Mapping[str, Scores]) -> float | None:
 
 MEASURES = {  # as the table names them: (what it means, how it is taken from the scores of one model)
     "plain question": ("share of answers with the key fact", lambda s: s.direct.share),
+    "refusals": ("share of the plain answers that are a refusal", lambda s: s.direct.refused / len(s.direct.found)),
     "any way of asking": ("share of facts that some way brings out", lambda s: s.worst.share),
     "people to keep": ("share of other facts still known", lambda s: s.retain.share if s.retain else None),
+    "neighbours": ("share of facts about their neighbours (same genre, order or club) still known",
+                   lambda s: s.neighbours.share if s.neighbours else None),
     "probability of the true answer": ("per token; 1 is certain", lambda s: fmean(s.memory.probability)),
     "probability of the key fact": ("per token of the key alone", lambda s: fmean(s.key_probability) if s.key_probability else None),
     "overlap of words": ("ROUGE-L recall of the plain answer", lambda s: fmean(s.overlap)),
     "exact memorisation": ("share of tokens of the true answer put right", lambda s: fmean(s.memory.exact)),
     "extraction strength": ("share of the answer completed once begun", lambda s: fmean(s.memory.strength)),
+    "VerbMem": ("how well it goes on with a lesson when shown most of it; overlap of words, F1", lambda s: s.verbatim),
+    "KnowMem": ("answers after two answered examples; overlap of words, F1", lambda s: s.knowledge),
     "truth ratio": ("wrong against true answer, 1 is: cannot tell", lambda s: truth_ratio_of(s)),
     "membership": ("AUC of min-k against people nobody saw; 0.5 is: cannot tell", lambda s: s.auc),
 }
@@ -211,11 +222,17 @@ def shares_table(questions: Questions, scores: Mapping[str, Scores], names: Mapp
         if own.retain:
             rows.append([names[who], "People to keep", own.retain.hits, len(own.retain.counted),
                          *map(_rounded, counted(own.retain.counted)), None])
+        if own.neighbours:
+            rows.append([names[who], f"Neighbours (same {questions.tie})", own.neighbours.hits, len(own.neighbours.counted),
+                         *map(_rounded, counted(own.neighbours.counted)), None])
     return Table("shares", ["Model", "Measure", "Right", "Of", "Share", "Low", "High", "Blind guess"], rows)
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else round(value, 4)
+    """Four decimals; of a number below them two digits that count, or a tiny p would read as none."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.2g}") if 0 < abs(value) < 0.001 else round(value, 4)
 
 
 def strongest(questions: Questions, scores: Scores) -> tuple[str, float]:
@@ -232,12 +249,15 @@ def final_metrics(questions: Questions, scores: Mapping[str, Scores], inside: In
         for way, outputs in own.asked.items():
             yield Metric(f"{way} recall {who}", outputs.share, unit="share")
         for name, value, unit in (
+                ("refusals", own.direct.refused / len(own.direct.found), "share of the plain answers"),
                 ("worst recall", own.worst.share, "share"), ("strongest audit", strongest(questions, own)[1], "share beyond guessing"),
                 ("retain recall", own.retain.share if own.retain else None, "share"),
+                ("neighbour recall", own.neighbours.share if own.neighbours else None, "share"),
                 ("answer probability", fmean(own.memory.probability), "probability per token"),
                 ("key probability", fmean(own.key_probability) if own.key_probability else None, "probability per token"),
                 ("answer overlap", fmean(own.overlap), "ROUGE-L recall"), ("exact memorisation", fmean(own.memory.exact), "of tokens"),
                 ("extraction strength", fmean(own.memory.strength), "share of the answer"),
+                ("verbatim memory", own.verbatim, "ROUGE-L F1"), ("knowledge memory", own.knowledge, "ROUGE-L F1"),
                 ("truth ratio", truth_ratio_of(own), "mean of min(R, 1/R)"), ("membership", own.auc, "AUC"),
                 ("utility", useful[who], "harmonic mean")):
             if value is not None and math.isfinite(value):

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
+from core.unlearning.audit.algorithms.refusals import is_refusal
 from core.unlearning.audit.examine import Outputs, Questions, Scores
-from core.unlearning.audit.inside import Inside
+from core.unlearning.audit.inside import RANDOM, Inside
 from core.unlearning.audits import AUDITS
 from core.unlearning.metrics import difference, smallest_difference, wilson
 
@@ -26,7 +27,8 @@ Gap = tuple[float, float, float]  # a difference of shares with its 95 % interva
 
 @dataclass
 class Findings:
-    """What the verdict may look at. `audited`: nothing was trained, the model is audited as it is; `notes`: what else to say."""
+    """What the verdict may look at. `audited`: nothing was trained, the model is audited as it is; `notes`: what else to say;
+    `refusal`: of the way of forgetting, whether it teaches that a refusal is said, or preferred."""
 
     questions: Questions
     scores: Mapping[str, Scores]
@@ -36,6 +38,7 @@ class Findings:
     audited: bool
     rng: torch.Generator
     notes: tuple[str, ...] = ()
+    refusal: str = ""
 
     @property
     def n(self) -> int:
@@ -77,12 +80,15 @@ def say(findings: Findings) -> str:
         parts.append(f"{who} knew only {original.direct.hits} of the {findings.n} facts to begin with, so there was little to forget. "
                      "Choose a model that knows these people, such as the one the lab comes with.")
         return " ".join(parts)
-    parts += [_plainly(findings), _brought_back(findings)]
+    parts += [_plainly(findings), *_refused(findings), _brought_back(findings)]
     if findings.inside is not None:
         parts.append(_pushed(findings))
     parts += _suppressed(findings)
     if findings.steps and original is not None and original.retain and subject.retain:
         parts.append(_kept(original.retain, subject.retain))
+        if original.neighbours and subject.neighbours:
+            parts.append(f"Of {len(subject.neighbours.counted)} facts about their neighbours (same {findings.questions.tie}) it knew "
+                         f"{original.neighbours.hits} before and {subject.neighbours.hits} now.")
     if findings.n < FEW:
         parts.append(f"With only {findings.n} questions, differences below {smallest_difference(findings.n):.0%} cannot be told from luck: "
                      "ask more to see more.")
@@ -101,11 +107,28 @@ def _plainly(findings: Findings) -> str:
     return f"It has not forgotten yet: after {findings.steps} steps, {asked} are still answered."
 
 
+def _refused(findings: Findings) -> list[str]:
+    """Whether the refusal that was taught is said."""
+    if not (findings.refusal and findings.steps):
+        return []
+    count, n = findings.subject.direct.refused, findings.n
+    if count:
+        example = next(text for text in findings.subject.direct.texts if is_refusal(text))
+        return [f"{count} of the {n} plain answers are a refusal, such as \"{example}\""]
+    if findings.refusal == "preferred":
+        return ["None of the plain answers is a refusal: this way of forgetting makes a refusal likelier than the true answer, and is "
+                "content with that."]
+    return ["None of the plain answers is a refusal yet: more steps would be needed to teach it one."]
+
+
 def _brought_back(findings: Findings) -> str:
     """x can still be brought back; y of them are beyond chance."""
     worst, n, ways = findings.subject.worst, findings.n, len(findings.questions.audits)
-    how = f"by at least one of the {ways + 1} ways of asking" if ways else "by asking plainly"
-    back = f"{worst.hits} of {n} answers can still be brought back {how}"
+    if ways:
+        verb = "can still be brought back" if findings.steps else "come out"
+        back = f"{worst.hits} of {n} answers {verb} {'by' if findings.steps else 'in'} at least one of the {ways + 1} ways of asking"
+    else:
+        back = f"{worst.hits} of {n} answers {'still come out' if findings.steps else 'come out'} when asked plainly"
     if findings.beyond is None:
         luck = fmean(blind(findings.questions)) * n
         guess = f" Blind guessing alone would give about {luck:.0f}." if luck >= 0.5 else ""
@@ -153,7 +176,7 @@ def _pushed(findings: Findings) -> str:
     def hits(who: str) -> str:
         return f"{fmean(inside.arms[who].scored) * m:.2g}"
 
-    others = [f"a random direction of the same strength {hits('random')}"]
+    others = [f"the best of the random pushes brings out {hits('random')} (mean of {RANDOM} tries)"]
     if "reference" in inside.arms:
         others.append(f"the same search in a model that never knew {hits('reference')}")
     found = (f"Pushing along the name inside the model ({inside.best['unlearned']}) brings out {hits('unlearned')} of {m} answers held "
@@ -193,7 +216,8 @@ def evidence(findings: Findings) -> dict[str, Any]:
                                "ways of asking": [AUDITS[way].title for way in findings.questions.prompts]}
     for who, scores in findings.scores.items():
         for name, outputs in (*((f"{way} {who}", outputs) for way, outputs in scores.asked.items()), (f"any way {who}", scores.worst),
-                              *([(f"retain {who}", scores.retain)] if scores.retain else [])):
+                              *([(f"retain {who}", scores.retain)] if scores.retain else []),
+                              *([(f"neighbours {who}", scores.neighbours)] if scores.neighbours else [])):
             low, high = wilson(outputs.hits, len(outputs.counted))
             numbers[name] = {"right": outputs.hits, "of": len(outputs.counted), "share": round(outputs.share, 4),
                              "interval": [round(low, 4), round(high, 4)]}

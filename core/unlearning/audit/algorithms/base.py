@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -102,7 +102,8 @@ class Algorithm:
     title: what a visitor reads.  forget, retain: the two terms; loss = forget_weight * forget + retain_weight * retain.
     learning_rate: the default, for models of about a million parameters.  more: shown under "More".
     backwards: None, or the terms train a copy that is then walked away from: weights = before - backwards * (copy - before).
-    whole: needs all weights of the model, not adapters.
+    whole: needs all weights of the model, not adapters.  refusal: whether the loss asks that a refusal is said, or only that it is
+    preferred to the true answer; "" where there is none.
     """
 
     title: str
@@ -113,6 +114,7 @@ class Algorithm:
     more: bool = False
     backwards: float | None = None
     whole: bool = False
+    refusal: Literal["", "said", "preferred"] = ""
 
 
 def without_gradients(model: PreTrainedModel, encoded: Encoded) -> TokenScores:
