@@ -44,7 +44,7 @@ def main() -> None:
         for depth in DEPTHS:
             model, home = gene.expand(depth), Path(folder) / str(depth)
             model.save_pretrained(home)
-            rows += _compare(f"a network of {depth} layers", {
+            rows += _compare(f"a network of {depth} layer{'s' * (depth > 1)}", {
                 "loaded from disk": lambda home=home: ViTForImageClassification.from_pretrained(home, dtype=torch.float32),
                 "grown from the learngene": lambda depth=depth: gene.expand(depth)})
             pixels = read_task("letters").shown[0]

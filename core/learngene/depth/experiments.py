@@ -207,7 +207,7 @@ class _Racer:
     teacher: PreTrainedModel | None = None
 
 
-@experiment("learngene/finetune", title="Inherited or from scratch?", paper="09", families=("vit",))
+@experiment("learngene/finetune", title="Inherited or from scratch?", paper="09", revision=2, families=("vit",))
 def finetune(config: FinetuneConfig, lab: Lab) -> Iterator[Event]:
     """Stage 2: all layers of a descendant become independent and learn on labels, side by side with networks that inherited nothing.
 

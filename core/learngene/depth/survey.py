@@ -38,7 +38,7 @@ class DepthsConfig(Config):
     rivals: bool = Field(True, description="Also measure the stored rivals: equal layers, and networks from scratch (letters only)")
 
 
-@experiment("learngene/depths", title="One learngene, every depth", paper="09", families=("vit",))
+@experiment("learngene/depths", title="One learngene, every depth", paper="09", revision=2, families=("vit",))
 def depths(config: DepthsConfig, lab: Lab) -> Iterator[Event]:
     """Measures untrained descendants of depth 1 to 16 on all test pictures, one after the other."""
     yield Progress(0, DEEPEST, "getting ready")

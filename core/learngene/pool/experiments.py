@@ -150,7 +150,7 @@ class StitchConfig(Config):
         json_schema_extra={"more": True, "labels": RETRAIN_WORDS})
 
 
-@experiment("learngene/stitch", title="Stitch the pool", paper="10", families=("vit",))
+@experiment("learngene/stitch", title="Stitch the pool", paper="10", revision=2, families=("vit",))
 def stitch(config: StitchConfig, lab: Lab) -> Iterator[Event]:
     """Stage 2: stitches lead from the small model into the large one; every path is a model, and random paths are trained."""
     yield Progress(0, 1, "getting ready")
