@@ -75,10 +75,11 @@ class RocConfig(Config):
                              json_schema_extra={"labels": VARIANT_WORDS})
     gamma: float = Field(GAMMA, ge=0, le=1.5, description="How much a turn of the path costs")
     shuffle: bool = Field(False, description="Hand the labels out at random: every score must fall to a coin's 0.5")
-    equal_lengths: bool = Field(False, description="Draw panel F from comparisons among equally long problems only: long ones are harder")
+    equal_lengths: bool = Field(False, title="Equal lengths only",
+                                description="Draw panel F from comparisons among equally long problems: long ones are harder")
     drawn: list[Drawn] = Field(
         [ENERGY, "R0 think", "MaxProb think", "MaxProb answer", "CoE-R", "R0 prompt"], min_length=1, max_length=10,
-        description="Scores that get a line in panel F", json_schema_extra={"more": True})
+        title="Lines in panel F", description="Which scores are drawn, ten at most", json_schema_extra={"more": True})
     truncated: Literal["counted", "left out"] = Field(
         "counted", description="Reasoning that never came to an end", json_schema_extra={"more": True})
     corrupted: int = Field(200, ge=0, le=500, description="Sound chains in which one digit is changed", json_schema_extra={"more": True})

@@ -52,7 +52,8 @@ def path(places: Sequence[Sequence[float]], kinetic: Sequence[float], turns: Seq
         marker={"size": [8, *[13] * (len(places) - 1)], "symbol": ["circle", *["arrow"] * (len(places) - 1)], "angleref": "previous",
                 "color": [0.0, *map(float, kinetic)], "colorscale": [[0, "#8A6A00"], [1, "#0072B2"]],
                 "colorbar": {"title": {"text": "energy of the step", "side": "right"}, "thickness": 10}},
-        text=turning, textposition="top center", customdata=hovers,
+        text=turning, customdata=hovers,
+        textposition=["bottom center", *["top center"] * (len(places) - 1)],
         hovertemplate="layer %{customdata[0]}<br>energy of the step: %{customdata[1]}<br>turn here: %{customdata[2]}<extra></extra>"))
     named = [f"direction {i + 1}, {100 * share:.0f} % of variance (state units)" for i, share in enumerate(variance)]
     seen = [places, *(np.asarray(g["mean"]) + side * np.asarray(g["sd"]) for g in (groups or {}).values() for side in (-1, 1))]
@@ -213,7 +214,7 @@ def corrupted(shares: Mapping[str, tuple[float, float, float]], n: int) -> dict[
     names = list(shares)[::-1]
     middles, lows, highs = (100 * np.array([shares[name][i] for name in names]) for i in range(3))
     colours = [GREEN if low > 50 else ORANGE if high < 50 else GREY for low, high in zip(lows, highs, strict=True)]
-    bars = go.Bar(x=middles.tolist(), y=names, orientation="h", name="share of the chains", marker={"color": colours},
+    bars = go.Bar(x=middles.tolist(), y=names, orientation="h", name="share of the chains", marker={"color": colours, "opacity": 0.6},
                   error_x={"array": (highs - middles).tolist(), "arrayminus": (middles - lows).tolist(), "thickness": 1.2})
     line = {"type": "line", "x0": 50, "x1": 50, "yref": "paper", "y0": 0, "y1": 1, "line": {"color": GREY, "dash": "dot"}}
     return _figure([bars], shapes=[line], margin={"l": 150, "r": 20, "t": 20, "b": 50},

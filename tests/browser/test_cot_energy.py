@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from apps.lab.pages.cot_energy import NAMES
 from apps.lab.ui.lesson import read_lesson
+from core.reasoning.metrics import SCORE_NAMES
 
 ROUTE = "cot-energy"
 
@@ -83,6 +85,17 @@ def test_a_changed_digit_is_scored_at_once(desk, lab_engine):
     answer = lab_engine.probe("reasoning/corrupt", {"step": 1, "value": "5"})
     said = desk.locator("#changed").inner_text()
     assert answer["after"] in said and answer["before"] in said and f"{answer['energy_after']:.3g}" in said
+    # the least sure token stands before the last step, which therefore cannot change it
+    desk.locator("#changed-step label").last.click()
+    desk.locator("#changed-value").get_by_label("3", exact=True).click()
+    desk.wait_for_function("/Lowest certainty.*no change/.test(document.querySelector('#changed').innerText)")
+
+
+def test_every_score_has_its_name_explained():
+    explained = {word for name, _ in NAMES for word in name.split(", ")}
+    starts = {name.split(" think")[0].split(" answer")[0].split(" all")[0].split(" prompt")[0].split("-")[0] for name in SCORE_NAMES}
+    readings = {f"R{i}" for i in range(6)}
+    assert starts - readings == explained - {"think", "answer", "all", "R0 to R5"}
 
 
 def test_the_roc_lab_opens_with_a_thousand_outputs_and_its_runs_have_links(visitor, lab_engine):

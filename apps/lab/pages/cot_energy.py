@@ -64,6 +64,8 @@ LAB_PANELS = [
     numbers("In numbers", [
         {"metric": "accuracy", "label": "Right answers", "unit": "share", "formula": "right answers / outputs",
          "meaning": "How often the model is right."},
+        {"metric": "soundness", "label": "Sound outputs", "unit": "share", "formula": "outputs whose every step is right / outputs",
+         "meaning": "How often the reasoning itself is right. Unknown for a model of your own, whose steps nobody checks."},
         {"metric": "lucky share", "label": "Lucky among the right", "unit": "share",
          "formula": "right answers with a wrong step / right answers",
          "meaning": "Answers that happen to be right although the reasoning does not lead there."},
@@ -80,16 +82,16 @@ LAB_PANELS = [
         {"metric": "truncated", "label": "Cut off while thinking", "unit": "share",
          "formula": "outputs without a closing think tag / outputs",
          "meaning": "Such an output has no answer and counts as wrong. Under More you can leave these out."}]),
-    panel("figure", "roc", "F. Which score lets the right ones through?", height=430,
+    panel("figure", "roc", "F. Which score lets the right ones through?", wide=True, height=430,
           note="Up and to the left is better; the dotted line is a coin. Which scores are drawn you choose under More; press a name in the "
                "legend to hide its line. Another choice is quick: the model does not think again."),
-    panel("figure", "distributions", "G. Energy of sound, lucky and wrong outputs", height=430,
-          note="If the shapes lie on each other, energy cannot tell them apart."),
     panel("figure", "aurocs", "F. Every score with its 95 % interval", wide=True, height=760,
           note="Hollow: among equally long problems only. Shortness and R0 prompt are controls. R1 to R5 stand at the gamma you chose."),
+    panel("figure", "distributions", "G. Energy of sound, lucky and wrong outputs",
+          note="If the shapes lie on each other, energy cannot tell them apart."),
     panel("figure", "gamma", "G. What gamma does",
           note="One line per reading of the energy. Does curvature help or hurt? Follow R3 as its weight grows."),
-    panel("figure", "layers", "B. Layers, over all outputs", note="Mean momentum energy of each kind minus the mean of all."),
+    panel("figure", "layers", "B. Layers, over all outputs", wide=True, note="Mean momentum energy of each kind minus the mean of all."),
     panel("figure", "corrupted", "H. Which score notices one changed digit?", wide=True,
           note="One result in a sound chain is changed and the whole is read again. Above 50 %: the score mostly drops, as it should. "
                "Grey: the thin line, the 95 % interval, holds 50 %, so nobody can tell. R1 to R5 stand at the gamma you chose."),
@@ -218,8 +220,10 @@ def _closely(view: frame.View) -> None:
 def _names() -> None:
     """What the names under panels E and F mean, for whoever wants to know."""
     with Drawer("What the names mean"):
-        gr.HTML('<p class="gb-quiet">Every score is written so that more means more trust.</p><ul>' +
-                "".join(f"<li><b>{escape(name)}</b>: {escape(meaning)}.</li>" for name, meaning in NAMES) + "</ul>",
+        rows = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{escape(meaning)}</td></tr>' for name, meaning in NAMES)
+        gr.HTML('<p class="gb-quiet">Every score is written so that more means more trust.</p>'
+                '<div class="gb-table-frame"><table class="gb-table">'
+                f'<caption class="gb-unseen">Names of scores and their meanings</caption><tbody>{rows}</tbody></table></div>',
                 apply_default_css=False)
 
 
