@@ -119,7 +119,7 @@ def test_a_random_text_runs_on_any_small_language_model(engine: Engine, tmp_path
 
 
 def test_openings_count_the_fact_and_not_the_words(engine: Engine, world: World) -> None:
-    _, events = run(engine, QUICK | {"mode": "opening", "extras": False, "targets": 8, "steps": 15})
+    _, events = run(engine, QUICK | {"mode": "opening", "extras": False, "targets": 4, "steps": 10})
     keys = {record.question: record.key for record in world.forget(1)}
     rows = [row for row in last(events, "table", "targets")["rows"] if "true" in row[0]]
     assert {row[0] for row in rows} == {CELLS[key].title for key in "ABC"}
@@ -129,7 +129,7 @@ def test_openings_count_the_fact_and_not_the_words(engine: Engine, world: World)
 
 
 def test_a_model_kept_by_the_auditor_can_be_attacked(engine: Engine) -> None:
-    audit = engine.start("unlearning/audit", {"subjects": 1, "steps": 1, "check_every": 1, "retain_questions": 10})
+    audit = engine.start("unlearning/audit", {"subjects": 1, "steps": 1, "retain_questions": 10, "audits": [], "actpert": False})
     assert engine.wait(audit.id, timeout=240)["outcome"] == "finished"
     result, events = run(engine, QUICK | {"unlearned": f"run/{audit.id}/unlearned", "extras": False, "steps": 5})
     assert "success unlearned, true answer" in result["metrics"]
