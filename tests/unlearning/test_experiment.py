@@ -19,7 +19,7 @@ from core.engine.runner import Engine
 from core.unlearning.audit.algorithms import ALGORITHMS
 from core.unlearning.audit.examine import Outputs, Scores
 from core.unlearning.audit.experiments import AuditConfig
-from core.unlearning.audit.verdict import _best_way
+from core.unlearning.audit.verdict import Findings, _best_way, _pushed
 from core.unlearning.audits import AUDITS
 from core.unlearning.metrics import key_found
 from tests.engine.tiny_models import save, tiny
@@ -172,6 +172,18 @@ def test_the_way_that_brings_out_most_is_the_one_furthest_beyond_guessing(choice
     asked = {name: Outputs([""] * 4, [i < hits for i in range(4)]) for name, hits in (("choice", choice), ("reverse", reverse))}
     questions = SimpleNamespace(audits=list(asked), chances={"choice": [0.25] * 4, "reverse": [0.0] * 4})
     assert _best_way(SimpleNamespace(subject=SimpleNamespace(asked=asked), questions=questions, n=4)).endswith(said)
+
+
+@pytest.mark.parametrize(("own", "never", "end"), [
+    (8, 1, "Something is still inside."), (3, 1, "with 15 questions it can still be luck: ActPert found nothing beyond chance for sure."),
+    (1, 2, "ActPert found nothing beyond chance here.")])
+def test_a_push_counts_only_when_it_is_more_than_both_controls_for_sure(own: int, never: int, end: str) -> None:
+    def arm(hits: int) -> SimpleNamespace:
+        return SimpleNamespace(scored=[float(i < hits) for i in range(15)])
+
+    inside = SimpleNamespace(held_out=list(range(15)), best={"unlearned": "layer 1"}, plain={"unlearned": [0.0] * 15},
+                             arms={"unlearned": arm(own), "random": arm(0), "reference": arm(never)})
+    assert _pushed(Findings(None, {}, inside, 30, None, False, torch.Generator().manual_seed(0))).endswith(end)
 
 
 def test_the_kept_model_is_the_unlearned_one(engine: Engine, quick: tuple[dict, list[dict]]) -> None:

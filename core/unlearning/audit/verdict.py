@@ -184,6 +184,8 @@ def _pushed(findings: Findings) -> str:
     if all(low > 0 for _, low, _ in findings.pushed.values()):
         end = "Something is still inside." if "reference" in inside.arms else "No model that never knew was pushed, so this may be luck."
         return f"{found} {end}"
+    if all(gap > 0 for gap, _, _ in findings.pushed.values()):
+        return f"{found} That is more, but with {m} questions it can still be luck: ActPert found nothing beyond chance for sure."
     return f"{found} ActPert found nothing beyond chance here."
 
 
