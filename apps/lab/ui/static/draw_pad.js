@@ -44,7 +44,7 @@ export function mountPad(place, { label, onInk }) {
     Object.assign(pen, { strokeStyle: "#fff", lineWidth: PEN, lineCap: "round", lineJoin: "round" });
     pen.beginPath();
     pen.moveTo(...(from || to));
-    pen.lineTo(...to);
+    pen.lineTo(to[0] + 0.1, to[1]); // a line of no length would leave no dot
     pen.stroke();
     from = to;
   }
