@@ -35,7 +35,7 @@ def lit(page, token: int) -> None:
           const column = heat.layout.shapes.at(-1);
           return tips.marker.size.some((size) => size > 10) && Math.round((column.x0 + column.x1) / 2) === token
             && document.querySelectorAll('.gb-thought-lens tbody tr').length === 9;
-        }""", arg=token, timeout=30_000)
+        }""", arg=token)
 
 
 def test_a_token_that_is_pointed_at_is_lit_in_every_figure(desk, lab_engine):

@@ -46,7 +46,7 @@ def draw_a_letter(page) -> None:
     """The depth page's way in: a letter of one's own, read by a network of any depth."""
     page.wait_for_selector("#grown .gb-probe-tiles", timeout=60_000)
     draw(page, [(0.35, 0.2), (0.35, 0.8), (0.7, 0.8)])
-    page.wait_for_function("document.querySelector('#grown').innerText.includes('Here it says L (your own picture)')", timeout=30_000)
+    page.wait_for_function("document.querySelector('#grown').innerText.includes('Here it says L (your own picture)')")
 
 
 def draw_a_digit(page) -> None:
@@ -55,8 +55,7 @@ def draw_a_digit(page) -> None:
     for digit, points in (("1", [(0.5, 0.15), (0.5, 0.85)]), ("3", THREE), ("6", SIX)):
         page.get_by_role("button", name="Clear", exact=True).click()
         draw(page, points)
-        page.wait_for_function(f"document.querySelector('#walked').innerText.includes('Here it says {digit} (your own picture)')",
-                               timeout=30_000)
+        page.wait_for_function(f"document.querySelector('#walked').innerText.includes('Here it says {digit} (your own picture)')")
 
 
 THREE = [(0.3, 0.2), (0.45, 0.14), (0.62, 0.2), (0.66, 0.32), (0.6, 0.44), (0.45, 0.48), (0.62, 0.54), (0.69, 0.66), (0.64, 0.8),

@@ -19,7 +19,7 @@ def opened(visitor, **options):
 
 
 def said(page, words: str) -> None:
-    page.wait_for_function(f"document.querySelector('#grown').innerText.includes({words!r})", timeout=30_000)
+    page.wait_for_function(f"document.querySelector('#grown').innerText.includes({words!r})")
 
 
 def shares(page) -> float:

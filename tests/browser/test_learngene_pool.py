@@ -12,7 +12,7 @@ def opened(visitor, **options):
 
 
 def said(page, words: str) -> None:
-    page.wait_for_function(f"document.querySelector('#walked').innerText.includes({words!r})", timeout=30_000)
+    page.wait_for_function(f"document.querySelector('#walked').innerText.includes({words!r})")
 
 
 def block(page, model: str, number: int):
@@ -25,7 +25,7 @@ def test_a_pressed_path_is_measured_and_timed(visitor, lab_engine):
     made = lab_engine.probe("learngene/path", {"last_small": 4, "first_large": 3})
     said(page, f"{made['right']:.1%} of 256 pictures")
     said(page, f"{made['parameters']:,}")
-    page.wait_for_function("/\\d ms for 64/.test(document.querySelector('#walked').innerText)", timeout=30_000)
+    page.wait_for_function("/\\d ms for 64/.test(document.querySelector('#walked').innerText)")
     assert [block(page, "small", i).get_attribute("aria-pressed") for i in (5, 6)] == ["true", "false"]
     for cost, x in (("numbers inside", [made["parameters"]]), ("time", None)):  # of the two paths walked only this one was timed
         page.locator("#walk-cost").get_by_label(cost).click()

@@ -117,7 +117,7 @@ def _slider(site: frame.Site) -> Slider:
                 heading("How much of the second set each layer gets")
                 strip = LivePlot("Share of the slope in each layer", height=110)
             with gr.Column(scale=1, min_width=270):
-                desk = PictureDesk("Draw a letter here", prefix="grow")
+                desk = PictureDesk("Draw one here", prefix="grow")
                 with Drawer("Use another learngene"):
                     mine = gr.Button("Use the one that I made last", size="sm", elem_id="grow-newest")
                     gene = gr.Dropdown(GENES, value=GENE, label="Learngene", allow_custom_value=True, elem_id="grow-gene",
