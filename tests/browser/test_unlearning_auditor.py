@@ -115,7 +115,7 @@ def test_folded_parts_open_full_and_a_phone_shows_numbers_for_names(visitor):
         fold.locator("> summary").click()
         assert fold.locator(".gb-panel--empty:visible").count() == 0
     page.wait_for_function("[...document.querySelectorAll('.gb-fold .gb-plot')].every((plot) => plot.querySelector('.main-svg'))",
-                           timeout=30_000)
+                           timeout=120_000)
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
@@ -123,7 +123,7 @@ def test_a_wrong_file_is_refused_in_words_before_anybody_presses_run(visitor, tm
     long = b"question,answer\n" + b"".join(b"Who is number %d?,It is %d.\n" % (i, i) for i in range(100_000))
     page = opened(visitor)
     for name, content, words in (("columns.csv", b"name,town\nIda,Porto\n", "no column 'question'"),
-                                 ("binary.csv", bytes(range(256)) * 40, "not a text"), ("long.csv", long, "2,000 rows")):
+                                 ("binary.csv", bytes(range(256)) * 40, "not a text"), ("long.csv", long, "20,000 rows")):
         (tmp_path / name).write_bytes(content)
         page.locator(".gb-controls input[type=file]").first.set_input_files(tmp_path / name)
         refused = page.locator(".gb-controls .gb-notice--bad").filter(has_text=words)

@@ -44,7 +44,8 @@ def test_a_pinned_run_is_laid_under_the_next(lab, open_page) -> None:
     page.get_by_role("button", name="Pin this run").click()
     page.get_by_text("This run is pinned.").wait_for()
     show(page, "run-2")
-    page.wait_for_function(f"() => document.querySelector('{CHART}').data?.some(d => d.line?.dash === 'dash')")
+    # its name waits for what the lab says of both runs
+    page.wait_for_function(f"() => document.querySelector('{CHART}').data?.some(d => d.name === 'pinned: forget loss (algorithm npo)')")
     page.wait_for_function(f"() => document.querySelector('{FIGURE}').data?.length === 4")
     found = traces(page)
     assert found["pinned: forget loss (algorithm npo)"]["y"] == series(first, "forget loss")
