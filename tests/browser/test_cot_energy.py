@@ -71,6 +71,29 @@ def test_a_point_of_a_figure_lights_its_token(desk):
     assert chosen(desk) == -1
 
 
+def test_an_answer_that_comes_late_does_not_turn_the_figures_back(desk):
+    first = desk.locator(".gb-thought-token").all_inner_texts().index("<think>") + 3
+    held = []
+
+    def hold_the_first(route):
+        if not held and f'"event_data":{{"token":{first}}}' in route.request.post_data:
+            held.append(route)
+        else:
+            route.continue_()
+
+    desk.route("**/run/predict*", hold_the_first)
+    desk.locator(".gb-thought-token").nth(first).hover()
+    while not held:
+        desk.wait_for_timeout(50)
+    desk.locator(".gb-thought-token").nth(first + 1).hover()
+    lit(desk, first + 1)
+    with desk.expect_response(lambda answer: answer.request == held[0].request):
+        held[0].continue_()
+    desk.wait_for_timeout(500)  # the page has it by now
+    lit(desk, first + 1)
+    assert chosen(desk) == first + 1
+
+
 def test_the_gamma_slider_recomputes_the_energy(desk, lab_engine):
     expected = lab_engine.probe("reasoning/energy", {"gamma": 0.0})["energy"]
     box = desk.locator("#closely-gamma input[type=number]")

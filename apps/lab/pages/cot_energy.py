@@ -213,7 +213,8 @@ def _closely(view: frame.View) -> None:
              trigger_mode="always_last", **frame.QUIET)
     for control in (variant, gamma, heat, usual):
         control.input(look, inputs=inputs, outputs=shown, trigger_mode="always_last", **frame.QUIET)
-    desk.select(hovered, inputs=inputs, outputs=[token, *shown], trigger_mode="always_last", **frame.QUIET)
+    # one that waits would be sent with the token of the one before; the desk knows which answer it waits for
+    desk.select(hovered, inputs=inputs, outputs=[token, *shown], trigger_mode="multiple", **frame.QUIET)
     changed.connect(source, variant, gamma)
 
 

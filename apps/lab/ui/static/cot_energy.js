@@ -33,6 +33,7 @@ class Desk {
   #onToken;
   #value = null;
   #chosen = -1;
+  #wanted = null; // the token that the reader looked at last, once there is one
   #timer = 0;
   #buttons = [];
   #shapeOf = "";
@@ -79,11 +80,14 @@ class Desk {
   }
 
   show(value) {
+    const shape = value && JSON.stringify([value.tokens, value.roles, value.wrong]);
+    const late = shape === this.#shapeOf && this.#wanted !== null && value.chosen !== this.#wanted;
+    if (late) return this.#ask(this.#wanted); // the reader looks at another token by now
     this.#value = value;
     if (!value) return this.#strip.replaceChildren();
-    const shape = JSON.stringify([value.tokens, value.roles, value.wrong]);
     if (shape !== this.#shapeOf) {
       this.#shapeOf = shape;
+      this.#wanted = null;
       this.#fill();
     }
     this.#light(value.chosen);
@@ -139,6 +143,11 @@ class Desk {
     if (token === this.#chosen) return;
     this.#light(token);
     for (const name of ["path", "heat", "chain"]) this.#draw(name);
+    this.#wanted = token;
+    this.#ask(token);
+  }
+
+  #ask(token) {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#onToken(token), PATIENCE);
   }
