@@ -287,9 +287,10 @@ def chain_figure(reading: Reading, words: list[str], config: ReadingConfig, wron
     at = [i - reading.prompt_tokens for i in thinking]
     energies = energy(reading.prefixes, variant, config.gamma).tolist()
     steps = [(end - 1 - first, step_energy(path, config)) for _, end, path in reading.steps]
+    note = shortcut(config)
     return figures.chain(words, energies, reading.stats.max_prob[at].tolist(), reading.stats.entropy[at].tolist(), steps,
-                         (wrong[0] - first, wrong[1] - first) if wrong else None, note=shortcut(config),
-                         whole=float(energy(path, config.variant, config.gamma)) if shortcut(config) else None)
+                         (wrong[0] - first, wrong[1] - first) if wrong else None, note=note,
+                         whole=float(energy(path, config.variant, config.gamma)) if note else None)
 
 
 @dataclass(frozen=True)

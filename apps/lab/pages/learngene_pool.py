@@ -264,9 +264,9 @@ def _plot(site: frame.Site, tried: dict[str, Any], timed: dict[str, Any], made: 
         return drawn
     drawn["layout"]["yaxis"] |= {"range": [max(0, 100 * min(right for _, right in shown) - 5), 101]}
     drawn["layout"]["xaxis"] |= {"range": [0, 1.1 * max(size for size, _ in shown)]}
-    x = {"ms": timed.get(made["shown"], {}).get("single_ms")}.get(cost, made.get(cost))
-    here = {"type": "scatter", "mode": "markers", "name": "this path", "x": [x], "y": [round(100 * made["right"], 1)],
-            "text": [made["shown"]], "marker": {"color": "#B0558A", "size": 18, "symbol": "circle-open", "line": {"width": 3}}}
+    this = next(spot for spot in paths if spot.name == made["shown"])
+    here = {"type": "scatter", "mode": "markers", "name": "this path", "x": [getattr(this, cost)], "y": [round(100 * this.right, 1)],
+            "text": [this.name], "marker": {"color": "#B0558A", "size": 18, "symbol": "circle-open", "line": {"width": 3}}}
     return {"data": [*drawn["data"], here], "layout": drawn["layout"]}
 
 

@@ -119,6 +119,11 @@ class Outputs:
         """How many answers are a whole refusal."""
         return sum(map(is_refusal, self.texts))
 
+    @property
+    def refusals(self) -> float:
+        """Share of the answers that are a whole refusal."""
+        return self.refused / len(self.texts)
+
 
 @dataclass
 class Scores:

@@ -86,7 +86,7 @@ def _check(step: Step, algorithm: Algorithm, model: PreTrainedModel, original: L
     yield from show(direct)
     retain = ask_retained(model, original.tokenizer, questions)
     history.recalls.append((step.number, direct.share, retain.share))
-    history.refused = direct.refused / len(questions.records)
+    history.refused = direct.refusals
     yield Metric("forget recall", direct.share, step.number, "share")
     yield Metric("retain recall", retain.share, step.number, "share")
     if algorithm.refusal:

@@ -51,11 +51,13 @@ class Settings:
 class Arm:
     """One thing that is pushed. tried: by cell, per calibration question the share of draws that brought out the key.
 
-    scored: the same for the held-out questions at the chosen cell; said: what was answered there (first draw).
+    room: how many tokens an answer may have.  scored: the same for the held-out questions at the chosen cell; said: what was
+    answered there (first draw).
     """
 
     loaded: LoadedModel
     shifts: list[Shift]
+    room: int
     tried: dict[Cell, list[float]] = field(default_factory=dict)
     scored: list[float] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
@@ -150,10 +152,11 @@ def _shake(inside: Inside, models: dict[str, LoadedModel], settings: Settings, c
         layers = sorted({cell.layer for cell in _cells_of(loaded, cells)})
         shift = perturb(loaded.model, loaded.tokenizer, texts, spans, layers=layers, rng=lab.rng("actpert noise"), noise=settings.noise,
                         unit=settings.unit, draws=settings.draws)
-        inside.arms[who] = Arm(loaded, [shift])
+        room = answer_room(loaded.model, loaded.tokenizer, texts, [prompt.answer for prompt in inside.prompts])
+        inside.arms[who] = Arm(loaded, [shift], room)
         if who == "unlearned":
             inside.noise = shift.noise
-            inside.arms["random"] = Arm(loaded, [random_like(shift, lab.rng(f"actpert random {i}")) for i in range(RANDOM)])
+            inside.arms["random"] = Arm(loaded, [random_like(shift, lab.rng(f"actpert random {i}")) for i in range(RANDOM)], room)
             yield tokens_table(loaded, shift, 0)
             yield Figure("actpert_map", figures.shift_map(*strip(loaded, shift, 0)))
 
@@ -182,9 +185,7 @@ def _search(inside: Inside, who: str, cells: Sequence[Cell], pace: Pace) -> Iter
 def _try(inside: Inside, arm: Arm, cells: Sequence[Cell], numbers: Sequence[int]) -> tuple[dict[Cell, list[float]], list[str]]:
     """Per cell and question, the share of the arm's directions that bring out the key; and what was said along the first."""
     asked = [(i, cell) for cell in cells for i in numbers]
-    model, tokenizer = arm.loaded.model, arm.loaded.tokenizer
-    room = answer_room(model, tokenizer, [render(prompt, tokenizer) for prompt in inside.prompts], [p.answer for p in inside.prompts])
-    said = [answers(model, tokenizer, shift, asked, room) for shift in arm.shifts]
+    said = [answers(arm.loaded.model, arm.loaded.tokenizer, shift, asked, arm.room) for shift in arm.shifts]
     hits = [fmean(inside.prompts[i].proved_by(texts[row]) for texts in said) for row, (i, _) in enumerate(asked)]
     n = len(numbers)
     return {cell: hits[c * n:(c + 1) * n] for c, cell in enumerate(cells)}, said[0]

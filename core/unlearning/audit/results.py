@@ -142,7 +142,7 @@ def privleak(scores: Mapping[str, Scores]) -> float | None:
 
 MEASURES = {  # as the table names them: (what it means, how it is taken from the scores of one model)
     "plain question": ("share of answers with the key fact", lambda s: s.direct.share),
-    "refusals": ("share of the plain answers that are a refusal", lambda s: s.direct.refused / len(s.direct.found)),
+    "refusals": ("share of the plain answers that are a refusal", lambda s: s.direct.refusals),
     "any way of asking": ("share of facts that some way brings out", lambda s: s.worst.share),
     "people to keep": ("share of other facts still known", lambda s: s.retain.share if s.retain else None),
     "neighbours": ("share of facts about their neighbours (same genre, order or club) still known",
@@ -249,7 +249,7 @@ def final_metrics(questions: Questions, scores: Mapping[str, Scores], inside: In
         for way, outputs in own.asked.items():
             yield Metric(f"{way} recall {who}", outputs.share, unit="share")
         for name, value, unit in (
-                ("refusals", own.direct.refused / len(own.direct.found), "share of the plain answers"),
+                ("refusals", own.direct.refusals, "share of the plain answers"),
                 ("worst recall", own.worst.share, "share"), ("strongest audit", strongest(questions, own)[1], "share beyond guessing"),
                 ("retain recall", own.retain.share if own.retain else None, "share"),
                 ("neighbour recall", own.neighbours.share if own.neighbours else None, "share"),

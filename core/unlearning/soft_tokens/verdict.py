@@ -53,7 +53,7 @@ class Findings:
     @property
     def uninformative(self) -> bool:
         """Both intervals contain zero: the attack gives the false answer, and the model that never knew, as often."""
-        return all(low <= 0 <= high for _, low, high in self.gaps.values())
+        return self.signs <= {0}
 
     @property
     def signs(self) -> set[int]:
@@ -109,7 +109,7 @@ def _conclusion(findings: Findings) -> str:
         return "It failed everywhere, so it says nothing about memory."
     if not any((low_d, high_d, low_c, high_c)):  # intervals of nothing but equal pairs have no width and would look too sure
         return "That is no difference at all: the answers tell you about the attack, not about memory."
-    if signs == {0}:
+    if findings.uninformative:
         return f"That is no clear difference {spans}: the answers tell you about the attack, not about memory."
     if signs == {1}:
         return f"Here it does tell them apart {spans}: the true answer comes out oftener than both controls."
