@@ -14,7 +14,6 @@ from core.engine.events import to_plain
 from core.engine.settings import ASSETS, Settings
 
 CLAIM_FIELDS = ("id", "paper", "statement", "kind", "held", "measured", "interval", "threshold", "unit", "seeds", "note")
-PRIVATE_FIELDS = ("owner", "visitors", "pid", "born", "key")
 HELD = {True: "yes", False: "no", "undecided": "undecided", None: "not measured"}
 
 
@@ -109,12 +108,17 @@ def build_model(options: argparse.Namespace) -> Answer:
 
 
 def list_runs(options: argparse.Namespace) -> Answer:
-    """`{"runs": [run.json without who asked, ...]}`, newest first."""
+    """`{"runs": [run.json without who asked, ...], "damaged": [ids of records that cannot be read]}`, newest first."""
     if options.limit < 1:
         raise LabError(f"--limit cannot be {options.limit}.", "Give a number of at least 1.")
-    found = [_public(run) for run in _records().list(name=options.name)[:options.limit]]
+    records = _records()
+    found = [run.public() for run in records.list(name=options.name)[:options.limit]]
     rows = [[run["id"], run["name"], run["outcome"], run["seed"], run["duration_s"], run["created"][:19]] for run in found]
-    return Answer({"runs": found}, table(["run", "experiment", "outcome", "seed", "seconds", "created"], rows) if rows else "No runs yet.")
+    text = table(["run", "experiment", "outcome", "seed", "seconds", "created"], rows) if rows else "No runs yet."
+    damaged = records.damaged()
+    if damaged:
+        text += f"\n\nDamaged records, which only 'runs delete' can do something with: {', '.join(damaged)}"
+    return Answer({"runs": found, "damaged": damaged}, text)
 
 
 def _records():
@@ -123,16 +127,12 @@ def _records():
     return Records(Settings().runs, ASSETS / "first_views")
 
 
-def _public(run: dict[str, Any]) -> dict[str, Any]:
-    return {field: value for field, value in run.items() if field not in PRIVATE_FIELDS}
-
-
 def show_run(options: argparse.Namespace) -> Answer:
     """The result of one run, as `run --json` gave it, with where and how it was computed."""
     from core.engine.report import command
 
     with own_engine() as engine:
-        run = _public(engine.records.read(options.id))
+        run = engine.records.read(options.id).public()
         result = engine.result(options.id)
     more = {field: run[field] for field in ("title", "paper", "revision", "created", "threads", "versions", "fingerprints")}
     text = f"{run['title']}\n\n{summary(result)}\nAgain: {command(run)}"
@@ -153,7 +153,7 @@ def delete_runs(options: argparse.Namespace) -> Answer:
     """`{"deleted": [run_id, ...]}`; nothing is deleted when one of them does not exist."""
     records = _records()
     for run_id in options.id:
-        records.read(run_id)
+        records.folder(run_id)
     with working():
         for run_id in options.id:
             records.delete(run_id)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlencode
 
 from apps.lab.pages import page_of
 from core.engine.errors import LabError
 from core.engine.experiment import Config, Experiment
 from core.engine.registry import find
+from core.engine.stored import RunRecord
 from core.engine.text_values import config_from_text, to_text
 
 OTHER = "of"
@@ -42,7 +42,7 @@ def link(route: str, config: Config, seed: int = 0, run: str = "") -> str:
     return f"/{route}" + (f"?{urlencode(query)}" if query else "")
 
 
-def to_run(run: Mapping[str, Any]) -> str:
+def to_run(run: RunRecord) -> str:
     """The address of a recorded run; a run of an earlier version whose settings no longer exist keeps its number only."""
     page = page_of(run["name"])
     if page is None:

@@ -38,10 +38,10 @@ from core.engine.errors import LabError
 from core.engine.records import DONE
 from core.engine.runner import Engine
 from core.engine.settings import ASSETS
+from core.engine.stored import RunRecord
 
 LONGEST_WAIT_S = 25.0
 SHOWN_RUNS = 50
-PRIVATE = ("owner", "visitors", "pid", "born", "key")
 _PLAIN_FILE = re.compile(r"[a-z0-9][a-z0-9.-]*\.png")
 _SAMPLE = re.compile(r"[a-z0-9][a-z0-9-]*\.(csv|zip)")
 
@@ -58,15 +58,15 @@ def router(engine: Engine) -> APIRouter:
     """All routes of this module around one engine."""
     routes = APIRouter(prefix="/lab")
 
-    def seen(run_id: str, request: Request) -> dict[str, Any]:
+    def seen(run_id: str, request: Request) -> RunRecord:
         run = engine.records.read(run_id)
         if not engine.records.visible_to(run, visitor_of(request)):
             raise LabError("This run belongs to somebody else.", "Ask them to press 'Let others open this link', or press Run yourself.")
         return run
 
-    def own(run_id: str, request: Request) -> dict[str, Any]:
+    def own(run_id: str, request: Request) -> RunRecord:
         run = seen(run_id, request)
-        if visitor_of(request) not in run["visitors"]:
+        if visitor_of(request) not in run.visitors:
             raise LabError("Only those who started a run can change it.", "Press Run to make one of your own.")
         return run
 
@@ -179,11 +179,12 @@ def recent(engine: Engine, visitor: str, experiment: str | None = None) -> list[
              "link": links.to_run(run)} for run in found]
 
 
-def described(engine: Engine, run: dict[str, Any], visitor: str) -> dict[str, Any]:
+def described(engine: Engine, run: RunRecord, visitor: str) -> dict[str, Any]:
     """run.json for the browser: without who asked, with what can be done with it."""
-    state = engine.state(run["id"])
-    return {key: value for key, value in state.items() if key not in PRIVATE} | {
-        "mine": visitor in run["visitors"], "first_view": run["id"].startswith("first-"),
+    state = engine.state(run.id)
+    now = {key: state[key] for key in ("outcome", "error", "hint", "started", "duration_s", "place", "estimate_s")}
+    return run.public() | now | {
+        "mine": visitor in run.visitors, "first_view": run.id.startswith("first-"),
         "link": links.to_run(run), "command": report.command(run)}
 
 

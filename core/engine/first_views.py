@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from core.engine.models import ModelStore
     from core.engine.runner import Engine
 
-PRIVATE = ("pid", "born", "key", "pinned")
-
 
 def pages(folder: Path = FIRST_VIEWS) -> list[str]:
     """Names of the pages that have a first view."""
@@ -48,13 +46,13 @@ def export(records: Records, run_id: str, page: str, folder: Path = FIRST_VIEWS)
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,60}", page):
         raise LabError(f"'{page}' is not the name of a page.", "A page is named like its address, for example unlearning-auditor.")
     state, source = records.read(run_id), records.folder(run_id)
-    if state["outcome"] != "finished":
-        raise LabError(f"Run {run_id} has the outcome '{state['outcome']}'.", "Only a finished run can become a first view.")
+    if state.outcome != "finished":
+        raise LabError(f"Run {run_id} has the outcome '{state.outcome}'.", "Only a finished run can become a first view.")
     folder.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder))
     part.chmod(0o755)
     try:
-        shipped = {name: value for name, value in state.items() if name not in PRIVATE}
+        shipped = {name: value for name, value in state.public().items() if name != "pinned"}
         write_json(part / "run.json", shipped | {"id": f"first-{page}", "owner": "", "visitors": [], "published": True, "commit": commit()})
         lines = read_events(source / "events.jsonl")
         for line in lines:

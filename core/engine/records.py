@@ -1,6 +1,7 @@
 """What runs leave behind: `runs/<id>/run.json`, an append-only `events.jsonl` flushed per event, and files.
 
-A reader needs nothing but the folder: a killed process leaves a readable log whose outcome reads "interrupted".
+A reader needs nothing but the folder: a killed process leaves a readable log whose outcome reads "interrupted". A folder
+appears whole, under a hidden name first; what a killed process left under such a name is swept when the next lab starts.
 Lists and comparisons load run.json files into an in-memory DuckDB that is locked before anything is asked.
 """
 
@@ -19,12 +20,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import filelock
 import psutil
 
 from core.engine.errors import LabError
+from core.engine.stored import LARGEST_LOG, RunRecord, parse, read_file, read_line
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{3,79}")
-RESERVE, FINISHED, GRAVE = ".reserve", ".finished", ".deleted-"
+RESERVE, FINISHED, GRAVE, DRAFT, LOCK = ".reserve", ".finished", ".deleted-", ".new-", ".lock"
+LONGEST_TURN_S = 20.0
 DONE = ("finished", "cancelled", "failed", "interrupted")
 CLOSED = "The program was closed while this run was going on."
 
@@ -43,18 +47,16 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_events(path: Path, since: int = 0) -> list[dict[str, Any]]:
-    """The whole lines of a log from number `since` on; what a crash cut short is left out."""
+    """The whole lines of a log from number `since` on; what a crash cut short is left out.
+
+    A damaged line stands in its place as an event of kind "damaged": power that fails may leave a torn block.
+    """
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]
-    except FileNotFoundError:
+        lines = read_file(path, LARGEST_LOG).split(b"\n")[:-1]
+    except (FileNotFoundError, ValueError):
         return []
-    found = []
-    for line in lines[max(0, since):]:
-        try:
-            found.append(json.loads(line))
-        except ValueError:  # a machine that lost its power may leave a torn block
-            break
-    return found
+    since = max(0, since)
+    return [read_line(line, since + i) for i, line in enumerate(lines[since:])]
 
 
 @functools.cache
@@ -116,6 +118,8 @@ class Records:
     def __init__(self, root: Path, shipped: Path | None = None) -> None:
         self.root, self.shipped = root, shipped
         self._lock = threading.RLock()
+        # entered only by who holds the other one
+        self._between = filelock.FileLock(root / LOCK, timeout=LONGEST_TURN_S, thread_local=False, poll_interval=0.01)
         self._unwritten: dict[str, dict[str, Any]] = {}
         self._known: dict[str, tuple[tuple[int, int, int], bytes]] = {}
 
@@ -132,47 +136,86 @@ class Records:
 
     def create(self, run: dict[str, Any]) -> Path:
         """A new folder with its run.json and an empty log. Leaves nothing behind if the disk refuses."""
-        folder = self.root / run["id"]
+        folder, draft = self.root / run["id"], self.root / f"{DRAFT}{os.getpid()}-{run['id']}"
         try:
-            folder.mkdir(parents=True)
+            draft.mkdir(parents=True)
             # Given back at the end, so that a full disk cannot keep the outcome from being written.
-            (folder / RESERVE).write_bytes(b"\0" * 16384)
-            (folder / "events.jsonl").touch()
-            write_json(folder / "run.json", run)
+            (draft / RESERVE).write_bytes(b"\0" * 16384)
+            (draft / "events.jsonl").touch()
+            write_json(draft / "run.json", run)
+            draft.rename(folder)
         except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(draft, ignore_errors=True)
             raise LabError(f"The run could not be recorded: {error.strerror or error}.",
                            f"Free some space or choose another folder with GLASSBOX_HOME (now {self.root.parent}).") from error
         return folder
 
-    def read(self, run_id: str) -> dict[str, Any]:
-        """run.json as it stands; a run whose process is gone reads "interrupted"."""
+    def sweep(self) -> None:
+        """Removes what killed processes left half made or half deleted."""
+        with contextlib.suppress(OSError):
+            for left in self.root.glob(f"{DRAFT}*"):
+                maker = left.name.removeprefix(DRAFT).partition("-")[0]
+                if not (maker.isdecimal() and psutil.pid_exists(int(maker))):
+                    shutil.rmtree(left, ignore_errors=True)
+            for left in self.root.glob(f"{GRAVE}*"):
+                shutil.rmtree(left, ignore_errors=True)
+            halves = {half.relative_to(self.root).parts[0] for kind in ("*/.*.part", "*/models/.part-*", f"*/{RESERVE}")
+                      for half in self.root.glob(kind)}
+            for run_id in halves:
+                with contextlib.suppress(LabError):
+                    if self.read(run_id).outcome in DONE:
+                        self._clear(self.root / run_id)
+
+    @staticmethod
+    def _clear(folder: Path) -> None:
+        for half in folder.glob("models/.part-*"):
+            shutil.rmtree(half, ignore_errors=True)
+        for half in (*folder.glob(".*.part"), folder / RESERVE):
+            half.unlink(missing_ok=True)
+
+    def read(self, run_id: str) -> RunRecord:
+        """run.json as it stands; a run whose process is gone reads "interrupted". Raises LabError for a damaged one."""
         folder = self.folder(run_id)
         try:
-            run = json.loads((folder / "run.json").read_bytes() if self._ships(run_id) else self._text(run_id))
+            return self._as_it_stands(RunRecord.of(read_file(folder / "run.json") if self._ships(run_id) else self._text(run_id)))
         except FileNotFoundError:  # deleted a moment ago
             raise _no_such_run() from None
-        return self._as_it_stands(run)
+        except (OSError, ValueError):
+            raise LabError("The record of this run is damaged.", "Delete it, or press Run to get a new one.") from None
 
-    def _as_it_stands(self, run: dict[str, Any]) -> dict[str, Any]:
-        run |= self._unwritten.get(run["id"], {})
-        if run["outcome"] not in DONE and not alive(run["pid"], run["born"]):
-            run |= {"outcome": "interrupted", "error": CLOSED, "hint": "Run it again."}
+    def _as_it_stands(self, run: RunRecord) -> RunRecord:
+        if changes := self._unwritten.get(run.id):
+            run = RunRecord.model_validate(run.plain() | changes)
+        if run.outcome not in DONE and not alive(run.pid, run.born):
+            run = run.model_copy(update={"outcome": "interrupted", "error": CLOSED, "hint": "Run it again."})
         return run
 
-    def update(self, run_id: str, **changes: Any) -> dict[str, Any]:
+    def update(self, run_id: str, **changes: Any) -> RunRecord:
         """Changes fields of run.json, all or nothing. Raises LabError for a first view, which is read-only, and a full disk."""
         try:
             return self._update(run_id, changes)
         except OSError as error:
             raise LabError(f"The run could not be changed: {error.strerror or error}.", "Free some space on the disk.") from error
 
-    def _update(self, run_id: str, changes: dict[str, Any]) -> dict[str, Any]:
-        with self._lock:
+    def _update(self, run_id: str, changes: dict[str, Any]) -> RunRecord:
+        with self._turn():
             folder = self._own(run_id)
-            run = json.loads((folder / "run.json").read_bytes()) | changes
-            write_json(folder / "run.json", run)
+            run = RunRecord.model_validate(parse(read_file(folder / "run.json")) | changes)
+            write_json(folder / "run.json", run.plain())
         return run
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Nobody else changes a record meanwhile: no thread of this process, and no other process with the same home."""
+        with self._lock:
+            try:
+                self._between.acquire()
+            except filelock.Timeout:
+                raise LabError("Another program keeps the records of this lab to itself.", "Close it, or try again in a minute.") from None
+            try:
+                yield
+            finally:
+                self._between.release()
 
     def _own(self, run_id: str) -> Path:
         folder = self.folder(run_id)
@@ -180,39 +223,48 @@ class Records:
             raise LabError("A first view comes with the lab and cannot be changed or deleted.", "Run it again to get a run of your own.")
         return folder
 
-    def publish(self, run_id: str, published: bool = True) -> dict[str, Any]:
-        """Lets everybody who has the link see a run, or only its visitors again. Gives run.json."""
+    def publish(self, run_id: str, published: bool = True) -> RunRecord:
+        """Lets everybody who has the link see a run, or only its visitors again."""
         return self.update(run_id, published=published)
 
-    def join(self, run_id: str, visitor: str) -> dict[str, Any]:
-        """Adds a visitor who asked for the same numbers. Gives run.json."""
-        with self._lock:
+    def join(self, run_id: str, visitor: str) -> RunRecord:
+        """Adds a visitor who asked for the same numbers."""
+        with self._turn():
             run = self.read(run_id)
-            return run if visitor in run["visitors"] else self.update(run_id, visitors=[*run["visitors"], visitor])
+            return run if visitor in run.visitors else self.update(run_id, visitors=[*run.visitors, visitor])
 
-    def visible_to(self, run: dict[str, Any], visitor: str) -> bool:
+    def visible_to(self, run: RunRecord, visitor: str) -> bool:
         """Whether a visitor may see a run that was read: a first view, a published one, or one that they started or share."""
-        return bool(run["published"] or visitor and visitor in run["visitors"])
+        return bool(run.published or visitor and visitor in run.visitors)
 
     def events(self, run_id: str, since: int = 0) -> list[dict[str, Any]]:
         """Logged events from `since` on. A run that ended without writing so gets its last line here."""
         run = self.read(run_id)  # before the log: what a dead process wrote cannot change any more
         lines = read_events(self.folder(run_id) / "events.jsonl")
-        if run["outcome"] in DONE and (not lines or lines[-1]["kind"] != "end"):
-            lines.append(end_line(lines, run["outcome"], run["error"], run["hint"], run["duration_s"]))
+        if run.outcome in DONE and (not lines or lines[-1]["kind"] != "end"):
+            lines.append(end_line(lines, run.outcome, run.error, run.hint, run.duration_s))
         return lines[max(0, since):]
 
-    def list(self, visitor: str | None = None, name: str | None = None) -> list[dict[str, Any]]:
-        """Runs, newest first: all of them, or those that `visitor` started or shares."""
+    def list(self, visitor: str | None = None, name: str | None = None) -> list[RunRecord]:
+        """Runs, newest first: all of them, or those that `visitor` started or shares. Damaged ones are passed over."""
         found = []
         for run_id in self._ids():
+            with contextlib.suppress(OSError, ValueError):
+                run = self._as_it_stands(RunRecord.of(self._text(run_id)))
+                if run.id == run_id and (visitor is None or visitor in run.visitors) and name in (None, run.name):
+                    found.append(run)
+        return sorted(found, key=lambda run: run.created, reverse=True)
+
+    def damaged(self) -> list[str]:
+        """The ids of the runs whose run.json cannot be read."""
+        found = []
+        for run_id in sorted(self._ids()):
             try:
-                run = self._as_it_stands(json.loads(self._text(run_id)))
-            except (OSError, ValueError):
-                continue
-            if (visitor is None or visitor in run["visitors"]) and name in (None, run["name"]):
-                found.append(run)
-        return sorted(found, key=lambda run: run["created"], reverse=True)
+                self.read(run_id)
+            except LabError:
+                if (self.root / run_id / "run.json").exists():
+                    found.append(run_id)
+        return found
 
     def _ids(self) -> list[str]:
         try:
@@ -227,8 +279,7 @@ class Records:
         stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         known = self._known.get(run_id)
         if known is None or known[0] != stamp:
-            with open(path, "rb") as file:
-                known = self._known[run_id] = (stamp, file.read())
+            known = self._known[run_id] = (stamp, read_file(path))
         return known[1]
 
     def conclude(self, run_id: str, **changes: Any) -> None:
@@ -243,41 +294,50 @@ class Records:
         except OSError:
             self._unwritten[run_id] = changes
             raise
-        if run["outcome"] == "finished":
+        if run.outcome == "finished":
             marks = self.root / FINISHED
             marks.mkdir(exist_ok=True)
-            (marks / run["key"]).write_text(json.dumps(run_id))  # a hint that may be torn: it is checked when it is used
+            (marks / run.key).write_text(json.dumps(run_id))  # a hint that may be torn: it is checked when it is used
 
-    def finished(self, key: str) -> dict[str, Any] | None:
+    def finished(self, key: str) -> RunRecord | None:
         """The newest finished run of an equal request."""
         try:
-            run = self.read(json.loads((self.root / FINISHED / key).read_bytes()))
+            run = self.read(parse(read_file(self.root / FINISHED / key)))
         except (OSError, ValueError, LabError):
             return None
-        return run if run["outcome"] == "finished" and run["key"] == key else None
+        return run if run.outcome == "finished" and run.key == key else None
 
     def delete(self, run_id: str, visitor: str | None = None) -> None:
         """Removes a run with all that it kept. With a visitor: only theirs, and what others share stays with them.
 
         Raises LabError for a run that still goes on, a first view, or a run of somebody else.
         """
-        with self._lock:
-            folder, run = self._own(run_id), self.read(run_id)
-            if run["outcome"] not in DONE:
-                raise LabError("This run is still going on.", "Stop it first, then delete it.")
-            if visitor is not None:
-                if visitor not in run["visitors"]:
-                    raise LabError("This run belongs to somebody else.", "You can delete the runs that you started.")
-                others = [other for other in run["visitors"] if other != visitor]
-                if others:
-                    self.update(run_id, visitors=others, owner=others[0], published=run["published"] and run["owner"] != visitor)
-                    return
+        with self._turn():
+            folder = self._own(run_id)
+            if visitor is not None or not self._is_damaged(run_id):
+                run = self.read(run_id)
+                if run.outcome not in DONE:
+                    raise LabError("This run is still going on.", "Stop it first, then delete it.")
+                if visitor is not None:
+                    if visitor not in run.visitors:
+                        raise LabError("This run belongs to somebody else.", "You can delete the runs that you started.")
+                    others = [other for other in run.visitors if other != visitor]
+                    if others:
+                        self.update(run_id, visitors=others, owner=others[0], published=run.published and run.owner != visitor)
+                        return
             # Renamed first, so that a reader never meets half a record.
             folder.rename(self.root / f"{GRAVE}{run_id}")
             self._known.pop(run_id, None)
             self._unwritten.pop(run_id, None)
         for grave in self.root.glob(GRAVE + "*"):
             shutil.rmtree(grave, ignore_errors=True)
+
+    def _is_damaged(self, run_id: str) -> bool:
+        try:
+            RunRecord.of(read_file(self.root / run_id / "run.json"))
+        except ValueError:
+            return True
+        return False
 
     def metrics(self, run_id: str) -> dict[str, float]:
         """The last value of every metric."""
@@ -291,10 +351,10 @@ class Records:
         base.execute("CREATE TABLE runs (id TEXT, name TEXT, created TEXT, outcome TEXT, seed BIGINT, duration_s DOUBLE, config TEXT)")
         base.execute("CREATE TABLE metrics (run_id TEXT, name TEXT, step BIGINT, value DOUBLE)")
         runs, fields = self.list(visitor), ("id", "name", "created", "outcome", "seed", "duration_s")
-        _insert(base, "runs", [[*(run[field] for field in fields), json.dumps(run["config"])] for run in runs])
+        _insert(base, "runs", [[*(run[field] for field in fields), json.dumps(run.config)] for run in runs])
         for run in runs:
-            lines = [line for line in self.events(run["id"]) if line["kind"] == "metric"]
-            _insert(base, "metrics", [[run["id"], line["name"], line["step"], line["value"]] for line in lines])
+            lines = [line for line in self.events(run.id) if line["kind"] == "metric"]
+            _insert(base, "metrics", [[run.id, line["name"], line["step"], line["value"]] for line in lines])
         base.execute("SET enable_external_access=false; SET lock_configuration=true")
         return base
 

@@ -13,10 +13,12 @@ import hashlib
 import io
 import json
 import shlex
+from collections.abc import Mapping
 from html import escape as escape_html
 from typing import Any
 
 from core.engine.records import Records
+from core.engine.stored import RunRecord
 from core.engine.text_values import to_text
 
 _DRAW = """
@@ -46,7 +48,7 @@ def escape(value: Any) -> str:
     return "" if value is None else escape_html(str(value).translate(_VISIBLE))
 
 
-def command(run: dict[str, Any]) -> str:
+def command(run: RunRecord | Mapping[str, Any]) -> str:
     """The command line that computes the run again."""
     given = [word for name, value in run["config"].items() for word in ("--set", f"{name}={to_text(value)}")]
     return shlex.join(["./launch.sh", "cli", "run", run["name"], *given, "--seed", str(run["seed"]), "--fresh"])
@@ -94,14 +96,14 @@ def _pictures(records: Records, run_id: str, lines: list[dict[str, Any]]) -> str
     folder = records.folder(run_id)
     return "".join(f'<h2>{_heading(name)}</h2><img alt="{escape(line["alt"])}" src="data:image/png;base64,'
                    f'{base64.b64encode((folder / line["file"]).read_bytes()).decode()}">'
-                   for name, line in last_of_each(lines, "picture").items())
+                   for name, line in last_of_each(lines, "picture").items() if (folder / line["file"]).is_file())
 
 
 def _heading(name: str) -> str:
     return escape(name.replace("_", " "))
 
 
-def _answer(run: dict[str, Any], verdict: dict[str, Any] | None) -> str:
+def _answer(run: RunRecord, verdict: dict[str, Any] | None) -> str:
     if verdict is None:
         return f'<p class="verdict">{escape(run["outcome"])}: {escape(run["error"])} {escape(run["hint"])}</p>'
     evidence = verdict["evidence"] and _rows(["evidence", ""], list(map(list, verdict["evidence"].items())))
@@ -142,8 +144,7 @@ def html(records: Records, run_id: str) -> str:
 
 def data(records: Records, run_id: str) -> dict[str, Any]:
     """Everything that was recorded, as one JSON document, without who asked for it."""
-    run = {key: value for key, value in records.read(run_id).items() if key not in ("owner", "visitors", "pid", "born")}
-    return {"run": run, "events": records.events(run_id)}
+    return {"run": records.read(run_id).public(), "events": records.events(run_id)}
 
 
 def metrics_csv(records: Records, run_id: str) -> str:

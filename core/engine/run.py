@@ -120,9 +120,9 @@ class Run:
         line = end_line(self._lines, outcome, reason, error.hint, seconds)
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._began_wall)) if self._began_wall else None
         try:
-            model = records.read(self.id)["model"]
+            model = records.read(self.id).model
             records.conclude(self.id, outcome=outcome, error=reason, hint=error.hint, duration_s=seconds, started=started,
-                             model=model and model | {"parameters": self.parameters.get(model["ref"])}, revisions=self.revisions)
+                             model=model and model.model_dump() | {"parameters": self.parameters.get(model.ref)}, revisions=self.revisions)
         except (OSError, LabError):
             logging.getLogger("glassbox").exception("run %s has no outcome on disk", self.id)
         finally:

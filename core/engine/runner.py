@@ -58,6 +58,7 @@ class Engine:
         self.settings = settings or Settings()
         self.models = ModelStore(self.settings)
         self.records = Records(self.settings.runs, FIRST_VIEWS)
+        self.records.sweep()
         self.uploads = Uploads(self.settings)
         self._cache, self._answers = Cache(), Cache(512)
         self._shelf = Shelf(self.settings.home / "shelf")
@@ -82,8 +83,8 @@ class Engine:
                     self.records.join(twin.id, visitor)
                     return RunHandle(twin.id)
                 if found := self.records.finished(key):
-                    self.records.join(found["id"], visitor)
-                    return RunHandle(found["id"], recorded=True)
+                    self.records.join(found.id, visitor)
+                    return RunHandle(found.id, recorded=True)
             run = self._create(experiment, checked, seed, key, fingerprints, visitor, pinned)
             self._active[run.id] = run
             self._slot.join(run)
@@ -198,7 +199,7 @@ class Engine:
 
     def state(self, run_id: str) -> dict[str, Any]:
         """run.json with the place in the queue (1 = next, None = not waiting) and an estimate of the wait in seconds."""
-        state = self.records.read(run_id)
+        state = self.records.read(run_id).plain()
         place, estimate = self._slot.place(run_id)
         return state | {"place": place, "estimate_s": estimate}
 
@@ -212,7 +213,7 @@ class Engine:
         run = self._active.get(run_id)
         if run:
             yield from run.watch(since, follow)
-        elif follow and self.records.read(run_id)["outcome"] not in DONE:
+        elif follow and self.records.read(run_id).outcome not in DONE:
             yield from recording.follow(self.records, run_id, since)
         else:
             yield from self.records.events(run_id, since)
@@ -240,7 +241,7 @@ class Engine:
 
     def result(self, run_id: str) -> dict[str, Any]:
         """What page, command line, API and sweep answer with: equal for equal requests, but for run_id and duration_s."""
-        state = self.records.read(run_id)
+        state = self.records.read(run_id).plain()
         lines = self.events(run_id)
         verdict = next(({"text": e["text"], "evidence": e["evidence"]} for e in reversed(lines) if e["kind"] == "verdict"), None)
         answer = {"run_id": run_id} | {field: state[field] for field in ("name", "config", "seed", "outcome")}

@@ -75,7 +75,7 @@ class Slot:
 
     def _expected(self, name: str) -> float | None:
         if name not in self._durations:
-            recent = [run["duration_s"] for run in self._records.list(name=name) if run["outcome"] == "finished"][:RECENT]
+            recent = [run.duration_s for run in self._records.list(name=name) if run.outcome == "finished"][:RECENT]
             with self._turn:
                 self._durations.setdefault(name, deque(reversed(recent), RECENT))
         with self._turn:

@@ -45,7 +45,7 @@ def test_runs_are_listed_shown_exported_and_deleted(ask, call, tmp_path: Path) -
     runs = ask("runs", "list")[1]["runs"]
     assert {run["id"] for run in runs} == {first["run_id"], second["run_id"]}
     assert not {"visitors", "owner", "pid"} & set(runs[0])
-    assert ask("runs", "list", "--name", "test/echo")[1] == {"runs": []}
+    assert ask("runs", "list", "--name", "test/echo")[1] == {"runs": [], "damaged": []}
     assert len(ask("runs", "list", "--limit", "1")[1]["runs"]) == 1
 
     shown = ask("runs", "show", first["run_id"])[1]

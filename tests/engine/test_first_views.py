@@ -33,7 +33,7 @@ def test_a_first_view_is_a_recorded_run_that_everybody_may_see(engine, shelf, bu
     assert first_views.pages(shelf) == ["a-page"]
     assert (run["outcome"], run["seed"], run["config"]["steps"], run["published"]) == ("finished", 3, 2, True)
     assert re.fullmatch(r"[0-9a-f]{40}\+?", run["commit"])
-    assert engine.records.visible_to(run, "anybody")
+    assert engine.records.visible_to(engine.records.read("first-a-page"), "anybody")
     lines = list(engine.watch("first-a-page"))
     assert [line["kind"] for line in lines] == ["progress", "metric", "metric"] * 2 + ["verdict", "end"]
     assert engine.result("first-a-page")["metrics"] == engine.result(engine.records.list()[0]["id"])["metrics"]

@@ -35,7 +35,7 @@ def records(engine) -> Records:
 
 def many(records: Records, template: str, count: int) -> None:
     """Copies of one recorded run under other ids and times."""
-    run = records.read(template)
+    run = records.read(template).plain()
     for i in range(count):
         folder = records.root / f"20250101-000000-{i:06d}"
         folder.mkdir()
@@ -71,10 +71,69 @@ def test_what_is_no_run_is_passed_over(records, finished):
     for name in ("no-run-json", ".hidden-run", "Capitals-And-More", "x"):
         (records.root / name).mkdir()
     (records.root / ".hidden-run" / "run.json").write_text("{}")
-    broken = records.root / "20250101-000000-broken"
-    broken.mkdir()
-    (broken / "run.json").write_text('{"id": "2025')
-    assert [found["id"] for found in records.list()] == [run]
+    assert [found["id"] for found in records.list()] == [run] and records.damaged() == []
+
+
+@pytest.mark.parametrize("text", [
+    "", '{"id": "2025', "[]", "null", "{}", "[" * 100_000, '{"id": NaN}', "\ufeff{}", '{"config": 3}', '{"visitors": null}',
+    '{"outcome": "won"}', '{"duration_s": 1e999}', '{"fingerprints": {"a": 1}}', '{"created": 5}', '{"id": "../../x"}', "a pipe"])
+def test_a_damaged_record_is_damaged_alone(engine, records, finished, text):
+    run, bad = finished("ada"), finished("ada", seed=1)
+    file = records.root / bad / "run.json"
+    if text.startswith('{"') and text.endswith("}"):  # one field of a whole record
+        text = json.dumps(records.read(bad).plain() | json.loads(text))
+    file.unlink()
+    os.mkfifo(file) if text == "a pipe" else file.write_text(text)
+    assert [found["id"] for found in records.list("ada")] == [run] and records.damaged() == [bad]
+    for ask in (records.read, records.events, engine.state, engine.result, records.metrics, lambda id: records.join(id, "bob"),
+                lambda id: records.delete(id, "ada"), lambda id: list(engine.watch(id))):
+        with pytest.raises(LabError, match="damaged|no such run"):
+            ask(bad)
+    assert engine.start("test/count", {}, seed=1, visitor="ada").recorded is False
+    if text != "a pipe":
+        records.delete(bad)
+        assert records.damaged() == []
+
+
+TWO = """
+import sys
+from pathlib import Path
+from core.engine.records import Records
+records, run, field = Records(Path(sys.argv[1])), sys.argv[2], sys.argv[3]
+sys.stdin.readline()
+for i in range(60):
+    records.update(run, **{field: f"{field} {i}"})
+    assert records.read(run)[field] == f"{field} {i}", "the other process took it back"
+"""
+
+
+def test_two_processes_change_two_fields_and_lose_nothing(records, finished):
+    run = finished("ada")
+    both = [subprocess.Popen([sys.executable, "-c", TWO, records.root, run, field], stdin=subprocess.PIPE) for field in ("title", "hint")]
+    for process in both:
+        process.stdin.write(b"go\n"), process.stdin.flush()
+    assert [process.wait() for process in both] == [0, 0]
+    assert (records.read(run)["title"], records.read(run)["hint"]) == ("title 59", "hint 59")
+    assert records.read(run)["visitors"] == ["ada"]
+
+
+def test_what_a_killed_process_left_half_made_is_swept_and_what_a_living_one_makes_stays(records, finished):
+    run, child = finished("ada"), subprocess.Popen([sys.executable, "-c", "pass"])
+    child.wait()
+    dead, living = records.root / f".new-{child.pid}-20250101-000000-aa", records.root / f".new-{os.getpid()}-20250101-000000-bb"
+    halves = [records.root / run / name for name in (".run.json.1-1.part", ".reserve")]
+    for folder in (dead, living, records.root / run / "models" / ".part-x", records.root / ".deleted-20250101-000000-cc"):
+        folder.mkdir(parents=True)
+    for half in halves:
+        half.write_bytes(b"x")
+    records.sweep()
+    assert sorted(path.name for path in records.root.iterdir() if path.is_dir()) == sorted([".finished", living.name, run])
+    assert sorted(path.name for path in (records.root / run).iterdir()) == ["events.jsonl", "models", "run.json"]
+
+
+def test_nothing_public_tells_who_asked_or_how_the_lab_finds_it(records, finished):
+    public = records.read(finished("ada")).public()
+    assert not {"owner", "visitors", "pid", "born", "key"} & set(public) and {"id", "config", "outcome", "versions"} <= set(public)
 
 
 def test_a_run_is_seen_by_its_visitors_and_by_all_once_published(records, finished):
@@ -93,7 +152,7 @@ def test_a_run_without_a_visitor_is_not_open_to_visitors_without_a_name(records,
 def test_a_deleted_run_is_gone_with_its_files_and_is_not_offered_again(engine, records, finished):
     run = finished("ada")
     records.delete(run, "ada")
-    assert [entry for entry in os.listdir(records.root) if not entry.startswith(".finished")] == []
+    assert [entry for entry in os.listdir(records.root) if not entry.startswith(".")] == []
     with pytest.raises(LabError, match="no such run"):
         records.read(run)
     assert not engine.start("test/count", {}).recorded
@@ -170,12 +229,28 @@ def test_the_number_of_a_dead_process_may_be_used_again(records, orphan):
 
 def test_a_torn_log_is_read_up_to_the_tear(tmp_path):
     log = tmp_path / "events.jsonl"
-    log.write_bytes(b'{"a": 1}\n{"a": 2}\n{"a"')
-    assert read_events(log) == [{"a": 1}, {"a": 2}] and read_events(log, 1) == [{"a": 2}]
-    log.write_bytes(b'{"a": 1}\n\x00\x00\x00\n{"a": 3}\n')
-    assert read_events(log) == [{"a": 1}]
-    log.write_bytes(b'{"a": "\xff"}\n')
-    assert read_events(log) == [] == read_events(tmp_path / "absent")
+    log.write_bytes(b"".join(map(written, range(2))) + written(2)[:-9])
+    assert read_events(log) == [said(0), said(1)] and read_events(log, 1) == [said(1)]
+    assert read_events(tmp_path / "absent") == []
+
+
+@pytest.mark.parametrize("torn", [
+    b"\x00\x00\x00", b'"\xff"', b"[" * 100_000, b"{}", b"7", b"null", b'{"kind": "text"}', b'{"seq": 1, "t": 0, "kind": "cheer"}',
+    b'{"seq": 1, "t": 0, "kind": ["text"]}', b'{"seq": 2, "t": 0, "kind": "progress", "step": 0, "total": 0, "note": ""}',
+    b'{"seq": 1, "t": 0, "kind": "metric", "name": "a", "value": NaN, "step": null, "unit": ""}',
+    b'{"seq": 1, "t": 0, "kind": "picture", "name": "a", "file": "../run.json", "alt": ""}',
+    b'{"seq": 1, "t": 0, "kind": "table", "name": "a", "columns": 3, "rows": []}', b'{"seq": 1, "t": 0, "kind": "end", "outcome": "won"}'])
+def test_a_damaged_line_is_damaged_alone(tmp_path, torn):
+    (tmp_path / "events.jsonl").write_bytes(written(0) + torn + b"\n" + written(2))
+    assert read_events(tmp_path / "events.jsonl") == [said(0), {"seq": 1, "t": 0.0, "kind": "damaged"}, said(2)]
+
+
+def said(n: int) -> dict:
+    return {"seq": n, "t": 0.5, "kind": "progress", "step": n, "total": 9, "note": ""}
+
+
+def written(n: int) -> bytes:
+    return json.dumps(said(n)).encode() + b"\n"
 
 
 class FullDisk:
@@ -200,21 +275,21 @@ class FullDisk:
 
 def test_a_log_that_meets_a_full_disk_ends_with_a_whole_line(tmp_path):
     log = Log(tmp_path)
-    log.append({"n": 0})
-    log._file = FullDisk(log._file, room=14)
-    log.append({"n": 1})
+    log.append(said(0))
+    log._file = FullDisk(log._file, room=len(written(1)) + 5)
+    log.append(said(1))
     for _ in range(2):
         with pytest.raises(OSError, match="No space left"):
-            log.append({"n": 2})
-    assert (tmp_path / "events.jsonl").read_bytes() == b'{"n": 0}\n{"n": 1}\n'
+            log.append(said(2))
+    assert (tmp_path / "events.jsonl").read_bytes() == written(0) + written(1)
     log._file.room = 1000
-    log.append({"n": 3})
-    assert read_events(tmp_path / "events.jsonl") == [{"n": 0}, {"n": 1}, {"n": 3}]
+    log.append(said(2))
+    assert read_events(tmp_path / "events.jsonl") == [said(0), said(1), said(2)]
 
 
 def test_text_that_is_no_unicode_does_not_stop_a_run(tmp_path):
-    Log(tmp_path).append({"text": "a\ud800b"})
-    assert read_events(tmp_path / "events.jsonl") == [{"text": "a?b"}]
+    Log(tmp_path).append(said(0) | {"note": "a\ud800b"})
+    assert read_events(tmp_path / "events.jsonl") == [said(0) | {"note": "a?b"}]
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -233,7 +308,7 @@ def test_a_run_that_cannot_be_recorded_does_not_begin(engine, monkeypatch):
         with pytest.raises(LabError, match="could not be recorded: No space left") as caught:
             engine.start("test/count", {})
         assert "GLASSBOX_HOME" in caught.value.hint
-    assert os.listdir(engine.records.root) == [] and engine._active == {} and engine._slot._queue == []
+    assert set(os.listdir(engine.records.root)) <= {".lock"} and engine._active == {} and engine._slot._queue == []
     assert engine.wait(engine.start("test/count", {}).id, timeout=120)["outcome"] == "finished"
 
 
