@@ -1,8 +1,10 @@
 """What the browser asks for beside Gradio: the events of runs, what can be taken away, and static files.
 
-    GET    /lab/runs/ID/events?since=N&wait=S      what was said from number N on, and what is said in the next S seconds
+    GET    /lab/runs/ID/events?since=N&wait=S      what was said from number N on, and what is said in the next S seconds;
+                                                   page=NAME for one that says when it leaves: POST /lab/runs/ID/leave?page=NAME
     GET    /lab/runs/ID  |  report.html  data.json  metrics.csv  files/NAME
     POST   /lab/runs/ID/cancel  pin  publish       DELETE /lab/runs/ID
+    POST   /lab/line/clear                         ends what others compute or wait for; only from the machine itself
     GET    /lab/runs?experiment=NAME               this visitor's runs
     POST   /lab/uploads (a form with `file`)       {"ref": "upload/ID"} for the configs that take a file;  DELETE /lab/uploads/ID
     GET    /lab/samples/NAME                       how such a file may look
@@ -76,12 +78,13 @@ def router(engine: Engine) -> APIRouter:
 
     @routes.get("/runs/{run_id}")
     def one(run_id: str, request: Request) -> dict[str, Any]:
-        return described(engine, seen(run_id, request), visitor_of(request))
+        return described(engine, seen(run_id, request), visitor_of(request)) | {"host": is_host(request)}
 
     @routes.get("/runs/{run_id}/events")
-    async def events(run_id: str, request: Request, since: int = 0, wait: float = 0.0) -> Response:
+    async def events(run_id: str, request: Request, since: int = 0, wait: float = 0.0, page: str = "") -> Response:
         await run_in_threadpool(seen, run_id, request)
-        return StreamingResponse(follow(engine, run_id, max(0, since), min(max(0.0, wait), LONGEST_WAIT_S)),
+        who = f"{visitor_of(request)} {page[:40]}"
+        return StreamingResponse(follow(engine, run_id, max(0, since), min(max(0.0, wait), LONGEST_WAIT_S), who),
                                  media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
     @routes.post("/runs/{run_id}/cancel")
@@ -89,6 +92,17 @@ def router(engine: Engine) -> APIRouter:
         own(run_id, request)
         state = engine.cancel(run_id, visitor_of(request))
         return {"outcome": state["outcome"], "left": state.get("left", False)}
+
+    @routes.post("/runs/{run_id}/leave")
+    def leave(run_id: str, request: Request, page: str = "") -> dict[str, Any]:
+        engine.left(run_id, f"{visitor_of(request)} {page[:40]}")
+        return {}
+
+    @routes.post("/line/clear")
+    def clear(request: Request) -> dict[str, int]:
+        if not is_host(request):
+            raise LabError("Only whoever sits at the computer of the lab can clear the line.", "Ask them, or wait for your turn.")
+        return {"ended": engine.clear_line(visitor_of(request))}
 
     @routes.post("/runs/{run_id}/pin")
     def pin(run_id: str, request: Request, body: Pinned) -> dict[str, Any]:
@@ -188,14 +202,19 @@ def described(engine: Engine, run: RunRecord, visitor: str) -> dict[str, Any]:
         "link": links.to_run(run), "command": report.command(run)}
 
 
-async def follow(engine: Engine, run_id: str, since: int, wait: float) -> AsyncIterator[str]:
+def is_host(request: Request) -> bool:
+    """Whether somebody asks who sits at the computer of the lab."""
+    return request.client is not None and request.client.host in ("127.0.0.1", "::1", "testclient")
+
+
+async def follow(engine: Engine, run_id: str, since: int, wait: float, page: str = "") -> AsyncIterator[str]:
     """Lines of JSON `{events, next, outcome, place, estimate_s}`: one at once, then one whenever there is news, for `wait` seconds.
 
     Holds no thread while it waits. A run of another process is looked at once a second.
     """
     loop, news = asyncio.get_running_loop(), asyncio.Event()
     until = loop.time() + wait
-    stop = engine.listen(run_id, lambda: loop.call_soon_threadsafe(news.set))
+    stop = engine.listen(run_id, lambda: loop.call_soon_threadsafe(news.set), page)
     try:
         said = None
         while True:

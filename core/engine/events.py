@@ -95,11 +95,26 @@ class Keep(Event):
 
 @dataclass(frozen=True)
 class Verdict(Event):
-    """The answer in words, with the numbers it rests on."""
+    """The answer in three layers: a headline of at most 25 words, how sure it is in a few sentences, the numbers it rests on."""
 
     kind = "verdict"
     text: str
     evidence: dict[str, Any] = field(default_factory=dict)
+    headline: str = ""
+
+
+LONGEST_HEADLINE = 25
+
+
+def layers(verdict: Any) -> dict[str, Any]:
+    """`{headline, text, evidence}` of the line of a verdict; one without a headline is headed by its first sentence, or what fits of it."""
+    text = verdict["text"]
+    return {"headline": verdict.get("headline") or _first_sentence(text), "text": text, "evidence": verdict["evidence"]}
+
+
+def _first_sentence(text: str) -> str:
+    words = re.split(r"""(?<=[.!?])["')]? (?=[A-Z])""", text, maxsplit=1)[0].split()
+    return " ".join(words) if len(words) <= LONGEST_HEADLINE else " ".join(words[:LONGEST_HEADLINE - 1]) + " …"
 
 
 # Plotly reads a little HTML in its labels. These tags cannot carry an address or an attribute.

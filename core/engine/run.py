@@ -24,6 +24,8 @@ from core.engine.records import Log, Records, end_line
 if TYPE_CHECKING:
     from core.engine.models import ModelStore
 
+SILENT_S = 180.0  # so long a page counts as watching that was not heard of since: it may be asleep, or its link is down
+HERE_S = 30.0
 VERSIONED = ("torch", "transformers", "safetensors", "numpy", "gradio")
 
 
@@ -49,6 +51,7 @@ class Run:
         self._lines: list[dict[str, Any]] = []
         self._news = threading.Condition()
         self._listeners: set[Callable[[], None]] = set()
+        self._pages: dict[str, float] = {}  # page -> when it was heard of last
         self._watchers = 0
         self._seen = time.monotonic()
         self._began: float | None = None
@@ -164,14 +167,32 @@ class Run:
                 self._watchers -= 1
                 self._seen = time.monotonic()
 
-    def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
+    def listen(self, callback: Callable[[], None], page: str = "") -> Callable[[], None]:
+        """See `Engine.listen`."""
         def stop() -> None:
             self._listeners.discard(callback)
-            self._seen = time.monotonic()
+            if page in self._pages:
+                self._pages[page] = time.monotonic()
+            else:
+                self._seen = time.monotonic()
 
         self._listeners.add(callback)
+        if page:
+            self._pages[page] = time.monotonic()
         return stop
 
+    def left(self, page: str) -> None:
+        """A page says that it no longer watches."""
+        if self._pages.pop(page, None) is not None:
+            self._seen = time.monotonic()
+
     def unwatched_for(self) -> float:
-        """Seconds since anybody looked; a pinned run counts as watched."""
-        return 0.0 if self.pinned or self._watchers or self._listeners else time.monotonic() - self._seen
+        """Seconds since anybody looked; a page that fell silent counts as looking for a while."""
+        if self._watchers or self._listeners:
+            return 0.0
+        last = max([self._seen, *(heard + SILENT_S for heard in list(self._pages.values()))])
+        return max(0.0, time.monotonic() - last)
+
+    def wanted(self) -> bool:
+        """Whether somebody watches, or did just now."""
+        return self.unwatched_for() < HERE_S

@@ -26,6 +26,7 @@ from typing import Any
 
 from core.engine import records as recording
 from core.engine.errors import LabError
+from core.engine.events import layers
 from core.engine.experiment import Config, Experiment, shown
 from core.engine.lab import Cache, Lab
 from core.engine.models import ModelStore
@@ -39,7 +40,8 @@ from core.engine.uploads import Uploads
 
 log = logging.getLogger("glassbox")
 
-UNWATCHED_LIMIT_S = 600.0
+UNWATCHED_LIMIT_S = 600.0  # while nobody else waits
+ABANDONED_LIMIT_S = 30.0  # while somebody does
 NAMED = {"experiment": "an experiment", "probe": "a probe"}
 
 
@@ -68,13 +70,15 @@ class Engine:
         self._asked: dict[str, Future[str]] = {}
 
     def start(self, name: str, config: dict[str, Any] | Config, *, seed: int = 0, visitor: str = "", fresh: bool = False,
-              pinned: bool = False) -> RunHandle:
+              pinned: bool = False, replace: bool = False) -> RunHandle:
         """Starts an experiment, or joins or recalls an equal one unless `fresh`.
 
+        replace: what this visitor still waits for is given up, so that nobody stands in line twice.
         Raises LabError for an unknown name, a config out of bounds, a model that cannot be had, or a full disk.
         """
         experiment, checked, fingerprints = self._check(name, config, "experiment", seed)
         key = experiment.key(checked, seed, fingerprints)
+        self._slot.expected(experiment.name)  # may read the record: not under the lock
         with self._lock:
             if not fresh:
                 twin = next((run for run in self._active.values() if run.key == key and not run.cancelled and not run.ended.is_set()), None)
@@ -86,10 +90,21 @@ class Engine:
                     self.records.join(found.id, visitor)
                     return RunHandle(found.id, recorded=True)
             run = self._create(experiment, checked, seed, key, fingerprints, visitor, pinned)
+            if replace:
+                self._give_up(visitor)
             self._active[run.id] = run
             self._slot.join(run)
         self._begin(run, experiment, checked)
         return RunHandle(run.id)
+
+    def _give_up(self, visitor: str) -> None:
+        """Takes a visitor out of the line; a run that others wait for too stays there for them."""
+        for run in self._slot.waiting():
+            if visitor in run.wanted_by:
+                run.wanted_by.discard(visitor)
+                if not run.wanted_by:
+                    run.cancel("You started another run instead.")
+        self._slot.wake()
 
     def _begin(self, run: Run, experiment: Experiment, config: Config) -> None:
         try:
@@ -130,7 +145,7 @@ class Engine:
             raise LabError(f"The run could not be recorded: {problem.strerror}.", "Try again in a minute.") from None
 
     def _drive(self, run: Run, experiment: Experiment, config: Config) -> None:
-        with self._slot.turn(run, lambda: _stop_if_alone(run)) as mine:
+        with self._slot.turn(run, lambda: self._stop_if_alone(run)) as mine:
             outcome, error = self._outcome(run, experiment, config) if mine else ("cancelled", LabError(""))
             self._end(run, outcome, error)
 
@@ -164,7 +179,7 @@ class Engine:
             try:
                 for event in events:
                     run.record(event, self.models)
-                    _stop_if_alone(run)
+                    self._stop_if_alone(run)
                     if run.cancelled:
                         break
             finally:
@@ -187,8 +202,17 @@ class Engine:
         self._slot.wake()
         return self.state(run_id) | ({"left": True} if left else {})
 
+    def clear_line(self, visitor: str = "") -> int:
+        """Ends every run that computes or waits, but those that `visitor` wants too; gives how many."""
+        with self._lock:
+            runs = [run for run in self._active.values() if not visitor or visitor not in run.wanted_by]
+            for run in runs:
+                run.cancel("The host of this lab has cleared the line.")
+        self._slot.wake()
+        return len(runs)
+
     def pin(self, run_id: str, pinned: bool = True) -> None:
-        """A pinned run goes on although nobody watches."""
+        """A pinned run goes on although nobody watches, while nobody else waits."""
         self.records.update(run_id, pinned=pinned)
         if run := self._active.get(run_id):
             run.pinned = pinned
@@ -222,10 +246,25 @@ class Engine:
         """Whether this process waits for, or works on, that run: then asking about it touches no more than one small file."""
         return run_id in self._active
 
-    def listen(self, run_id: str, callback: Callable[[], None]) -> Callable[[], None]:
-        """Calls `callback` from the run's thread after every event; the answer ends that. For servers with many watchers."""
+    def listen(self, run_id: str, callback: Callable[[], None], page: str = "") -> Callable[[], None]:
+        """Calls `callback` from the run's thread after every event; the answer ends that. For servers with many watchers.
+
+        page: a name for one that may fall silent without having gone (a phone asleep, a lost link), see `left`.
+        """
         run = self._active.get(run_id)
-        return run.listen(callback) if run else lambda: None
+        return run.listen(callback, page) if run else lambda: None
+
+    def left(self, run_id: str, page: str) -> None:
+        """That page was closed or shows something else now; without this word it counts as watching for some minutes."""
+        if run := self._active.get(run_id):
+            run.left(page)
+
+    def _stop_if_alone(self, run: Run) -> None:
+        alone, others = run.unwatched_for(), self._slot.others_wait(run)
+        if others and alone > ABANDONED_LIMIT_S:
+            run.cancel("Nobody watched this run any more, and others were waiting.")
+        elif not run.pinned and alone > UNWATCHED_LIMIT_S:
+            run.cancel("Nobody has watched this run for ten minutes.")
 
     def wait(self, run_id: str, timeout: float | None = None) -> dict[str, Any]:
         """Watches a run to its end and gives its state. Raises TimeoutError."""
@@ -243,7 +282,7 @@ class Engine:
         """What page, command line, API and sweep answer with: equal for equal requests, but for run_id and duration_s."""
         state = self.records.read(run_id).plain()
         lines = self.events(run_id)
-        verdict = next(({"text": e["text"], "evidence": e["evidence"]} for e in reversed(lines) if e["kind"] == "verdict"), None)
+        verdict = next((layers(line) for line in reversed(lines) if line["kind"] == "verdict"), None)
         answer = {"run_id": run_id} | {field: state[field] for field in ("name", "config", "seed", "outcome")}
         answer |= {"metrics": {e["name"]: e["value"] for e in lines if e["kind"] == "metric"}, "verdict": verdict,
                    "duration_s": state["duration_s"], "model": state["model"]}
@@ -292,11 +331,6 @@ class Engine:
             self.cancel(run.id)
         for run in running:
             run.ended.wait(max(0.0, deadline - time.monotonic()))
-
-
-def _stop_if_alone(run: Run) -> None:
-    if run.unwatched_for() > UNWATCHED_LIMIT_S:
-        run.cancel("Nobody has watched this run for ten minutes.")
 
 
 def _close(events: Iterator[Any], run: Run) -> None:

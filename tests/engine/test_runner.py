@@ -42,7 +42,7 @@ def test_a_run_is_recorded_from_its_first_event_to_its_end(engine):
     assert [line["seq"] for line in lines] == list(range(8))
     assert [line["t"] for line in lines] == sorted(line["t"] for line in lines)
     result = engine.result(state["id"])
-    assert result["verdict"] == {"text": "Counted to 2, saying tock.", "evidence": {"steps": 2}}
+    assert result["verdict"] == {"headline": "Counted to 2, saying tock.", "text": "Counted to 2, saying tock.", "evidence": {"steps": 2}}
     assert set(result["metrics"]) == {"global noise", "own noise"} and result["model"] is None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import deque
 
 import pytest
 
@@ -200,3 +201,58 @@ def test_a_second_engine_watches_a_run_that_the_first_computes(engine, gate, set
         time.sleep(0.02)
     watcher.join(120)
     assert seen == engine.events(run.id) and seen[-1]["kind"] == "end"
+
+
+def test_a_quick_run_passes_a_long_one_that_came_just_before_and_not_one_that_has_waited_its_own_length(engine, gate):
+    engine._slot._durations.update({"test/count": deque([5.0]), "test/ending": deque([100.0])})
+    engine.start("test/ending", {"gate": "g"})
+    assert gate.reached.wait(120)
+    long = engine.start("test/ending", {"how": "polite"})
+    quick = engine.start("test/count", {"steps": 1})
+    assert (engine.state(quick.id)["place"], engine.state(long.id)["place"]) == (1, 2)
+    engine._slot._due[long.id] -= 100  # it has waited for that long
+    later = engine.start("test/count", {"steps": 2})
+    assert [engine.state(run.id)["place"] for run in (long, quick, later)] == [1, 2, 3]
+    gate.open(5)
+    assert engine.wait(later.id, timeout=120)["outcome"] == "finished"
+
+
+def test_whoever_presses_again_while_waiting_gives_up_the_first_place_and_nobody_elses(engine, gate):
+    running = engine.start("test/count", {"gate": "g"}, visitor="ada", replace=True)
+    assert gate.reached.wait(120)
+    shared = engine.start("test/count", {"steps": 1}, visitor="ada", replace=True)
+    assert engine.start("test/count", {"steps": 1}, visitor="bob", replace=True).id == shared.id
+    alone = engine.start("test/count", {"steps": 2}, visitor="ada", replace=True)
+    last = engine.start("test/count", {"steps": 4}, visitor="ada", replace=True)
+    assert engine.wait(alone.id, timeout=120)["error"] == "You started another run instead."
+    gate.open(5)
+    assert [engine.wait(run.id, timeout=120)["outcome"] for run in (running, shared, last)] == ["finished"] * 3
+
+
+@pytest.mark.parametrize(("gone", "others", "ends"), [
+    ("closed", True, True), ("closed", False, False), ("silent", True, False), ("silent long", True, True), ("open", True, False)])
+def test_an_abandoned_run_ends_soon_when_others_wait_even_a_pinned_one(engine, gate, monkeypatch, gone, others, ends):
+    run = engine.start("test/count", {"gate": "g"}, pinned=True)
+    assert gate.reached.wait(120)
+    stop = engine.listen(run.id, lambda: None, "page 1")
+    if gone != "open":
+        stop()
+    if gone == "closed":
+        engine.left(run.id, "page 1")
+    live, now = engine._active[run.id], time.monotonic()
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: now + (230 if gone == "silent long" else 40))
+        if others:
+            engine.start("test/count", {"steps": 1})
+        engine._stop_if_alone(live)
+    assert live.cancelled is ends
+    gate.open(5)
+
+
+def test_the_host_clears_the_line_but_keeps_the_own_run(engine, gate):
+    first = engine.start("test/count", {"gate": "g"}, visitor="ada")
+    assert gate.reached.wait(120)
+    second, mine = (engine.start("test/count", {"steps": i}, visitor=who) for i, who in ((1, "bob"), (2, "host")))
+    assert engine.clear_line("host") == 2
+    gate.open(5)
+    assert [engine.wait(run.id, timeout=120)["outcome"] for run in (first, second, mine)] == ["cancelled", "cancelled", "finished"]

@@ -143,7 +143,7 @@ def start(view: View, config: dict[str, Any], seed: Any, request: gr.Request, *,
     try:
         if isinstance(seed, float) and seed.is_integer():
             seed = int(seed)
-        run = view.site.engine.start(view.experiment.name, config, seed=seed, visitor=visitor_of(request), fresh=fresh)
+        run = view.site.engine.start(view.experiment.name, config, seed=seed, visitor=visitor_of(request), fresh=fresh, replace=True)
     except LabError as error:
         return refused(error)
     return shown(run.id, recorded=run.recorded)
