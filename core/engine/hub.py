@@ -11,7 +11,7 @@ from typing import Any
 
 from core.engine.errors import LabError
 
-SMALL = ["*.json", "tokenizer.model", "vocab.txt", "merges.txt"]
+SMALL = ["*.json", "*.jinja", "*.model", "*.tiktoken", "vocab.txt", "merges.txt"]
 WEIGHTS = ["model.safetensors", "model-*.safetensors"]
 
 

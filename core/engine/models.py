@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
 import re
 import shutil
 import tempfile
@@ -27,7 +26,17 @@ from core.engine.errors import LabError
 from core.engine.families import family_name
 from core.engine.hub import fetch
 from core.engine.settings import ASSETS, Settings
-from core.engine.weights import check_manifest, count_parameters, header, read_json, title, weight_files
+from core.engine.weights import (
+    character_files,
+    check_manifest,
+    checked_config,
+    count_parameters,
+    fingerprint,
+    header,
+    inspect,
+    title,
+    weight_files,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +46,9 @@ GB = 10**9
 BYTES_PER_PARAMETER = 4  # stored in any type, computed in fp32
 # While transformers builds a model it patches itself and torch for all threads, and two at once undo that in the wrong order.
 _BUILDING = threading.Lock()
+FIXED_DAY = ("{%- macro strftime_now(form) -%}{{ form|replace('%d','28')|replace('%b','Nov')|replace('%B','November')|replace('%m','11')"
+             "|replace('%Y','2025')|replace('%y','25')|replace('%A','Friday')|replace('%a','Fri')|replace('%-d','28')"
+             "|replace('%H','12')|replace('%M','00')|replace('%S','00') }}{%- endmacro -%}")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 
 
@@ -44,7 +56,7 @@ TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 class LoadedModel:
     """A model in eval mode with what a record has to say about it.
 
-    fingerprint: 16 hex digits over config and weights.  family: see `families.family_name`.  tokenizer: None if the
+    fingerprint: see `ModelStore.fingerprint`.  family: see `families.family_name`.  tokenizer: None if the
     model has none.  parameters: tied ones count once.  revision: the commit of a model from the hub.
     """
 
@@ -96,22 +108,23 @@ class ModelStore:
         return dataclasses.replace(shared, model=_shared_copy(shared.model), tokenizer=copy.deepcopy(shared.tokenizer))
 
     def fingerprint(self, ref: str) -> str:
-        """16 hex digits over config.json and the weights; the same model in another place has the same one."""
+        """16 hex digits over all that changes a model's answers: config, weights, tokenizer, templates, generation settings.
+
+        The same model in another place has the same one.
+        """
         folder, _ = self._resolve(ref)
-        _checked_config(folder)
-        files = [folder / "config.json", *weight_files(folder)]
+        checked_config(folder)
+        weights = weight_files(folder)
+        files = [folder / "config.json", *weights, *character_files(folder)]
         key = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
         if key not in self._fingerprints:
-            self._check_fits(ref, count_parameters(files[1:]) * BYTES_PER_PARAMETER)  # before hashing what can never be loaded
-            digest = hashlib.sha256()
-            for file in files:
-                with file.open("rb") as stream:
-                    digest.update(hashlib.file_digest(stream, "sha256").digest())
-            self._fingerprints[key] = digest.hexdigest()[:16]
+            self._check_fits(ref, count_parameters(weights) * BYTES_PER_PARAMETER)  # before hashing what can never be loaded
+            self._fingerprints[key] = fingerprint(folder, weights)
         return self._fingerprints[key]
 
     def save(self, model: PreTrainedModel, folder: Path, tokenizer: Any = None, dtype: torch.dtype | None = None) -> None:
         """Writes safetensors, all or nothing; adapters are merged into a copy first. `dtype`: storage type, None for the model's own."""
+        settle_generation(model)
         if hasattr(model, "merge_and_unload"):
             model = copy.deepcopy(model).merge_and_unload()
         if dtype is not None and dtype != model.dtype:
@@ -122,9 +135,11 @@ class ModelStore:
             model.save_pretrained(part)
             if tokenizer is not None:
                 tokenizer.save_pretrained(part)
-            if folder.exists():
-                shutil.rmtree(folder)
-            part.rename(folder)
+            inspect(part)  # some models write everything but weights and say nothing
+            _put_in_place(part, folder)
+        except (ValueError, TypeError, NotImplementedError) as error:
+            raise LabError(f"This model could not be kept: {_first_line(error)}",
+                           "The numbers of this run stand; the model is not stored.") from error
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
@@ -134,7 +149,7 @@ class ModelStore:
         import torch
 
         folder, revision = self._resolve(ref)
-        raw, files = _checked_config(folder), weight_files(folder)
+        raw, files = checked_config(folder), weight_files(folder)
         if ref.startswith("embedded/"):
             check_manifest(folder)
         kind = _architecture(ref, raw)
@@ -144,18 +159,18 @@ class ModelStore:
                 config = kind.config_class.from_pretrained(folder, local_files_only=True)
                 self._make_room(ref, _promised_parameters(ref, kind, config, files))
                 model, info = kind.from_pretrained(
-                    folder, config=config, dtype=torch.float32, attn_implementation=attention, use_safetensors=True,
+                    folder, config=config, dtype=torch.float32, attn_implementation=_attention(kind, attention), use_safetensors=True,
                     local_files_only=True, trust_remote_code=False, output_loading_info=True,
                 )  # fmt: skip
             tokenizer = _tokenizer(folder)
         except LabError:
             raise
         except Exception as error:  # the folder is what somebody gave, and there is no end to what can be wrong with it
-            reason = next(iter(str(error).replace(str(folder), title(folder)).splitlines()), type(error).__name__)[:200]
-            raise LabError(f"{ref} could not be loaded: {reason}", "Check that its files are complete and belong together.") from error
+            raise _not_loaded(ref, kind, folder, error) from error
         absent = sorted(info["missing_keys"])
         if absent:  # transformers would fill them with random numbers
             raise LabError(f"{ref} lacks {len(absent)} of its weights, {absent[0]} for one.", "Copy or download it again.")
+        settle_generation(model)
         card = folder / "card.md"
         return LoadedModel(
             ref, model.to(_device()).eval(), tokenizer, self.fingerprint(ref), family_name(model.config.model_type),
@@ -229,7 +244,7 @@ class ModelStore:
 
     def _hub(self, rest: str) -> tuple[Path, str | None]:
         def check(folder: Path, size: int) -> None:
-            config = _checked_config(folder)
+            config = checked_config(folder)
             halved = config.get("dtype", config.get("torch_dtype")) in ("float16", "bfloat16")
             self._check_fits(f"hf/{rest}", size * (2 if halved else 1))
 
@@ -237,20 +252,18 @@ class ModelStore:
         return folder, folder.name
 
 
-def _checked_config(folder: Path) -> dict[str, Any]:
-    """config.json, after a look at everything in the folder that could make a loader run code or read elsewhere."""
+def _put_in_place(part: Path, folder: Path) -> None:
+    """Renames `part` to `folder`; what was there before is gone afterwards, or back if that failed."""
+    old = part.with_name(f"{part.name}.old")
+    if folder.exists():
+        folder.rename(old)
     try:
-        config = read_json(folder / "config.json")
-        tokenizer = folder / "tokenizer_config.json"
-        asks = "auto_map" in config or (tokenizer.is_file() and "auto_map" in read_json(tokenizer))
-    except (OSError, ValueError):
-        message = f"There is no readable config.json in {title(folder)}."
-        raise LabError(message, "A model folder holds config.json and safetensors.") from None
-    if asks:
-        raise LabError(f"The model in {title(folder)} asks to run code of its own.", "The lab never runs code that comes with a model.")
-    if (folder / "adapter_config.json").exists():
-        raise LabError(f"{title(folder)} holds an adapter, not a whole model.", "Merge it into its model and save that.")
-    return config
+        part.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _architecture(ref: str, config: dict[str, Any]) -> type[PreTrainedModel]:
@@ -290,7 +303,60 @@ def _tokenizer(folder: Path) -> Any:
 
     if not any((folder / name).is_file() for name in TOKENIZERS):
         return None
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    tokenizer.chat_template = _undated(tokenizer.chat_template)
+    return tokenizer
+
+
+def _undated(template: Any) -> Any:
+    """A chat template that writes one fixed day instead of today's: equal settings give equal numbers tomorrow, too.
+
+    The macro stands in for the library's `strftime_now`; `template` may be text, {name: text} or None.
+    """
+    if isinstance(template, dict):
+        return {name: _undated(text) for name, text in template.items()}
+    if not isinstance(template, str) or "strftime_now" not in template or template.startswith(FIXED_DAY):
+        return template
+    return FIXED_DAY + template
+
+
+def settle_generation(model: PreTrainedModel) -> None:
+    """Takes out of a model's generation settings what does not act there: the library would refuse to save the model with it.
+
+    Sampling fields without sampling, beam fields without beams, outputs that nobody asked for; what acts stays as it is.
+    """
+    settings = getattr(model, "generation_config", None)
+    if settings is None:
+        return
+    idle = []
+    if not settings.do_sample:
+        idle += ["temperature", "top_k", "top_p", "min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff"]
+    if (settings.num_beams or 1) == 1:
+        idle += ["early_stopping", "length_penalty"]
+    if not settings.return_dict_in_generate:
+        idle += settings.extra_output_flags
+    for name in idle:
+        setattr(settings, name, None)
+    if settings.pad_token_id is not None and settings.pad_token_id < 0:
+        settings.pad_token_id = None
+
+
+def _attention(kind: type[PreTrainedModel], wanted: str) -> str:
+    """The attention asked for, or eager where this version of the library has no other for the architecture."""
+    return "eager" if wanted == "sdpa" and not kind._supports_sdpa else wanted
+
+
+def _not_loaded(ref: str, kind: type[PreTrainedModel], folder: Path, error: Exception) -> LabError:
+    """What transformers said, and whose fault it is: the files', or a limit of the library."""
+    reason = _first_line(error).replace(str(folder), title(folder))
+    if isinstance(error, ImportError | NotImplementedError) or "does not support" in reason:
+        return LabError(f"{ref} could not be loaded, because the library cannot do it: {reason}",
+                        f"Its files may be in order; this version knows {kind.__name__} only in part. Choose another model.")
+    return LabError(f"{ref} could not be loaded: {reason}", "Check that its files are complete and belong together.")
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]
 
 
 def _shared_copy(model: PreTrainedModel) -> PreTrainedModel:

@@ -1,10 +1,14 @@
-"""Safetensors files on disk: what their headers promise, and whether that can be true."""
+"""Model folders on disk, read without torch: what their headers promise, whether that can be true, and what makes a model itself.
+
+    inspect(folder).parameters      # everything that is refused in a folder of models is refused here, before a loader sees it
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,11 @@ BYTES = {
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 LARGEST_HEADER = 100 * 1024**2
 LARGEST_JSON = 64 * 1024**2
+# Beside config and weights, all that a model's answers depend on. Looked for by pattern: each tokenizer class names its own files.
+CHARACTER = (
+    "generation_config.json", "tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model", "*.spm",
+    "*.tiktoken", "chat_template*", "additional_chat_templates/*", "*processor_config.json", "adapter_*",
+)  # fmt: skip
 _ONLY_SAFETENSORS = "Only weights in safetensors format are loaded, because other formats can run code."
 
 
@@ -60,6 +69,53 @@ def weight_files(folder: Path) -> list[Path]:
     if missing:
         raise LabError(f"The model in {title(folder)} is not complete: {missing[0]} is missing.", "Copy or download it again.")
     return [folder / name for name in names]
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """config.json as it stands, the weight files, the numbers stored in them, and the files of `character_files`."""
+
+    config: dict[str, Any]
+    weights: list[Path]
+    parameters: int
+    character: list[Path]
+
+
+def inspect(folder: Path) -> Inspected:
+    """Reads what a model folder says of itself; allocates nothing and imports no torch. Raises LabError for what may not be loaded."""
+    config, files = checked_config(folder), weight_files(folder)
+    return Inspected(config, files, count_parameters(files), character_files(folder))
+
+
+def checked_config(folder: Path) -> dict[str, Any]:
+    """config.json, after a look at everything in the folder that could make a loader run code or read elsewhere."""
+    try:
+        config = read_json(folder / "config.json")
+        tokenizer = folder / "tokenizer_config.json"
+        asks = "auto_map" in config or (tokenizer.is_file() and "auto_map" in read_json(tokenizer))
+    except (OSError, ValueError):
+        message = f"There is no readable config.json in {title(folder)}."
+        raise LabError(message, "A model folder holds config.json and safetensors.") from None
+    if asks:
+        raise LabError(f"The model in {title(folder)} asks to run code of its own.", "The lab never runs code that comes with a model.")
+    if (folder / "adapter_config.json").exists():
+        raise LabError(f"{title(folder)} holds an adapter, not a whole model.", "Merge it into its model and save that.")
+    return config
+
+
+def character_files(folder: Path) -> list[Path]:
+    """The files beside config and weights that change what the model says: tokenizer, templates, generation settings (see CHARACTER)."""
+    return sorted({file for pattern in CHARACTER for file in folder.glob(pattern) if file.is_file()})
+
+
+def fingerprint(folder: Path, weights: list[Path]) -> str:
+    """16 hex digits over config, weights and, by name, the files of `character_files`: equal for equal models in any place."""
+    digest = hashlib.sha256()
+    for file in (folder / "config.json", *weights):
+        digest.update(bytes.fromhex(sha256(file)))
+    for file in character_files(folder):
+        digest.update(file.relative_to(folder).as_posix().encode() + bytes.fromhex(sha256(file)))
+    return digest.hexdigest()[:16]
 
 
 def header(file: Path) -> dict[str, dict]:
