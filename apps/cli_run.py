@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apps.cli_output import DONE, FAILED, STOPPED, Answer, Bar, say, table, working
-from core.engine.catalogue import catalogue
 from core.engine.errors import LabError
 from core.engine.experiment import Config, Experiment
-from core.engine.registry import find
+from core.engine.registry import everything, find
 from core.engine.settings import Settings
 from core.engine.text_values import config_from_text
 
@@ -39,13 +38,15 @@ def own_engine() -> Iterator[Engine]:
 
 
 def list_experiments(options: argparse.Namespace) -> Answer:
-    """`{"experiments": [{name, title, paper, kind, config_schema, families}]}`; imports no torch."""
-    rows = catalogue()
+    """`{"experiments": [{name, title, paper, kind, config_schema, families, outputs}]}`; imports no torch."""
     if options.name is None:
+        rows = [entry.described() for entry in everything()]
         text = table(["name", "kind", "paper", "question"], [[row["name"], row["kind"], row["paper"], row["title"]] for row in rows])
         return Answer({"experiments": rows}, text)
-    row = next((row for row in rows if row["name"] == options.name), None) or find(options.name).described()
+    row = find(options.name).described()
     text = f"{row['name']}: {row['title']}\n\n" + table(["setting", "default", "allowed", "meaning"], settings_of(row["config_schema"]))
+    if row["outputs"]:
+        text += "\n\n" + table(["it says", "kind", "meaning"], [[one["name"], one["kind"], one["title"]] for one in row["outputs"]])
     return Answer({"experiments": [row]}, text)
 
 

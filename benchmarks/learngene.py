@@ -23,7 +23,8 @@ from core.engine.models import ModelStore
 from core.engine.settings import Settings
 from core.learngene.data import read_task
 from core.learngene.depth.learngene import Learngene
-from core.learngene.depth.probes import ExpandConfig, expand
+from core.learngene.depth.probes import expand
+from core.learngene.depth.spec import ExpandConfig
 from core.learngene.vit import logits, macs
 
 DEPTHS = (1, 4, 8, 12, 16)

@@ -1,7 +1,7 @@
-"""Writes what is generated from the program: docs/reference.md and assets/catalogue.json.
+"""Writes what is generated from the program: docs/reference.md.
 
-    python -m docs.build            # writes both
-    python -m docs.build --check    # says which of them is out of date; exit status 1 if any is
+    python -m docs.build            # writes it
+    python -m docs.build --check    # says whether it is out of date; exit status 1 if it is
 """
 
 from __future__ import annotations
@@ -106,9 +106,7 @@ def table(columns: list[str], rows: list[list[str]]) -> str:
 
 def generated() -> dict[Path, str]:
     """Every generated file with the text that it has to have."""
-    from core.engine.catalogue import CATALOGUE, rendered
-
-    return {REFERENCE: reference(), CATALOGUE: rendered()}
+    return {REFERENCE: reference()}
 
 
 def main(arguments: list[str] | None = None) -> int:

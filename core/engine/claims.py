@@ -22,13 +22,13 @@ from core.engine.errors import LabError
 from core.engine.experiment import Config
 from core.engine.registry import find
 from core.engine.settings import ASSETS
+from core.papers import PAPERS
 
 if TYPE_CHECKING:
     from core.engine.models import ModelStore
     from core.engine.runner import Engine
 
-CLAIM_TABLES = {"01": "core.unlearning.audit.claims", "05": "core.unlearning.soft_tokens.claims", "03": "core.reasoning.claims",
-                "09": "core.learngene.depth.claims", "10": "core.learngene.pool.claims"}
+CLAIM_TABLES = {paper.number: paper.claims for paper in PAPERS if paper.claims}
 RESULTS = ASSETS / "claims"
 
 Held = bool | Literal["undecided"] | None

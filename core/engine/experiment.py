@@ -4,15 +4,16 @@
         model: ModelRef = "embedded/worlds"
         question: str = Field("Where was Ida Brandt born?", max_length=400, description="What to ask the model")
 
-    @probe("unlearning/ask", title="Ask the model", paper="01")
-    def ask(config: AskConfig, lab: Lab) -> Answer: ...
+    ASK = probe("unlearning/ask", title="Ask the model", paper="01", config=AskConfig, run="core.unlearning.audit.probes:ask")
 
-The decorators only attach an `Experiment` to the function; `registry.py` lists the names.
+A declaration stands in a paper's `spec.py`, which imports no torch; `ASK.function` imports the module when it is first needed.
+`core/papers.py` says which specs there are, `registry.py` finds an entry by its name.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import typing
 import unicodedata
@@ -24,6 +25,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.functional_validators import AfterValidator
 
+from core.engine import outputs as declared
 from core.engine.errors import LabError
 
 Kind = Literal["experiment", "probe"]
@@ -75,7 +77,11 @@ class Config(BaseModel):
 
 @dataclass(frozen=True)
 class Experiment:
-    """One entry of the lab: `function(config, lab)` with everything a page needs to know about it."""
+    """One entry of the lab: everything a page needs to know about it, and the function `(config, lab)` that does it.
+
+    run: where that function stands, as "module:function", or the function itself.  outputs: what it says, see outputs.py;
+    empty for a probe, whose dataclass is its answer.  families: of models that it can use; empty: any.
+    """
 
     name: str
     title: str
@@ -83,8 +89,17 @@ class Experiment:
     kind: Kind
     revision: int
     config: type[Config]
-    function: Callable[..., Any]
+    run: str | Callable[..., Any]
     families: tuple[str, ...]
+    outputs: declared.Outputs = ()
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The function itself; the first call imports its module."""
+        if callable(self.run):
+            return self.run
+        module, _, name = self.run.partition(":")
+        return getattr(importlib.import_module(module), name)
 
     def validate(self, given: dict[str, Any] | Config) -> Config:
         """A config of this experiment, or a LabError that names each wrong field and what is allowed."""
@@ -105,9 +120,10 @@ class Experiment:
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
     def described(self) -> dict[str, Any]:
-        """What lists say of it: {name, title, paper, kind, config_schema, families}."""
+        """What lists say of it: {name, title, paper, kind, config_schema, families, outputs}."""
         return {"name": self.name, "title": self.title, "paper": self.paper, "kind": self.kind,
-                "config_schema": self.config.model_json_schema(), "families": list(self.families)}
+                "config_schema": self.config.model_json_schema(), "families": list(self.families),
+                "outputs": declared.plain(self.outputs)}
 
     def model_fields(self) -> list[str]:
         """The names of the fields that name a model or several, in order."""
@@ -182,20 +198,30 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _decorate(kind: Kind, name: str, title: str, paper: str, revision: int, families: tuple[str, ...]):
+def _declare(kind: Kind, name: str, config: type[Config] | None, run: str, outputs: declared.Outputs, **said: Any) -> Any:
+    def entry(config: type[Config], run: str | Callable[..., Any]) -> Experiment:
+        return Experiment(name, kind=kind, config=config, run=run, outputs=tuple(outputs), **said)
+
+    if config is not None:
+        return entry(config, run)
+
     def attach(function: Callable[..., Any]) -> Callable[..., Any]:
-        config = typing.get_type_hints(function)["config"]
-        function.experiment = Experiment(name, title, paper, kind, revision, config, function, families)
+        function.experiment = entry(typing.get_type_hints(function)["config"], function)
         return function
 
     return attach
 
 
-def experiment(name: str, *, title: str, paper: str, revision: int = 1, families: tuple[str, ...] = ("llama",)):
-    """Marks a generator `(config, lab) -> Iterator[Event]`. Raise `revision` when its numbers change."""
-    return _decorate("experiment", name, title, paper, revision, families)
+def experiment(name: str, *, title: str, paper: str, config: type[Config] | None = None, run: str = "", outputs: declared.Outputs = (),
+               revision: int = 1, families: tuple[str, ...] = ("llama",)) -> Any:
+    """Declares the generator `run` ("module:function") of `(config, lab) -> Iterator[Event]`. Raise `revision` when its numbers change.
+
+    Without `config` it is a decorator, which hangs the declaration on the function as `.experiment`: enough for a test.
+    """
+    return _declare("experiment", name, config, run, outputs, title=title, paper=paper, revision=revision, families=families)
 
 
-def probe(name: str, *, title: str, paper: str, revision: int = 1, families: tuple[str, ...] = ("llama",)):
-    """Marks a function `(config, lab) -> dataclass`: deterministic, quick, cached, not recorded."""
-    return _decorate("probe", name, title, paper, revision, families)
+def probe(name: str, *, title: str, paper: str, config: type[Config] | None = None, run: str = "", revision: int = 1,
+          families: tuple[str, ...] = ("llama",)) -> Any:
+    """Declares a function `(config, lab) -> dataclass`: deterministic, quick, cached, not recorded; or decorates it, as `experiment`."""
+    return _declare("probe", name, config, run, (), title=title, paper=paper, revision=revision, families=families)

@@ -1,4 +1,4 @@
-"""The static table of everything the lab can do. Listing it imports no torch."""
+"""Everything the lab can do, by name, read from the specs that core/papers.py names. Listing it imports no torch."""
 
 from __future__ import annotations
 
@@ -7,30 +7,16 @@ from difflib import get_close_matches
 
 from core.engine.errors import LabError
 from core.engine.experiment import Experiment, shown
+from core.papers import PAPERS, Paper
 
-EXPERIMENTS = {
-    "unlearning/audit": "core.unlearning.audit.experiments:audit",
-    "unlearning/ask": "core.unlearning.audit.experiments:ask",
-    "unlearning/actpert": "core.unlearning.audit.experiments:actpert",
-    "unlearning/questions": "core.unlearning.audit.own:brought",
-    "unlearning/soft-tokens": "core.unlearning.soft_tokens.experiments:soft_tokens",
-    "learngene/depths": "core.learngene.depth.survey:depths",
-    "learngene/train": "core.learngene.depth.experiments:train",
-    "learngene/finetune": "core.learngene.depth.experiments:finetune",
-    "learngene/expand": "core.learngene.depth.probes:expand",
-    "learngene/linearity": "core.learngene.depth.probes:linearity",
-    "learngene/storage": "core.learngene.depth.probes:storage",
-    "reasoning/trace": "core.reasoning.experiments:trace_thought",
-    "reasoning/roc": "core.reasoning.experiments:roc",
-    "reasoning/energy": "core.reasoning.probes:energy_of",
-    "reasoning/corrupt": "core.reasoning.probes:corrupt_one",
-    "learngene/pool": "core.learngene.pool.experiments:pool",
-    "learngene/stitch": "core.learngene.pool.experiments:stitch",
-    "learngene/inits": "core.learngene.pool.experiments:inits",
-    "learngene/path": "core.learngene.pool.probes:path",
-    "learngene/alone": "core.learngene.pool.probes:trained_alone",
-    "learngene/pictures": "core.learngene.own:brought",
-}
+
+def declared(paper: Paper) -> tuple[Experiment, ...]:
+    """What a paper's spec declares, in its order; nothing while it has none."""
+    return importlib.import_module(paper.spec).EXPERIMENTS if paper.spec else ()
+
+
+# An entry itself, or "module:function" of a function with a decorated `.experiment`, as tests add them.
+EXPERIMENTS: dict[str, Experiment | str] = {entry.name: entry for paper in PAPERS for entry in declared(paper)}
 
 
 def find(name: str) -> Experiment:
@@ -39,10 +25,13 @@ def find(name: str) -> Experiment:
         near = get_close_matches(str(name)[:100], EXPERIMENTS, n=1)
         raise LabError(f"There is no experiment called {shown(name)}.",
                        f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(EXPERIMENTS)}.")
-    module, _, function = EXPERIMENTS[name].partition(":")
+    entry = EXPERIMENTS[name]
+    if isinstance(entry, Experiment):
+        return entry
+    module, _, function = entry.partition(":")
     return getattr(importlib.import_module(module), function).experiment
 
 
 def everything() -> list[Experiment]:
-    """Every experiment and probe, in the order of the table."""
+    """Every experiment and probe, paper by paper."""
     return [find(name) for name in EXPERIMENTS]

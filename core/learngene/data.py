@@ -24,15 +24,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.engine.settings import ASSETS
+from core.learngene.spec import SHOWN, SIZE, TaskName
 
-TaskName = Literal["letters", "digits", "symbols"]
 Placed = Literal["letter", "digit", "whole", "turned"]  # how a new picture is made like those of a task, see pictures.py
 PLACED: dict[TaskName, Placed] = {"letters": "letter", "digits": "digit", "symbols": "letter"}
 
-SIZE, GLYPH = 16, 32
+GLYPH = 32
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"
 SYMBOLS = "!?&%@+=*<>/$"
-SHOWN = 256
 PER_LETTER, PER_SYMBOL = 64, 8
 TEST_LETTERS, TEST_SYMBOLS = 1024, 600
 TEST_SEED = 20240202  # the test pictures are the same for every run

@@ -12,35 +12,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from pydantic import Field
 from torch import Tensor
 
 from core.engine.errors import LabError
 from core.engine.events import Event, Keep, Metric
-from core.engine.experiment import Config, DataRef, probe
 from core.engine.lab import Lab
 from core.learngene.collection import reading
-from core.learngene.data import Placed, Task, TaskName, read_task
+from core.learngene.data import Placed, Task, read_task
 from core.learngene.metrics import accuracy
 from core.learngene.running import Progresses, told
-from core.learngene.training import TUNE_RATE, Recipe, born_from, fit, steps_of, supervised
+from core.learngene.spec import TUNE_RATE, PicturesConfig, TaskName
+from core.learngene.training import Recipe, born_from, fit, steps_of, supervised
 from core.learngene.vit import check_pictures, classes_of, listed, logits, new_head
-
-FILES = {"files": [".zip"], "reader": "learngene/pictures", "sample": "shapes.zip", "labels": {"": "None: those that the lab has"}}
-TEACH = 20
-
-
-def pictures_field(what: str, title: str = "Your own pictures", **extra: Any) -> Any:
-    """The field of a config that takes a visitor's pictures."""
-    return Field("", title=title, description=what, json_schema_extra=FILES | extra)
-
-
-def teach_field() -> Any:
-    """The field that says how long an ancestor learns classes that are new to it."""
-    return Field(TEACH, ge=1, le=200, description="Passes in which the ancestor learns these classes first, if it does not know them yet",
-                 json_schema_extra={"more": True})
 
 
 def taking(lab: Lab, name: TaskName, pictures: str) -> Iterator[Event]:
@@ -112,10 +96,6 @@ def knowing(lab: Lab, ref: str, task: Task, epochs: int) -> Iterator[Event]:
     return taught
 
 
-class PicturesConfig(Config):
-    pictures: DataRef = pictures_field("A ZIP file with one folder of pictures per class")
-
-
 @dataclass(frozen=True)
 class Brought:
     """What was found in a visitor's pictures. `classes` by name, with how many of their pictures are kept for testing.
@@ -130,7 +110,6 @@ class Brought:
     placed: Placed
 
 
-@probe("learngene/pictures", title="What is in my pictures?", paper="09", families=("vit",))
 def brought(config: PicturesConfig, lab: Lab) -> Brought:
     """Reads a ZIP file or a folder of pictures and says what is in it."""
     if not config.pictures:

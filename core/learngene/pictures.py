@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
-from pydantic import AfterValidator
 from torch import Tensor
 from torch.nn import functional as F
 
 from core.engine.errors import LabError
-from core.learngene.data import SIZE, Placed
+from core.learngene.data import Placed
+from core.learngene.spec import SIZE
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -30,18 +30,6 @@ KINDS = ("PNG", "JPEG", "BMP", "WEBP", "GIF")
 LETTER_INK = 11.0  # longer side of the ink in a picture of 16 pixels, as in the letters the models were taught
 SCAN = 8  # side of a scanned digit before it was enlarged; its ink touches two edges
 FULL = 0.8  # of a scan's inked pixels this share is at most as dark as what counts as full ink: a pen drawn thin leaves few full ones
-
-
-def _square(rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
-    if rows and (len(rows) != SIZE or any(len(row) != SIZE for row in rows)):
-        raise ValueError(f"a drawing has {SIZE} rows of {SIZE} numbers")
-    if any(not -1 <= value <= 1 for row in rows for value in row):
-        raise ValueError("the numbers of a drawing lie between -1 and 1")
-    return rows
-
-
-# A field of a config: nothing, or 16 rows of 16 numbers; `from_drawing(array, placed)[0, 0].tolist()` makes one.
-Drawing = Annotated[tuple[tuple[float, ...], ...], AfterValidator(_square)]
 
 
 def read_picture(source: Path | BinaryIO, name: str = "") -> Image:

@@ -35,8 +35,7 @@ class Recipe:
     clip: float = 1.0
 
 
-SCRATCH_RATE = 2e-3
-TUNE_RATE = 0.25 * SCRATCH_RATE  # methods/09 section 10
+
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, ViTConfig, ViTForImageClassification
 
 from core.engine.errors import LabError
-from core.learngene.data import SIZE
+from core.learngene.spec import SIZE
 
 PATCH, RATIO = 4, 2
 NAMED = 8  # classes that a sentence lists

@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from core.reasoning.data import END_THINK, THINK, Kind, Problem
+from core.reasoning.data import END_THINK, THINK, Problem
 from core.reasoning.energy import LayerPath, path_of
 from core.reasoning.generations import Generations
 from core.reasoning.metrics import MISSING, percentile
 from core.reasoning.prompts import Form
+from core.reasoning.spec import Kind
 
 FILE = "calibration.json"
 QUANTILES = 101

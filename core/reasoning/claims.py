@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from core.engine.claims import Claim
-from core.reasoning.metrics import BASELINES, SCORE_NAMES
+from core.reasoning.spec import BASELINES, SCORE_NAMES
 
 Result = dict[str, Any]
 EXPERIMENT, MODEL = "reasoning/roc", "embedded/reasoner-70"

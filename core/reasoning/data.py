@@ -23,8 +23,8 @@ from typing import Literal
 import torch
 
 from core.engine.errors import LabError
+from core.reasoning.spec import Kind
 
-Kind = Literal["numbers", "logic"]
 Split = Literal["scored", "calibration", "training"]
 
 THINK, END_THINK = "<think>", "</think>"

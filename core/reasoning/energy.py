@@ -13,20 +13,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from core.engine.errors import LabError
+from core.reasoning.spec import DEFAULT, GAMMA, VARIANT_NAMES
 
-Variant = Literal["R0_kinetic", "R1_additive_norm", "R2_kinetic_minus_curvature", "R3_bending", "R4_discounted", "R5_entropy_potential"]
-VARIANT_NAMES: tuple[str, ...] = get_args(Variant)
-VARIANT_WORDS = dict(zip(VARIANT_NAMES, (
-    "R0: momentum alone", "R1: lengths and turns, normalised", "R2: momentum minus curvature", "R3: bending, a counter-example",
-    "R4: early layers count less", "R5: momentum minus uncertainty"), strict=True))
-DEFAULT: Variant = "R2_kinetic_minus_curvature"
-GAMMA = 0.8
 EPS = 1e-9
 
 

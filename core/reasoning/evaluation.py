@@ -13,24 +13,13 @@ from transformers import PreTrainedModel
 from core.engine.events import Event, Figure, Metric, Table, Verdict
 from core.engine.lab import Lab
 from core.reasoning import figures
-from core.reasoning.energy import VARIANT_WORDS, VARIANTS, energy, path_of
+from core.reasoning.energy import VARIANTS, energy, path_of
 from core.reasoning.generations import Corruption, Generations, Thought
-from core.reasoning.metrics import (
-    BASELINES,
-    ENERGY,
-    SCORE_OF,
-    Sorting,
-    auroc,
-    difference,
-    evaluate,
-    resampling,
-    roc_curve,
-    share_below,
-    stratified_roc,
-)
+from core.reasoning.metrics import Sorting, auroc, difference, evaluate, resampling, roc_curve, share_below, stratified_roc
+from core.reasoning.spec import BASELINES, ENERGY, SCORE_OF, VARIANT_WORDS
 
 if TYPE_CHECKING:
-    from core.reasoning.experiments import RocConfig
+    from core.reasoning.spec import RocConfig
 
 GAMMAS = [round(0.05 * i, 2) for i in range(31)]
 CORRUPTED_SCORES = ("R0 think", "R2 think", "R3 think", "MaxProb think", "MinProb think", "PPL think", "Entropy think", "CoE-R", "CoE-C")

@@ -20,22 +20,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from core.engine.errors import LabError
 from core.engine.events import Event, Figure, Metric, Progress, Table, Text, Verdict
-from core.engine.experiment import Config, ModelRef, experiment
 from core.engine.lab import Lab
 from core.engine.run import versions
 from core.reasoning import evaluation, figures
 from core.reasoning.data import Check, Problem, draw_problems, kind_of
-from core.reasoning.energy import DEFAULT, GAMMA, VARIANT_WORDS, Variant, energy
+from core.reasoning.energy import energy
 from core.reasoning.generations import Corruption, Generations, Thought, corrupt_all, longest, texts, think_through
-from core.reasoning.metrics import ENERGY, RESAMPLES, SCORE_NAMES, SCORE_OF, score_all
+from core.reasoning.metrics import score_all
 from core.reasoning.probes import (
-    ReadingConfig,
     Setting,
     chain_figure,
     path_figure,
@@ -51,43 +47,19 @@ from core.reasoning.probes import (
 )
 from core.reasoning.prompts import THINK_ROLE, chooser
 from core.reasoning.reading import TEMPERATURE, Reader, Reading
+from core.reasoning.spec import (
+    ROC_REVISION,
+    SCORE_OF,
+    RocConfig,
+    TraceConfig,
+)
 from core.reasoning.storing import packed, packed_changes, unpacked, unpacked_changes
 
-Drawn = Literal[(ENERGY, *SCORE_NAMES)]
 RIGHT = {True: "yes", False: "no", None: "unknown"}
 FRAMES = 48  # tokens that each get a picture of their own
-REVISION = 2  # of the ROC lab: another one makes the sets on disk, and the records, out of date
 CALIBRATED = 200  # outputs that make the yardstick of a model that comes without one
 
 
-class TraceConfig(ReadingConfig):
-    decoding: Literal["greedy", "model card"] = Field(
-        "greedy", description="The likeliest token each time, or as the model's makers advise", json_schema_extra={"more": True})
-    new_tokens: int = Field(256, ge=8, le=4096, description="How long the model may think and answer", json_schema_extra={"more": True})
-
-
-class RocConfig(Config):
-    model: ModelRef = Field("embedded/reasoner-70", description="The reasoning model")
-    kind: Literal["numbers", "logic"] = Field("numbers", description="What the problems are about")
-    problems: int = Field(1000, ge=50, le=2000, description="How many problems it thinks about")
-    label: Literal["correct", "sound"] = Field("correct", description="What a score should pick out: right answers, or sound reasoning")
-    variant: Variant = Field(DEFAULT, description="How energy is computed: a reconstruction, in several readings",
-                             json_schema_extra={"labels": VARIANT_WORDS})
-    gamma: float = Field(GAMMA, ge=0, le=1.5, description="How much a turn of the path costs")
-    shuffle: bool = Field(False, description="Hand the labels out at random: every score must fall to a coin's 0.5")
-    equal_lengths: bool = Field(False, title="Equal lengths only",
-                                description="Draw panel F from comparisons among equally long problems: long ones are harder")
-    drawn: list[Drawn] = Field(
-        [ENERGY, "R0 think", "MaxProb think", "MaxProb answer", "CoE-R", "R0 prompt"], min_length=1, max_length=10,
-        title="Lines in panel F", description="Which scores are drawn, ten at most", json_schema_extra={"more": True})
-    truncated: Literal["counted", "left out"] = Field(
-        "counted", description="Reasoning that never came to an end", json_schema_extra={"more": True})
-    corrupted: int = Field(200, ge=0, le=500, description="Sound chains in which one digit is changed", json_schema_extra={"more": True})
-    resamples: int = Field(RESAMPLES, ge=300, le=2000, description="Bootstrap resamples behind each interval",
-                           json_schema_extra={"more": True})
-
-
-@experiment("reasoning/trace", title="Watch a chain of thought", paper="03", families=("llama", "gpt2"), revision=2)
 def trace_thought(config: TraceConfig, lab: Lab) -> Iterator[Event]:
     """One problem, token by token, then everything that is known about the whole."""
     yield Progress(0, config.new_tokens, "reading the problem")
@@ -201,7 +173,6 @@ def _say(check: Check | None, reading: Reading, answer: str, energetic: float | 
     return text
 
 
-@experiment("reasoning/roc", title="Can any score tell sound from lucky?", paper="03", families=("llama", "gpt2"), revision=REVISION)
 def roc(config: RocConfig, lab: Lab) -> Iterator[Event]:
     """Many problems, every score, and how well each sorts; outputs are kept on disk and shared by all settings of one model."""
     yield Progress(0, config.problems, "thinking")
@@ -229,7 +200,8 @@ def _key(what: str, config: RocConfig, lab: Lab, setting: Setting, *more: Any) -
     """All that a stored result depends on."""
     yardstick = (setting.scale, setting.calibration.temperature) if setting.calibration else None
     libraries = (versions()["torch"], versions()["transformers"])
-    return (what, REVISION, setting.loaded.fingerprint, config.kind, config.problems, lab.seed, lab.threads, yardstick, libraries, *more)
+    return (what, ROC_REVISION, setting.loaded.fingerprint, config.kind, config.problems, lab.seed, lab.threads, yardstick, libraries,
+            *more)
 
 
 def _generations(config: RocConfig, lab: Lab, setting: Setting, found: list[Generations]) -> Iterator[Event]:

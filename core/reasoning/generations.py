@@ -20,10 +20,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from core.reasoning.data import VALUES, Check, Problem, corrupt
-from core.reasoning.energy import DEFAULT, GAMMA, LayerPath, energy, path_of
-from core.reasoning.metrics import SCORE_NAMES, score_all
+from core.reasoning.energy import LayerPath, energy, path_of
+from core.reasoning.metrics import score_all
 from core.reasoning.prompts import Form
 from core.reasoning.reading import TEMPERATURE, Reader, Reading
+from core.reasoning.spec import DEFAULT, GAMMA, SCORE_NAMES
 
 BATCH = 100
 REREAD = 25  # changed outputs that are reread together

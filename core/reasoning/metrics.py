@@ -15,11 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.reasoning.energy import GAMMA, VARIANTS, coe_scores, energy
+from core.reasoning.energy import coe_scores, energy
 from core.reasoning.reading import Reading
+from core.reasoning.spec import GAMMA, RESAMPLES, SCORE_NAMES, SCORED_SPANS, VARIANT_SCORES
 
-SCORED_SPANS = ("think", "answer", "all")
-RESAMPLES = 300
 MISSING = float("nan")
 
 # name -> how one number is made of the statistics of a span's tokens
@@ -31,14 +30,6 @@ _PROBABILITY = {
     "Free energy": lambda stats, at: stats.free_energy[at].mean(),
     "MinProb": lambda stats, at: stats.max_prob[at].min(),
 }
-ENERGY = "energy"  # the chosen variant at the chosen gamma
-COE = ("CoE-Mag", "CoE-Ang", "CoE-R", "CoE-C")
-CONTROLS = ("Shortness", "R0 prompt")
-VARIANT_SCORES = {f"{variant.split('_')[0]} think": variant for variant in VARIANTS}
-SCORE_OF = {variant: name for name, variant in VARIANT_SCORES.items()}
-ENERGY_SCORES = (*VARIANT_SCORES, "Straightness", "R0 prompt")  # these move with gamma or with which states are taken
-BASELINES = (*(f"{name} {span}" for name in _PROBABILITY for span in SCORED_SPANS), *COE, "Late entropy")
-SCORE_NAMES = (*VARIANT_SCORES, "Straightness", *BASELINES, *CONTROLS)
 
 
 def score_all(reading: Reading, *, gamma: float = GAMMA, scale: float = 1.0, last: str = "raw", embedding: bool = True,

@@ -9,54 +9,25 @@ The model runs once per text; moving the slider afterwards only does arithmetic 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 
 from core.engine.errors import LabError
-from core.engine.experiment import CleanText, Config, ModelRef, probe
 from core.engine.lab import Lab
 from core.engine.lens import read_layers
 from core.engine.models import LoadedModel
 from core.reasoning import figures
 from core.reasoning.calibration import Calibration, mean_difference, plane
-from core.reasoning.data import VALUES, Check, Kind, Problem, corrupt, kind_of
-from core.reasoning.energy import DEFAULT, GAMMA, VARIANT_WORDS, LayerPath, Variant, energy, path_of, turn_degrees
+from core.reasoning.data import VALUES, Check, Problem, corrupt, kind_of
+from core.reasoning.energy import LayerPath, energy, path_of, turn_degrees
 from core.reasoning.generations import longest, swap_trace, texts
-from core.reasoning.metrics import ENERGY_SCORES, score_all
+from core.reasoning.metrics import score_all
 from core.reasoning.prompts import Form
 from core.reasoning.reading import Reader, Reading
+from core.reasoning.spec import ENERGY_SCORES, GAMMA, CorruptConfig, EnergyConfig, Kind, ReadingConfig
 
-LONGEST_TEXT = 20_000
 TOP = 5
-
-
-class ReadingConfig(Config):
-    """What every view of one output shares."""
-
-    model: ModelRef = Field("embedded/reasoner-70", description="The reasoning model")
-    problem: CleanText = Field("2-7+4+2*5", max_length=4000, description="What to work out: digits with + - *, or T and F with & | ^. The "
-                              "little models learned 2 to 6 operations with digits and 4 to 7 with T and F")
-    variant: Variant = Field(DEFAULT, description="How energy is computed: a reconstruction, in several readings",
-                             json_schema_extra={"labels": VARIANT_WORDS})
-    gamma: float = Field(GAMMA, ge=0, le=1.5, description="How much a turn of the path costs")
-    last_state: Literal["raw", "final_norm"] = Field("raw", description="The last state before or after the model's final norm",
-                                                     json_schema_extra={"more": True})
-    embedding: bool = Field(True, description="Count the step from the word itself to the first layer", json_schema_extra={"more": True})
-    tags: bool = Field(False, description="Count the think tags as part of the reasoning", json_schema_extra={"more": True})
-
-
-class EnergyConfig(ReadingConfig):
-    output: str = Field("", max_length=LONGEST_TEXT, description="What the model said; empty: the likeliest token each time")
-    token: int = Field(-1, ge=-1, le=100_000, description="The token to look at, counted from 0; -1: the reasoning as a whole")
-    difference: bool = Field(True, description="Show layers minus what is usual for this model")
-    heat: Literal["energy", "turn"] = Field("energy", description="What the map of layers and tokens shows")
-
-
-class CorruptConfig(ReadingConfig):
-    step: int = Field(1, ge=1, le=50, description="Which step to change, counted from 1")
-    value: CleanText = Field("0", max_length=1, description="The value to write there")
 
 
 @dataclass(frozen=True)
@@ -158,7 +129,6 @@ class EnergyAnswer:
     figures: dict[str, Any] = field(default_factory=dict)
 
 
-@probe("reasoning/energy", title="The energy of a thought", paper="03", families=("llama", "gpt2"))
 def energy_of(config: EnergyConfig, lab: Lab) -> EnergyAnswer:
     """Scores and figures of one output; with `token`, that token's own path and every layer's guess at the next one."""
     setting = Setting.of(lab, config.model, kind_of(config.problem))
@@ -308,7 +278,6 @@ class CorruptAnswer:
     figures: dict[str, Any]
 
 
-@probe("reasoning/corrupt", title="Change one digit", paper="03", families=("llama", "gpt2"))
 def corrupt_one(config: CorruptConfig, lab: Lab) -> CorruptAnswer:
     """Changes the result of one step in the model's own greedy output and rereads the whole; works with bare chains only."""
     setting = Setting.of(lab, config.model, kind_of(config.problem))

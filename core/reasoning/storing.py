@@ -16,8 +16,8 @@ from torch import Tensor
 
 from core.reasoning.data import parse
 from core.reasoning.generations import Corruption, Generations, Thought
-from core.reasoning.metrics import SCORE_NAMES
 from core.reasoning.prompts import ROLES, Form
+from core.reasoning.spec import SCORE_NAMES
 
 
 def packed(generations: Generations) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -17,10 +17,11 @@ import torch
 from transformers import PreTrainedModel, ViTForImageClassification
 
 from core.engine.settings import ASSETS
-from core.learngene.data import SHOWN, Task, TaskName, read_task
+from core.learngene.data import Task, read_task
 from core.learngene.depth.learngene import Learngene, freeze_slope, new_learngene
 from core.learngene.metrics import accuracy
-from core.learngene.training import SCRATCH_RATE, Recipe, Step, fit, soft_distillation, supervised
+from core.learngene.spec import SCRATCH_RATE, SHOWN, TaskName
+from core.learngene.training import Recipe, Step, fit, soft_distillation, supervised
 from core.learngene.vit import logits, new_model, parameters
 from core.zoo.package import Report, table
 

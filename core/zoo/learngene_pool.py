@@ -18,13 +18,14 @@ from torch import nn
 from transformers import PreTrainedModel, ViTForImageClassification
 
 from core.engine.settings import ASSETS
-from core.learngene.data import SHOWN, Task, read_task
+from core.learngene.data import Task, read_task
 from core.learngene.metrics import accuracy
 from core.learngene.pool.distil import Distillation
 from core.learngene.pool.paths import LARGE, SMALL, all_paths
 from core.learngene.pool.pool import THIRDS, Matrices, Pool
 from core.learngene.pool.stitches import initialise
-from core.learngene.training import SCRATCH_RATE, TUNE_RATE, Recipe, fit, supervised
+from core.learngene.spec import SCRATCH_RATE, SHOWN, TUNE_RATE
+from core.learngene.training import Recipe, fit, supervised
 from core.learngene.vit import new_model
 from core.zoo.learngene import card, follow, measured, store
 from core.zoo.package import Report, table

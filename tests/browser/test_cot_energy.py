@@ -6,7 +6,7 @@ import pytest
 
 from apps.lab.pages.cot_energy import NAMES
 from apps.lab.ui.lesson import read_lesson
-from core.reasoning.metrics import SCORE_NAMES
+from core.reasoning.spec import SCORE_NAMES
 
 ROUTE = "cot-energy"
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from core.engine.errors import LabError
-from core.reasoning.energy import VARIANT_NAMES, coe_scores, coe_terms, energy, kinetics, path_of
+from core.reasoning.energy import coe_scores, coe_terms, energy, kinetics, path_of
+from core.reasoning.spec import VARIANT_NAMES
 
 
 def states(*rows: tuple[float, ...]) -> torch.Tensor:

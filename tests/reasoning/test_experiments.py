@@ -16,12 +16,11 @@ from core.engine.runner import Engine
 from core.engine.settings import ASSETS, Settings
 from core.reasoning.calibration import Calibration, calibrate, fit_temperature, plane, write
 from core.reasoning.data import check, draw_problems
-from core.reasoning.energy import VARIANT_NAMES, energy
+from core.reasoning.energy import energy
 from core.reasoning.evaluation import nothing_to_sort
-from core.reasoning.experiments import RocConfig
 from core.reasoning.generations import Corruption, Generations, Thought, batches, corrupt_all, think_through
-from core.reasoning.metrics import SCORE_NAMES
 from core.reasoning.reading import Reader
+from core.reasoning.spec import SCORE_NAMES, VARIANT_NAMES, RocConfig
 from core.reasoning.storing import packed, unpacked
 
 AGES = ("reasoner-50", "reasoner-70", "reasoner-85")

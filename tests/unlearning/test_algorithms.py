@@ -14,9 +14,9 @@ from core.unlearning.answers import Encoded, encode_answers, sequence_losses
 from core.unlearning.audit.algorithms import ALGORITHMS, Case, Forgetting, idk, kl, rmu, whp
 from core.unlearning.audit.algorithms.npo import BETA, npo
 from core.unlearning.audit.algorithms.refusals import REFUSALS, draw, is_refusal
-from core.unlearning.audit.experiments import AuditConfig
 from core.unlearning.audit.forgetting import History
-from core.unlearning.soft_tokens.experiments import SoftTokensConfig
+from core.unlearning.audit.spec import AuditConfig
+from core.unlearning.soft_tokens.spec import SoftTokensConfig
 from tests.engine.tiny_models import tiny, tiny_tokenizer
 
 SIX = ("ga", "graddiff", "kl", "npo", "idk_dpo", "rmu")  # methods/01 section 3

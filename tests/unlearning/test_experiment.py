@@ -18,7 +18,7 @@ from core.engine.models import LoadedModel
 from core.engine.runner import Engine
 from core.unlearning.audit.algorithms import ALGORITHMS
 from core.unlearning.audit.examine import Outputs, Scores
-from core.unlearning.audit.experiments import AuditConfig
+from core.unlearning.audit.spec import AuditConfig
 from core.unlearning.audit.verdict import Findings, _best_way, _pushed
 from core.unlearning.audits import AUDITS
 from core.unlearning.metrics import key_found

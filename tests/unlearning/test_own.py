@@ -8,7 +8,8 @@ import pytest
 
 from core.engine.errors import LabError
 from core.engine.settings import ASSETS
-from core.unlearning.audit.experiments import AuditConfig, _nameless
+from core.unlearning.audit.experiments import _nameless
+from core.unlearning.audit.spec import AuditConfig
 
 
 def test_the_file_is_read_at_once_and_what_it_does_not_allow_is_said(engine, tmp_path) -> None:

@@ -11,7 +11,8 @@ import gradio as gr
 
 from apps.lab.api import add_endpoints, endpoint_name
 from apps.lab.ui import frame
-from core.engine.catalogue import catalogue
+from core.engine.experiment import Experiment
+from core.engine.registry import everything
 
 ROUTE = "for-programs"
 INTRO = ("Everything the pages do can be asked for by a program: a configuration in, the same numbers out as on the page "
@@ -35,11 +36,11 @@ def build(site: frame.Site) -> None:
     gr.HTML(f'<p class="gb-quiet">{FILES}</p>', apply_default_css=False)
     gr.HTML(f'<div class="gb-table-frame" tabindex="0" role="region" aria-label="Endpoints"><table class="gb-runs"><thead><tr>'
             '<th scope="col">Endpoint</th><th scope="col">Kind</th><th scope="col">Question</th><th scope="col">Settings</th></tr></thead>'
-            f'<tbody>{"".join(_row(entry) for entry in catalogue())}</tbody></table></div>', apply_default_css=False)
+            f'<tbody>{"".join(_row(entry) for entry in everything())}</tbody></table></div>', apply_default_css=False)
     add_endpoints(site.engine)
 
 
-def _row(entry: dict) -> str:
-    fields = ", ".join(entry["config_schema"]["properties"])
-    return (f'<tr><td><code>/{escape(endpoint_name(entry["name"]))}</code></td><td>{escape(entry["kind"])}</td>'
-            f'<td>{escape(entry["title"])}</td><td>{escape(fields)}</td></tr>')
+def _row(entry: Experiment) -> str:
+    fields = ", ".join(entry.config.model_fields)
+    return (f'<tr><td><code>/{escape(endpoint_name(entry.name))}</code></td><td>{escape(entry.kind)}</td>'
+            f'<td>{escape(entry.title)}</td><td>{escape(fields)}</td></tr>')

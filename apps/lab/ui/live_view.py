@@ -1,6 +1,6 @@
 """The live view of a run: one Gradio component around static/live_view.js, which follows the run over HTTP.
 
-    view = LiveView(panels=[chart("Losses", ["forget loss", "retain loss"], x="step", y="nats per token")], ...)
+    view = LiveView(panels=panels(find("unlearning/audit").outputs), ...)
     run_button.click(start, outputs=view)        # start gives shown(run_id) or refused(error)
 """
 
@@ -15,8 +15,10 @@ import gradio as gr
 from apps.lab.links import FOREIGN_PREFIXES
 from apps.lab.ui.scripts import SCRIPTS
 from core.engine.errors import LabError
+from core.engine.outputs import Group, Output, Outputs
 
 BASE = "lab/"
+SHOWN = ("figure", "table", "tokens", "matrix", "picture", "text")  # the looks of single outputs that have a panel
 Panel = dict[str, Any]
 
 _MOUNT = """
@@ -71,6 +73,28 @@ def shown(run_id: str, *, recorded: bool = False) -> dict[str, Any]:
 def refused(error: LabError, run_id: str = "") -> dict[str, Any]:
     """Say why not, and keep showing what is there (or the run named)."""
     return {"run": run_id, "recorded": False, "error": error.message, "hint": error.hint, "nonce": next(_counter)}
+
+
+def panels(outputs: Outputs) -> list[Panel]:
+    """What live_view.js draws for the declared outputs of an experiment, in their order; what has no picture of its own is left out."""
+    return [_group(one) if isinstance(one, Group) else _single(one) for one in outputs if isinstance(one, Group) or one.look in SHOWN]
+
+
+def _group(group: Group) -> Panel:
+    if group.look == "numbers":
+        items = [{"metric": one.name, "label": one.title} | _said(one, "unit", "formula", "meaning") for one in group.outputs]
+        return {"kind": "numbers", "title": group.title, "items": items, "wide": True} | group.more
+    looks = {one.name: {"label": one.title, "dash": one.dash} | _said(one, "colour") for one in group.outputs}
+    return {"kind": "chart", "title": group.title, "metrics": list(looks), "looks": looks, "x": group.x, "y": group.y,
+            "note": group.note, "wide": False} | group.more
+
+
+def _single(one: Output) -> Panel:
+    return {"kind": one.look, "name": one.name, "title": one.title, "note": one.note, "wide": False, "rare": one.optional} | one.more
+
+
+def _said(one: Output, *fields: str) -> dict[str, str]:
+    return {field: value for field in fields if (value := getattr(one, field))}
 
 
 def line(metric: str, label: str, colour: str, dash: str = "solid") -> dict[str, str]:

@@ -23,46 +23,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import Field
 from transformers import PreTrainedModel
 
 from core.engine.events import Event, Figure, Keep, Metric, Progress, Table, Verdict
-from core.engine.experiment import Config, DataRef, ModelRef, experiment
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
-from core.learngene.data import Task, TaskName
+from core.learngene.data import Task
 from core.learngene.depth import figures
-from core.learngene.depth.learngene import DEEPEST, Learngene, freeze_slope, load_learngene, new_learngene
-from core.learngene.depth.rivals import RIVALS, RivalName, Start
+from core.learngene.depth.learngene import Learngene, freeze_slope, load_learngene, new_learngene
+from core.learngene.depth.rivals import RIVALS, Start
+from core.learngene.depth.spec import DEEPEST, TICKED, FinetuneConfig, TrainConfig
 from core.learngene.metrics import Linearity, accuracy, linearity, share_interval, smallest_difference, weight_groups
-from core.learngene.own import TEACH, knowing, pictures_field, taking, teach_field
+from core.learngene.own import knowing, taking
 from core.learngene.running import Curves, Progresses, Teller, race, told
-from core.learngene.training import SCRATCH_RATE, TUNE_RATE, Recipe, Step, born_from, fit, soft_distillation, steps_of, supervised
+from core.learngene.spec import SCRATCH_RATE, TEACH
+from core.learngene.training import Recipe, Step, born_from, fit, soft_distillation, steps_of, supervised
 from core.learngene.vit import block_parameters, check_task, logits, macs, new_head, parameters, parts_of
 
 AUXILIARY_EPOCHS = 100  # passes of stage 1 when a run trains its learngene afresh
 ONE_LESS = (2, 3, 4)  # depths at which dividing by one less is compared (methods/09 T12)
 GLANCED = (1, 2, 4, 8, 12, 16)  # depths measured while it learns
-TICKED = (4, 6, 8, 10, 12)  # the depths of the storage card until somebody ticks others
 
 
-class TrainConfig(Config):
-    task: TaskName = Field("letters", description="What the pictures show")
-    pictures: DataRef = pictures_field("Learn these instead: a ZIP file with one folder of pictures per class")
-    ancestor: ModelRef = Field("embedded/learngene-letters-ancestor", description="The trained model whose answers are passed on")
-    depth: int = Field(8, ge=1, le=DEEPEST, description="Layers of the auxiliary model")
-    epochs: int = Field(20, ge=0, le=300, description="Passes over the training pictures; the stored learngenes had 100")
-    flat: bool = Field(False, description="Keep the slope at zero, so that every layer is the same")
-    alpha: float = Field(1.0, ge=0, le=1, description="Share of the ancestor's answers in the loss; the rest is labels",
-                         json_schema_extra={"more": True})
-    tau: float = Field(1.0, ge=0.1, le=20, description="Softness of the ancestor's answers", json_schema_extra={"more": True})
-    rate: float = Field(SCRATCH_RATE, ge=1e-5, le=1e-2, description="Peak learning rate", json_schema_extra={"more": True})
-    teach: int = teach_field()
-    legacy_loss: bool = Field(False, description="Divide the loss by the number of classes too, as the authors' code does",
-                              json_schema_extra={"more": True})
 
-
-@experiment("learngene/train", title="Distil a learngene", paper="09", families=("vit",))
 def train(config: TrainConfig, lab: Lab) -> Iterator[Event]:
     """Stage 1: an auxiliary model whose layers all come from two sets of numbers learns to answer as the ancestor does."""
     yield Progress(0, 1, "getting ready")
@@ -171,32 +154,6 @@ def _flattened(gene: Learngene) -> Learngene:
     return flat
 
 
-RIVAL_WORDS = {"none": "nobody", "distilled": "from scratch, taught by the ancestor", "pretrained": "trained on the source first",
-               "heuristic": "the ancestor's last three layers", "gradient": "the ancestor's three quietest layers",
-               "every_other": "ancestor layers, evenly picked"}
-
-
-class FinetuneConfig(Config):
-    learngene: ModelRef = Field("embedded/learngene-letters", description="The learngene to grow from")
-    source: TaskName = Field("letters", title="It was trained on", description="What the learngene knows already")
-    source_pictures: DataRef = pictures_field("The pictures that this learngene was trained on: a ZIP file", "The learngene's pictures",
-                                              more=True)
-    task: TaskName = Field("digits", title="Now to learn", description="What the descendant has to learn")
-    pictures: DataRef = pictures_field("Learn these instead: a ZIP file with one folder of pictures per class")
-    ancestor: ModelRef = Field("embedded/learngene-letters-ancestor", description="The model it all came from; some rivals use it",
-                               json_schema_extra={"more": True})
-    depth: int = Field(6, ge=1, le=DEEPEST, description="Layers of every network in the race")
-    epochs: int = Field(5, ge=1, le=100, title="Passes", description="How often the network that inherited sees all training pictures")
-    scratch_epochs: int = Field(5, ge=1, le=300, title="Passes of its rivals", description="How often the network from scratch sees them")
-    rival: RivalName = Field("none", title="One more rival", json_schema_extra={"labels": RIVAL_WORDS},
-                             description="Somebody else beside the network from scratch; a reconstruction, smaller than the paper's")
-    pretrain_epochs: int = Field(20, ge=1, le=200, description="Passes over the source that the pre-trained rival gets first",
-                                 json_schema_extra={"more": True})
-    rate: float = Field(TUNE_RATE, ge=1e-5, le=1e-2, description="Peak learning rate of the descendant", json_schema_extra={"more": True})
-    retrain: bool = Field(False, description="Train the learngene afresh with this run's seed first (100 epochs, minutes)",
-                          json_schema_extra={"more": True})
-
-
 @dataclass
 class _Racer:
     """One network that learns, and how."""
@@ -207,7 +164,6 @@ class _Racer:
     teacher: PreTrainedModel | None = None
 
 
-@experiment("learngene/finetune", title="Inherited or from scratch?", paper="09", revision=2, families=("vit",))
 def finetune(config: FinetuneConfig, lab: Lab) -> Iterator[Event]:
     """Stage 2: all layers of a descendant become independent and learn on labels, side by side with networks that inherited nothing.
 

@@ -26,7 +26,6 @@ from core.learngene.depth.expansion import coefficients, expand_blocks, line, tw
 from core.learngene.vit import new_head, new_model, parts_of, read
 
 INTERCEPT, SLOPE = 0, 1
-DEEPEST = 16
 STORED_EPOCHS = 100  # passes that the embedded learngenes took; their files do not say it
 
 

@@ -8,37 +8,23 @@ learngene/linearity    answer: LinearGroups; figures linearity, positions, for a
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from core.engine.errors import LabError
-from core.engine.experiment import Config, DataRef, ModelRef, probe
 from core.engine.lab import Lab
-from core.learngene.data import SHOWN, Task, TaskName
+from core.learngene.data import Task
 from core.learngene.depth import figures
 from core.learngene.depth.expansion import coefficients
-from core.learngene.depth.experiments import TICKED, linear_groups, stored_separately
-from core.learngene.depth.learngene import DEEPEST, load_learngene
+from core.learngene.depth.experiments import linear_groups, stored_separately
+from core.learngene.depth.learngene import load_learngene
+from core.learngene.depth.spec import ExpandConfig, LinearityConfig, StorageConfig
 from core.learngene.focus import focus_of, likeliest
 from core.learngene.metrics import agreement, all_logits, latency_ms, share_interval, smallest_difference
-from core.learngene.own import pictures_field, task_of
-from core.learngene.pictures import Drawing
+from core.learngene.own import task_of
 from core.learngene.vit import check_task, logits, look_closely, macs, parameters
-
-
-class ExpandConfig(Config):
-    learngene: ModelRef = Field("embedded/learngene-letters", description="The learngene to grow from")
-    ancestor: ModelRef = Field("embedded/learngene-letters-ancestor", description="The model it is compared with")
-    task: TaskName = Field("letters", description="What the pictures show")
-    pictures: DataRef = pictures_field("The pictures that this learngene was trained on: a ZIP file")
-    depth: int = Field(8, ge=1, le=DEEPEST, description="Layers of the network")
-    picture: int = Field(0, ge=0, lt=SHOWN, description="Which of the 256 pictures to look at closely")
-    drawing: Drawing = Field((), description="A picture of 16 x 16 numbers, -1 paper to 1 ink, instead",
-                             json_schema_extra={"more": True})
-    latency: bool = Field(False, description="Also measure the time of one picture and of 64", json_schema_extra={"more": True})
 
 
 @dataclass(frozen=True)
@@ -75,7 +61,6 @@ class Descendant:
     figures: dict[str, Any]
 
 
-@probe("learngene/expand", title="Grow a network of any depth", paper="09", families=("vit",))
 def expand(config: ExpandConfig, lab: Lab) -> Descendant:
     """Grows a descendant, measures it on the fixed 256 pictures, and looks closely at one picture."""
     task = task_of(lab, config.task, config.pictures)
@@ -118,14 +103,6 @@ def _time(model: PreTrainedModel, pixels: Tensor) -> float:
     return latency_ms(lambda: logits(model, pixels))
 
 
-class StorageConfig(Config):
-    learngene: ModelRef = Field("embedded/learngene-letters", description="The learngene to grow from")
-    depths: tuple[Annotated[int, Field(ge=1, le=DEEPEST)], ...] = Field(TICKED, min_length=1, max_length=DEEPEST,
-                                                                              description="Depths to have")
-    each: int = Field(20, ge=0, le=100, description="Epochs of fine-tuning that every descendant gets")
-    scratch: int = Field(100, ge=1, le=300, description="Epochs that a network from scratch gets")
-
-
 @dataclass(frozen=True)
 class Storage:
     """Numbers to store and epochs to train for all depths asked for; with the head, and without it as the paper counts.
@@ -143,7 +120,6 @@ class Storage:
     figures: dict[str, Any]
 
 
-@probe("learngene/storage", title="What many depths cost", paper="09", families=("vit",))
 def storage(config: StorageConfig, lab: Lab) -> Storage:
     """The storage card and the total of epochs, the auxiliary model's own counted (methods/09 sections 6 and 7)."""
     gene, depths = load_learngene(lab, config.learngene), tuple(sorted(set(config.depths)))
@@ -151,10 +127,6 @@ def storage(config: StorageConfig, lab: Lab) -> Storage:
     drawn = {"storage": figures.storage(one, many, depths), "epochs": figures.epochs(depths, gene.epochs, config.each, config.scratch)}
     return Storage(one, many, many / one, (many - len(depths) * head) / (one - head), gene.epochs,
                    (gene.epochs or 0) + len(depths) * config.each, len(depths) * config.scratch, drawn)
-
-
-class LinearityConfig(Config):
-    model: ModelRef = Field("embedded/learngene-letters-ancestor", description="A ViT or DeiT classifier with four layers or more")
 
 
 @dataclass(frozen=True)
@@ -166,7 +138,6 @@ class LinearGroups:
     figures: dict[str, Any]
 
 
-@probe("learngene/linearity", title="Do weights follow their position?", paper="09", families=("vit",))
 def linearity(config: LinearityConfig, lab: Lab) -> LinearGroups:
     """Position against weight for every matrix of every layer, with the band that shuffled layers give (methods/09 section 5)."""
     rows = linear_groups(lab.load(config.model).model, lab)

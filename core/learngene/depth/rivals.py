@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from transformers import PreTrainedModel
@@ -24,7 +23,6 @@ from core.learngene.vit import logits, new_head, new_model, parts_of
 KEPT = 3  # ancestor layers that Heuristic-LG and Grad-LG keep
 BATCHES = 8
 
-RivalName = Literal["none", "distilled", "pretrained", "heuristic", "gradient", "every_other"]
 
 
 @dataclass(frozen=True)

@@ -9,36 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pydantic import Field
 from transformers import PreTrainedModel
 
 from core.engine.errors import LabError
 from core.engine.events import Event, Figure, Metric, Progress, Table, Verdict
-from core.engine.experiment import Config, DataRef, ModelRef, experiment
 from core.engine.lab import Lab
-from core.learngene.data import TaskName
 from core.learngene.depth import figures
-from core.learngene.depth.experiments import TICKED, descendant_parameters, stored_separately
-from core.learngene.depth.learngene import DEEPEST, Learngene, load_learngene
+from core.learngene.depth.experiments import descendant_parameters, stored_separately
+from core.learngene.depth.learngene import Learngene, load_learngene
+from core.learngene.depth.spec import DEEPEST, TICKED, DepthsConfig
 from core.learngene.metrics import accuracy, share_interval, smallest_difference
-from core.learngene.own import pictures_field, taking
+from core.learngene.own import taking
 from core.learngene.running import Progresses
 from core.learngene.vit import check_task, logits, macs, parameters
 
 RIVAL_DEPTHS, RIVAL_EPOCHS = (4, 8, 12), (5, 20)  # networks from scratch that come with the lab, for letters
 
 
-class DepthsConfig(Config):
-    learngene: ModelRef = Field("embedded/learngene-letters", description="The learngene to grow from")
-    flat: ModelRef = Field("embedded/learngene-letters-flat", description="A learngene whose layers are all equal, as a rival",
-                           json_schema_extra={"more": True})
-    ancestor: ModelRef = Field("embedded/learngene-letters-ancestor", description="The model it all came from")
-    task: TaskName = Field("letters", description="What the pictures show")
-    pictures: DataRef = pictures_field("The pictures that this learngene was trained on: a ZIP file")
-    rivals: bool = Field(True, description="Also measure the stored rivals: equal layers, and networks from scratch (letters only)")
-
-
-@experiment("learngene/depths", title="One learngene, every depth", paper="09", revision=2, families=("vit",))
 def depths(config: DepthsConfig, lab: Lab) -> Iterator[Event]:
     """Measures untrained descendants of depth 1 to 16 on all test pictures, one after the other."""
     yield Progress(0, DEEPEST, "getting ready")

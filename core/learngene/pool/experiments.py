@@ -23,49 +23,31 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import nn
 from transformers import ViTConfig
 
 from core.engine.events import Event, Figure, Keep, Metric, Progress, Table, Verdict
-from core.engine.experiment import Config, DataRef, ModelRef, experiment
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
-from core.learngene.data import Task, TaskName
+from core.learngene.data import Task
 from core.learngene.metrics import accuracy, share_interval, smallest_difference
-from core.learngene.own import knowing, pictures_field, taking, teach_field
+from core.learngene.own import knowing, taking
 from core.learngene.pool import figures
 from core.learngene.pool.distil import Distillation
 from core.learngene.pool.paths import LARGE, SMALL, Way, all_paths, front, macs_of, paired, parameters_of, plain_parameters, stored
 from core.learngene.pool.pool import THIRDS, Matrices, Pool
 from core.learngene.pool.rivals import Rival, alone, best_within
-from core.learngene.pool.stitches import INITS, InitName, initialise
+from core.learngene.pool.spec import InitsConfig, PoolConfig, StitchConfig
+from core.learngene.pool.stitches import INITS, initialise
 from core.learngene.running import Curves, Progresses, Teller, race
-from core.learngene.training import SCRATCH_RATE, TUNE_RATE, Recipe, Step, born_from, fit, steps_of, supervised
+from core.learngene.training import Recipe, Step, born_from, fit, steps_of, supervised
 from core.learngene.vit import logits, new_model
 
-SMALL_WIDTH, HEADS = 36, 3
+HEADS = 3
 
 
-class PoolConfig(Config):
-    task: TaskName = Field("digits", description="What the pictures show")
-    pictures: DataRef = pictures_field("Learn these instead: a ZIP file with one folder of pictures per class")
-    ancestor: ModelRef = Field("embedded/learngene-pool-ancestor", description="The one large model that everything comes from")
-    blocks: Literal[3, 6, 9] = Field(6, description="Blocks of each model in the pool")
-    small_width: int = Field(SMALL_WIDTH, ge=12, le=192, multiple_of=3, description="Width of the small model",
-                             json_schema_extra={"more": True})
-    source: Literal["distilled", "labels"] = Field("distilled", description="Who teaches the two models", json_schema_extra={
-        "labels": {"distilled": "the ancestor", "labels": "labels alone"}})
-    epochs: int = Field(10, ge=0, le=200, description="Passes over the training pictures, for each of the two; the stored pool had 50")
-    dense: bool = Field(True, description="Match the large model at three depths, not at its end only", json_schema_extra={"more": True})
-    rate: float = Field(SCRATCH_RATE, ge=1e-5, le=1e-2, description="Peak learning rate", json_schema_extra={"more": True})
-    teach: int = teach_field()
-
-
-@experiment("learngene/pool", title="Distil a pool of blocks", paper="10", families=("vit",))
 def pool(config: PoolConfig, lab: Lab) -> Iterator[Event]:
     """Stage 1: one ancestor becomes a small and a large model of few blocks; every block is a learngene instance."""
     yield Progress(0, 1, "getting ready")
@@ -124,33 +106,6 @@ def instances(config: PoolConfig, lab: Lab, task: Task, ancestor: LoadedModel) -
     return Pool.unpack(packed["small"], packed["large"])
 
 
-INIT_WORDS = {"transpose": "transposed (the paper's start)", "scaled": "transposed and scaled", "chain": "chain through the ancestor",
-              "least_squares": "least squares (SN-Net's start)", "random": "random"}
-
-
-RETRAIN_WORDS = {"no": "the pool named above", "distilled": "distilled again from the ancestor",
-                 "labels": "each trained alone on labels (as SN-Net does)"}
-
-
-class StitchConfig(Config):
-    task: TaskName = Field("digits", description="What the pictures show")
-    pictures: DataRef = pictures_field("The pictures that this pool was made of: a ZIP file")
-    small: ModelRef = Field("embedded/learngene-instances-small", description="The small model of the pool")
-    large: ModelRef = Field("embedded/learngene-instances-large", description="The large model of the pool")
-    init: InitName = Field("least_squares", title="How the stitches begin", description="What each stitch is before it learns",
-                           json_schema_extra={"labels": INIT_WORDS})
-    epochs: int = Field(3, ge=0, le=100,
-                        description="Passes over the training pictures, a random path at every step; the stored pool had 40")
-    train: Literal["everything", "stitches"] = Field("everything", title="What learns", description="Blocks and stitches, or stitches only")
-    rate: float = Field(TUNE_RATE, ge=1e-6, le=1e-2, description="Peak learning rate", json_schema_extra={"more": True})
-    ancestor: ModelRef = Field("embedded/learngene-pool-ancestor", description="Whose size the pool is compared with",
-                               json_schema_extra={"more": True})
-    retrain: Literal["no", "distilled", "labels"] = Field(
-        "no", title="Where the two models come from", description="Made afresh with this run's seed, they take 50 passes: minutes",
-        json_schema_extra={"more": True, "labels": RETRAIN_WORDS})
-
-
-@experiment("learngene/stitch", title="Stitch the pool", paper="10", revision=2, families=("vit",))
 def stitch(config: StitchConfig, lab: Lab) -> Iterator[Event]:
     """Stage 2: stitches lead from the small model into the large one; every path is a model, and random paths are trained."""
     yield Progress(0, 1, "getting ready")
@@ -178,16 +133,6 @@ def stitch(config: StitchConfig, lab: Lab) -> Iterator[Event]:
     yield from _report(config, made, before, after, task, ancestor, *(yield from _alone(lab, task)))
 
 
-class InitsConfig(Config):
-    task: TaskName = Field("digits", description="What the pictures show")
-    pictures: DataRef = pictures_field("The pictures that this pool was made of: a ZIP file")
-    small: ModelRef = Field("embedded/learngene-instances-small", description="The small model of the pool")
-    large: ModelRef = Field("embedded/learngene-instances-large", description="The large model of the pool")
-    epochs: int = Field(2, ge=0, le=50, description="Passes over the training pictures that each way to begin gets")
-    rate: float = Field(TUNE_RATE, ge=1e-6, le=1e-2, description="Peak learning rate", json_schema_extra={"more": True})
-
-
-@experiment("learngene/inits", title="Five ways to begin a stitch", paper="10", families=("vit",))
 def inits(config: InitsConfig, lab: Lab) -> Iterator[Event]:
     """The same pool stitched in five ways and trained side by side, equally long; what is measured is said, whoever wins."""
     yield Progress(0, 1, "getting ready")

@@ -10,37 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pydantic import Field
 
 from core.engine.errors import LabError
-from core.engine.experiment import Config, DataRef, ModelRef, probe
 from core.engine.lab import Lab
-from core.learngene.data import SHOWN, Task, TaskName
+from core.learngene.data import Task
 from core.learngene.depth.figures import prediction
 from core.learngene.focus import focus_of, likeliest
 from core.learngene.metrics import accuracy, cka, latency_ms, share_interval
-from core.learngene.own import pictures_field, task_of
-from core.learngene.pictures import Drawing
+from core.learngene.own import task_of
 from core.learngene.pool import figures
 from core.learngene.pool.paths import LARGE, SMALL, Way, macs_of, parameters_of, stitch_of
 from core.learngene.pool.pool import Pool
 from core.learngene.pool.rivals import alone
-from core.learngene.pool.stitches import InitName, initialise
-
-
-class PathConfig(Config):
-    task: TaskName = Field("digits", description="What the pictures show")
-    pictures: DataRef = pictures_field("The pictures that this pool was made of: a ZIP file")
-    small: ModelRef = Field("embedded/learngene-pool-small", description="The small model of the pool")
-    large: ModelRef = Field("embedded/learngene-pool-large", description="The large model of the pool")
-    last_small: int = Field(2, ge=-1, le=15, description="Last block of the small model, counted from 0; -1 for none")
-    first_large: int = Field(3, ge=-1, le=15, description="First block of the large model, counted from 0; -1 for none")
-    init: InitName | None = Field(None, description="Start the stitches anew in this way, untrained, instead of the stored ones",
-                                  json_schema_extra={"more": True})
-    picture: int = Field(0, ge=0, lt=SHOWN, description="Which of the 256 pictures to look at closely")
-    drawing: Drawing = Field((), description="A picture of 16 x 16 numbers, -1 paper to 1 ink, instead",
-                             json_schema_extra={"more": True})
-    latency: bool = Field(False, description="Also measure the time of one picture and of 64", json_schema_extra={"more": True})
+from core.learngene.pool.spec import AloneConfig, PathConfig
+from core.learngene.pool.stitches import initialise
 
 
 @dataclass(frozen=True)
@@ -72,7 +55,6 @@ class PathAnswer:
     figures: dict[str, Any]
 
 
-@probe("learngene/path", title="Walk a path through the pool", paper="10", families=("vit",))
 def path(config: PathConfig, lab: Lab) -> PathAnswer:
     """Runs the network along one path: small blocks 0..last_small, a stitch, large blocks from first_large."""
     task = task_of(lab, config.task, config.pictures)
@@ -124,11 +106,6 @@ def _likeness(pool: Pool, way: Way, pixels: torch.Tensor) -> tuple[float, float]
     return cka(lower.flatten(0, 1), upper.flatten(0, 1)), cka(stitched.flatten(0, 1), upper.flatten(0, 1))
 
 
-class AloneConfig(Config):
-    task: TaskName = Field("digits", description="What the pictures show")
-    pictures: DataRef = pictures_field("The pictures that the pool was made of: a ZIP file")
-
-
 @dataclass(frozen=True)
 class AloneAnswer:
     """Networks of sizes between the two of the pool, each trained alone, narrowest first; none unless the pictures are the lab's digits.
@@ -140,7 +117,6 @@ class AloneAnswer:
     networks: list[dict[str, Any]]
 
 
-@probe("learngene/alone", title="Networks trained alone", paper="10", families=("vit",))
 def trained_alone(config: AloneConfig, lab: Lab) -> AloneAnswer:
     """Measures the stored rivals on the same pictures as every path."""
     task = task_of(lab, config.task, config.pictures)

@@ -12,7 +12,6 @@ random             nothing learned
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +19,8 @@ from torch import Tensor, nn
 from core.engine.errors import LabError
 from core.learngene.pool.paths import Way, paired, stitch_of
 from core.learngene.pool.pool import Pool, third_positions
+from core.learngene.pool.spec import InitName
 
-InitName = Literal["transpose", "scaled", "chain", "least_squares", "random"]
 PICTURES = 100
 
 

@@ -8,33 +8,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from pydantic import Field
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.engine.errors import LabError
-from core.engine.experiment import CleanText, Config, ModelRef
 from core.engine.lens import read_layers
 from core.engine.models import LoadedModel
 from core.unlearning.answers import NEW_TOKENS, cut, decode_greedily, encode_prompt, end_tokens
+from core.unlearning.audit.spec import EXAMPLE, AskConfig
 from core.unlearning.audits import PREFIXES, STARTS, Prompt, render
 
 TOP = 5
 LENS_TOKENS = 12
-EXAMPLE = "Where was Felix Tanaka born?"
 
-
-class AskConfig(Config):
-    """What to ask whom, and how."""
-
-    model: ModelRef = Field("embedded/worlds", title="Model", description="The model to ask.")
-    question: CleanText = Field(EXAMPLE, max_length=400, title="Your question", description="At most 400 characters.")
-    style: Literal["plain", "prefix", "affirm", "raw"] = Field(
-        "plain", title="How to ask",
-        description="plain: as a question; prefix: with a demand to answer; affirm: with the answer already begun; "
-                    "raw: the model continues your text as it stands.")
 
 
 @dataclass(frozen=True)

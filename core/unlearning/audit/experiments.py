@@ -52,25 +52,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Literal
-
-from pydantic import Field
 
 from core.engine.errors import LabError
 from core.engine.events import Event, Keep, Metric, Text, Verdict
-from core.engine.experiment import Config, DataRef, ModelRef, experiment, probe
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.unlearning.audit import ask as asking
 from core.unlearning.audit import familiar, one, results
 from core.unlearning.audit.actpert import subject_span
 from core.unlearning.audit.algorithms import ALGORITHMS
-from core.unlearning.audit.ask import Answer, AskConfig
+from core.unlearning.audit.ask import Answer
 from core.unlearning.audit.examine import Outputs, Pace, Questions, Scores, examine, parts
 from core.unlearning.audit.fitting import fit
 from core.unlearning.audit.forgetting import History, forget
 from core.unlearning.audit.inside import FEWEST_NAMED, Settings, look_inside
-from core.unlearning.audit.one import ActPertConfig, Look
+from core.unlearning.audit.one import Look
+from core.unlearning.audit.spec import ActPertConfig, AskConfig, AuditConfig
 from core.unlearning.audit.unlearn import open_for_training
 from core.unlearning.audit.utility import one_of_each
 from core.unlearning.audit.verdict import Findings, evidence, say
@@ -79,72 +76,10 @@ from core.unlearning.data import WORLDS, World, read_world
 from core.unlearning.figures import NAMES
 from core.unlearning.questions import read_questions
 
-FAMILIES = ("llama", "gpt2")
 AS_IT_IS = NAMES | {"original": "Before", "unlearned": "Audited model"}
 ACTPERT_PARTS = 12
 NEIGHBOURS = 30  # facts about those who share a genre, an order or a club with the forgotten
 NAME_THEM = "Add a column 'subject' with the name."
-USUAL = ("prefix", "affirm", "icl", "choice", "reverse")
-Audit = Literal["prefix", "affirm", "icl", "choice", "reverse", "paraphrase", "cloze", "hint", "roleplay", "synonym"]
-
-
-class AuditConfig(Config):
-    """Who forgets what, how, and how it is asked afterwards."""
-
-    model: ModelRef = Field("embedded/worlds", title="Model", description="The model that is to forget, or to be audited as it is.")
-    world: Literal["authors", "saga", "people"] = Field(
-        "authors", title="World", json_schema_extra={"labels": {"authors": "Invented authors", "saga": "A book that was never written",
-                                                                "people": "Invented public figures"}},
-        description="Which part of its knowledge: three small worlds in the shape of the paper's three data sets.")
-    algorithm: Literal["ga", "graddiff", "kl", "npo", "idk_dpo", "rmu", "idk_nll", "simnpo", "undial", "ceu", "wga", "task_vector",
-                       "whp"] = Field(
-        "idk_nll", title="Way of forgetting", json_schema_extra={"labels": {name: f"{'More: ' * row.more}{row.title}"
-                                                                                 for name, row in ALGORITHMS.items()}},
-        description="How the answers are removed. Some ways push them away, some teach it to refuse, some scramble the inside.")
-    subjects: Literal[1, 3, 6] = Field(3, title="How many to forget",
-                                       description="How many people (or characters) of that world to forget.")
-    steps: int = Field(60, ge=0, le=500, title="Training steps",
-                       description="At most this many changes of the model; 0 audits it as it is.")
-    audits: list[Audit] = Field(
-        list(USUAL), max_length=10, title="Ways of asking again",
-        json_schema_extra={"labels": {name: audit.title for name, audit in AUDITS.items()},
-                           "unavailable": {audit.title: audit.reason for audit in AUDITS.values() if audit.reason}},
-        description="Besides the plain question. The forgetting trains on plain questions only.")
-    actpert: bool = Field(True, title="Look inside (ActPert)",
-                          description="Shake the name inside the model and push along the direction in which its thoughts move. "
-                                      "Our reconstruction of the paper's activation audit.")
-    questions: DataRef = Field("", title="Your own questions",
-                               json_schema_extra={"files": [".csv", ".json", ".jsonl"], "reader": "unlearning/questions",
-                                                  "sample": "questions.csv"},
-                               description="A table with the columns question and answer. Then nothing is trained: your model is audited "
-                                           "as it is. The built-in models never saw your questions: choose your own model.")
-    stop_early: bool = Field(True, title="Stop when forgotten", json_schema_extra={"more": True},
-                             description="Stop as soon as at most one plain question in ten is still answered.")
-    learning_rate: float | None = Field(None, gt=0, le=1, title="Learning rate", json_schema_extra={"more": True},
-                                        description="How far one step goes; empty means what suits the way of forgetting.")
-    retain_weight: float = Field(1.0, ge=0, le=20, title="Weight of what should stay", json_schema_extra={"more": True},
-                                 description="How much the facts to keep count, in those ways of forgetting that rehearse them.")
-    reference: ModelRef | None = Field("embedded/worlds-retain", title="Model that never knew", json_schema_extra={"more": True},
-                                       description="Trained without these people: what real forgetting would look like. May be empty.")
-    original: ModelRef | None = Field(None, title="Model from before", json_schema_extra={"more": True},
-                                      description="Only for 0 steps or your own questions: what the audited model was before it forgot.")
-    check_every: int = Field(3, ge=1, le=100, title="Ask every", json_schema_extra={"more": True},
-                             description="Steps between two rounds of plain questions while it forgets.")
-    retain_questions: int = Field(60, ge=10, le=420, title="Questions about others", json_schema_extra={"more": True},
-                                  description="How many facts about others, who should be kept, are asked.")
-    most_questions: int = Field(60, ge=2, le=500, title="Own questions asked", json_schema_extra={"more": True},
-                                description="At most this many questions of your file are asked, drawn by the seed.")
-    noise: float = Field(1.0, gt=0, le=20, title="Strength of the shaking", json_schema_extra={"more": True},
-                         description="ActPert: standard deviation of the noise on the name. The paper's 0.01 is the absolute one.")
-    noise_unit: Literal["relative", "absolute"] = Field(
-        "relative", title="Unit of the shaking", json_schema_extra={
-            "more": True, "labels": {"relative": "times the spread of the embeddings", "absolute": "as it stands"}},
-        description="ActPert: whether the noise is measured against the spread of this model's word vectors.")
-    actpert_questions: int = Field(30, ge=4, le=200, title="Questions looked into", json_schema_extra={"more": True},
-                                   description="ActPert: at most this many; half of them to find the best push, half to score it.")
-
-
-@experiment("unlearning/audit", title="Did it really forget?", paper="01", revision=4, families=FAMILIES)
 def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
     """Forget, then ask in every way and look inside; the module's docstring lists what is said."""
     trains = config.steps > 0 and not config.questions
@@ -292,13 +227,11 @@ def _nameless(questions: Questions) -> list[str]:
     return [f"Look inside left out {n - named} of {n} questions: they name nobody. {NAME_THEM}"] if named < n else []
 
 
-@probe("unlearning/actpert", title="Look inside one question", paper="01", revision=1, families=FAMILIES)
 def actpert(config: ActPertConfig, lab: Lab) -> Look:
     """One question: how far shaking the name moves the states, and the answer before and after a push."""
     return one.look(_readable(lab.load(config.model)), config, lab)
 
 
-@probe("unlearning/ask", title="Ask the model yourself", paper="01", revision=1, families=FAMILIES)
 def ask(config: AskConfig, lab: Lab) -> Answer:
     """What one model says to one question, what it nearly said, and what its layers were thinking."""
     return asking.ask(_readable(lab.load(config.model)), config)

@@ -22,7 +22,7 @@ from core.unlearning.audit.unlearn import Step, unlearn
 from core.unlearning.data import World
 
 if TYPE_CHECKING:
-    from core.unlearning.audit.experiments import AuditConfig
+    from core.unlearning.audit.spec import AuditConfig
 
 FORGOTTEN = 0.10  # methods/01 section 3: early stopping "until direct recall <= 0.1"
 REFUSED = 0.8  # of the plain answers, where a refusal is taught: a model on its way there stammers, and has not learned it yet

@@ -7,39 +7,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
-from pydantic import Field
 
 from core.engine.errors import LabError
-from core.engine.experiment import CleanText, Config, ModelRef
 from core.engine.families import family_of
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.unlearning.answers import answer
 from core.unlearning.audit.actpert import Cell, answers, perturb, random_like, subject_span
-from core.unlearning.audit.ask import EXAMPLE, check_length
+from core.unlearning.audit.ask import check_length
+from core.unlearning.audit.spec import EXAMPLE, ActPertConfig
 from core.unlearning.audits import Prompt, render
-
-
-class ActPertConfig(Config):
-    """Which question, whose name in it, and where and how hard to push."""
-
-    model: ModelRef = Field("embedded/worlds", title="Model", description="The model to look into.")
-    question: CleanText = Field(EXAMPLE, max_length=400, title="Your question", description="At most 400 characters.")
-    subject: CleanText = Field("", max_length=100, title="The name in it",
-                               description="Which words to shake; empty means the last name in the question.")
-    layer: int = Field(2, ge=1, le=200, title="Layer", description="Push after this layer, counted from 1.")
-    mode: Literal["last", "prompt", "first"] = Field(
-        "last", title="Where to push", json_schema_extra={
-            "labels": {"last": "from the last word on", "prompt": "on the question", "first": "at the last word only"}},
-        description="At which words the push is added.")
-    alpha: float = Field(-1.0, ge=-10, le=10, title="Strength",
-                         description="Above 0 strengthens what depends on the name, below 0 takes it away.")
-    noise: float = Field(1.0, gt=0, le=20, title="Strength of the shaking", json_schema_extra={"more": True},
-                         description="Standard deviation of the noise on the name.")
-    noise_unit: Literal["relative", "absolute"] = Field("relative", title="Unit of the shaking", json_schema_extra={"more": True},
-                                                        description="Relative to the spread of the word vectors, or as it stands.")
 
 
 @dataclass(frozen=True)

@@ -7,22 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import Field
-
 from core.engine.errors import LabError
-from core.engine.experiment import Config, DataRef, probe
 from core.engine.lab import Lab
+from core.unlearning.audit.spec import QuestionsConfig
 from core.unlearning.audits import AUDITS, offered
 from core.unlearning.questions import read_questions
 
 LOOKED_AT = 60  # questions, to say which ways of asking a table allows
-
-
-class QuestionsConfig(Config):
-    """Which file."""
-
-    questions: DataRef = Field("", title="Your own questions", description="A table with the columns question and answer.",
-                               json_schema_extra={"files": [".csv", ".json", ".jsonl"], "sample": "questions.csv"})
 
 
 @dataclass(frozen=True)
@@ -34,7 +25,6 @@ class Found:
     refused: dict[str, str]
 
 
-@probe("unlearning/questions", title="What is in a file of questions", paper="01", revision=1)
 def brought(config: QuestionsConfig, lab: Lab) -> Found:
     """Reads the file. Raises LabError for a file that is no table of questions."""
     if not config.questions:

@@ -22,16 +22,16 @@ from core.unlearning.soft_tokens.cells import CELLS, SENTENCE, Plan, Row, draw_r
 from core.unlearning.soft_tokens.hard_tokens import GRADIENT_PASSES, hard_attack
 from core.unlearning.soft_tokens.inside import moved_by, norm_ratio
 from core.unlearning.soft_tokens.live import Watch
-from core.unlearning.soft_tokens.looks import DASHES, WHO, YOURS, Who
 from core.unlearning.soft_tokens.models import Subject, blank, can_be_made, check_can_be_made, make_forget, subject
 from core.unlearning.soft_tokens.pace import Beat
 from core.unlearning.soft_tokens.results import Outcome, cells_table, estimate, final_metrics, ordered, targets_table
+from core.unlearning.soft_tokens.spec import DASHES, WHO, YOURS, Who
 from core.unlearning.soft_tokens.surface import map_lengths
 from core.unlearning.soft_tokens.targets import Target, check_room, first_token, seen_tokens
 from core.unlearning.soft_tokens.verdict import Findings, evidence, say
 
 if TYPE_CHECKING:
-    from core.unlearning.soft_tokens.experiments import SoftTokensConfig
+    from core.unlearning.soft_tokens.spec import SoftTokensConfig
 
 EXTRA_TOKENS = 12
 LINE_EVERY = 5

@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from core.unlearning.audits import STARTS, Prompt, ask, shuffled
 from core.unlearning.data import LADDER, Record, World
-from core.unlearning.soft_tokens.looks import FALSE, RANDOM, STRANGER, TRUE, WHO, WORDS, Who
+from core.unlearning.soft_tokens.spec import FALSE, RANDOM, STRANGER, TRUE, WHO, WORDS, Who
 from core.unlearning.soft_tokens.targets import Position, Target, encode_target, random_tokens
 
 Mode = Literal["answer", "opening"]

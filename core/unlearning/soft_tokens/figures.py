@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from core.unlearning.figures import GREY, Estimate, plain
-from core.unlearning.soft_tokens.looks import COLOURS, DASHES, WHO, Who
+from core.unlearning.soft_tokens.spec import COLOURS, DASHES, WHO, Who
 
 PURPLE = "#B0558A"
 # Opaque, or the colour of the numbers on them would be chosen wrongly; with a jump at the half, where neither black nor white can be read.

@@ -12,8 +12,8 @@ from core.unlearning.soft_tokens import figures
 from core.unlearning.soft_tokens.attack import Attempt, Space, embedding_matrix, soft_tokens
 from core.unlearning.soft_tokens.cells import CELLS, SENTENCE, Row
 from core.unlearning.soft_tokens.inside import Projection, tiles
-from core.unlearning.soft_tokens.looks import WHO, Who
 from core.unlearning.soft_tokens.models import Subject
+from core.unlearning.soft_tokens.spec import WHO, Who
 
 EVERY = 5
 PICTURE_EVERY = 20

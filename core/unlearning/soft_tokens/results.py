@@ -10,7 +10,7 @@ from core.engine.events import Metric, Table
 from core.unlearning.figures import Estimate
 from core.unlearning.metrics import wilson
 from core.unlearning.soft_tokens.cells import CELLS
-from core.unlearning.soft_tokens.looks import WHO
+from core.unlearning.soft_tokens.spec import WHO
 
 RIGHT_AT_BEST = "Share of tokens right, at best"
 

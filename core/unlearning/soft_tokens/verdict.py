@@ -11,8 +11,8 @@ import torch
 
 from core.unlearning.metrics import difference, smallest_difference
 from core.unlearning.soft_tokens.cells import CELLS
-from core.unlearning.soft_tokens.looks import WHO, Who
 from core.unlearning.soft_tokens.results import Outcome, Outcomes, estimate, ordered
+from core.unlearning.soft_tokens.spec import WHO, Who
 
 FEW = 20
 MOST_ANSWERED = 0.10  # by a model that is said not to know, when it is just asked

@@ -13,7 +13,7 @@ from core.engine.runner import Engine
 from core.unlearning.data import World
 from core.unlearning.soft_tokens import models
 from core.unlearning.soft_tokens.cells import CELLS
-from core.unlearning.soft_tokens.looks import WHO as NAMES
+from core.unlearning.soft_tokens.spec import WHO as NAMES
 from tests.engine.tiny_models import save, tiny
 
 NAME = "unlearning/soft-tokens"

@@ -7,11 +7,11 @@ import re
 import numpy as np
 import pytest
 
-from apps.lab.pages.soft_token_bench import PANELS
 from apps.lab.ui.scripts import STATIC
+from core.engine.outputs import each
 from core.unlearning.soft_tokens import figures
 from core.unlearning.soft_tokens.cells import CELLS
-from core.unlearning.soft_tokens.looks import COLOURS, DASHES, FALSE, TRUE, WHO
+from core.unlearning.soft_tokens.spec import COLOURS, DASHES, FALSE, OUTPUTS, TRUE, WHO
 
 READABLE = 4.5  # contrast of small text
 
@@ -26,18 +26,18 @@ def test_texts_of_one_kind_are_one_trace_with_gaps() -> None:
 
 
 def test_a_model_has_one_colour_and_one_name_in_all_charts_and_figures() -> None:
-    looks = [look for panel in PANELS for look in panel.get("looks", {}).values()]
-    assert len(looks) == 16
-    for look in looks:
-        who = next(who for who, name in WHO.items() if look["label"].startswith(name))
-        assert look["colour"] == COLOURS[who]
+    drawn = [one for one in each(OUTPUTS) if one.look == "line"]
+    assert len(drawn) == 16
+    for one in drawn:
+        who = next(who for who, name in WHO.items() if one.title.startswith(name))
+        assert one.colour == COLOURS[who]
     named = {cell.name: cell for cell in CELLS.values()}
-    for look in looks:
-        kind, _, name = look["metric"].partition(" ")
+    for one in drawn:
+        kind, _, name = one.name.partition(" ")
         if name in named:
-            assert look["label"] == named[name].title and look["dash"] == DASHES[named[name].text], "dashes tell texts apart"
+            assert one.title == named[name].title and one.dash == DASHES[named[name].text], "dashes tell texts apart"
         else:
-            assert look["metric"] == f"loss sentence, {look['label'].lower()}"
+            assert one.name == f"loss sentence, {one.title.lower()}"
     layers = figures.layers({who: [1.0, 0.5] for who in COLOURS}, {"original": [1.0, 0.9]})
     assert {trace["line"]["color"] for trace in layers["data"]} == set(COLOURS.values())
 

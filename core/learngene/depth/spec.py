@@ -1,0 +1,106 @@
+"""Paper 09, told without torch: the configs of its experiments and probes, and what they say.
+
+Accuracy is the share of right answers on the task's test pictures, 0..1. A visitor's pictures may take the place of a task.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from core.engine.experiment import Config, DataRef, ModelRef, experiment, probe
+from core.learngene.spec import FAMILIES, PICTURES, SCRATCH_RATE, SHOWN, TUNE_RATE, Drawing, TaskName, pictures_field, teach_field
+
+DEEPEST = 16
+TICKED = (4, 6, 8, 10, 12)  # the depths of the storage card until somebody ticks others
+RivalName = Literal["none", "distilled", "pretrained", "heuristic", "gradient", "every_other"]
+RIVAL_WORDS = {"none": "nobody", "distilled": "from scratch, taught by the ancestor", "pretrained": "trained on the source first",
+               "heuristic": "the ancestor's last three layers", "gradient": "the ancestor's three quietest layers",
+               "every_other": "ancestor layers, evenly picked"}
+
+
+class FinetuneConfig(Config):
+    learngene: ModelRef = Field("embedded/learngene-letters", description="The learngene to grow from")
+    source: TaskName = Field("letters", title="It was trained on", description="What the learngene knows already")
+    source_pictures: DataRef = pictures_field("The pictures that this learngene was trained on: a ZIP file", "The learngene's pictures",
+                                              more=True)
+    task: TaskName = Field("digits", title="Now to learn", description="What the descendant has to learn")
+    pictures: DataRef = pictures_field("Learn these instead: a ZIP file with one folder of pictures per class")
+    ancestor: ModelRef = Field("embedded/learngene-letters-ancestor", description="The model it all came from; some rivals use it",
+                               json_schema_extra={"more": True})
+    depth: int = Field(6, ge=1, le=DEEPEST, description="Layers of every network in the race")
+    epochs: int = Field(5, ge=1, le=100, title="Passes", description="How often the network that inherited sees all training pictures")
+    scratch_epochs: int = Field(5, ge=1, le=300, title="Passes of its rivals", description="How often the network from scratch sees them")
+    rival: RivalName = Field("none", title="One more rival", json_schema_extra={"labels": RIVAL_WORDS},
+                             description="Somebody else beside the network from scratch; a reconstruction, smaller than the paper's")
+    pretrain_epochs: int = Field(20, ge=1, le=200, description="Passes over the source that the pre-trained rival gets first",
+                                 json_schema_extra={"more": True})
+    rate: float = Field(TUNE_RATE, ge=1e-5, le=1e-2, description="Peak learning rate of the descendant", json_schema_extra={"more": True})
+    retrain: bool = Field(False, description="Train the learngene afresh with this run's seed first (100 epochs, minutes)",
+                          json_schema_extra={"more": True})
+
+
+class DepthsConfig(Config):
+    learngene: ModelRef = Field("embedded/learngene-letters", description="The learngene to grow from")
+    flat: ModelRef = Field("embedded/learngene-letters-flat", description="A learngene whose layers are all equal, as a rival",
+                           json_schema_extra={"more": True})
+    ancestor: ModelRef = Field("embedded/learngene-letters-ancestor", description="The model it all came from")
+    task: TaskName = Field("letters", description="What the pictures show")
+    pictures: DataRef = pictures_field("The pictures that this learngene was trained on: a ZIP file")
+    rivals: bool = Field(True, description="Also measure the stored rivals: equal layers, and networks from scratch (letters only)")
+
+
+class TrainConfig(Config):
+    task: TaskName = Field("letters", description="What the pictures show")
+    pictures: DataRef = pictures_field("Learn these instead: a ZIP file with one folder of pictures per class")
+    ancestor: ModelRef = Field("embedded/learngene-letters-ancestor", description="The trained model whose answers are passed on")
+    depth: int = Field(8, ge=1, le=DEEPEST, description="Layers of the auxiliary model")
+    epochs: int = Field(20, ge=0, le=300, description="Passes over the training pictures; the stored learngenes had 100")
+    flat: bool = Field(False, description="Keep the slope at zero, so that every layer is the same")
+    alpha: float = Field(1.0, ge=0, le=1, description="Share of the ancestor's answers in the loss; the rest is labels",
+                         json_schema_extra={"more": True})
+    tau: float = Field(1.0, ge=0.1, le=20, description="Softness of the ancestor's answers", json_schema_extra={"more": True})
+    rate: float = Field(SCRATCH_RATE, ge=1e-5, le=1e-2, description="Peak learning rate", json_schema_extra={"more": True})
+    teach: int = teach_field()
+    legacy_loss: bool = Field(False, description="Divide the loss by the number of classes too, as the authors' code does",
+                              json_schema_extra={"more": True})
+
+
+class ExpandConfig(Config):
+    learngene: ModelRef = Field("embedded/learngene-letters", description="The learngene to grow from")
+    ancestor: ModelRef = Field("embedded/learngene-letters-ancestor", description="The model it is compared with")
+    task: TaskName = Field("letters", description="What the pictures show")
+    pictures: DataRef = pictures_field("The pictures that this learngene was trained on: a ZIP file")
+    depth: int = Field(8, ge=1, le=DEEPEST, description="Layers of the network")
+    picture: int = Field(0, ge=0, lt=SHOWN, description="Which of the 256 pictures to look at closely")
+    drawing: Drawing = Field((), description="A picture of 16 x 16 numbers, -1 paper to 1 ink, instead",
+                             json_schema_extra={"more": True})
+    latency: bool = Field(False, description="Also measure the time of one picture and of 64", json_schema_extra={"more": True})
+
+
+class StorageConfig(Config):
+    learngene: ModelRef = Field("embedded/learngene-letters", description="The learngene to grow from")
+    depths: tuple[Annotated[int, Field(ge=1, le=DEEPEST)], ...] = Field(TICKED, min_length=1, max_length=DEEPEST,
+                                                                              description="Depths to have")
+    each: int = Field(20, ge=0, le=100, description="Epochs of fine-tuning that every descendant gets")
+    scratch: int = Field(100, ge=1, le=300, description="Epochs that a network from scratch gets")
+
+
+class LinearityConfig(Config):
+    model: ModelRef = Field("embedded/learngene-letters-ancestor", description="A ViT or DeiT classifier with four layers or more")
+
+
+FINETUNE = experiment("learngene/finetune", title="Inherited or from scratch?", paper="09", revision=2, families=FAMILIES,
+                      config=FinetuneConfig, run="core.learngene.depth.experiments:finetune")
+DEPTHS = experiment("learngene/depths", title="One learngene, every depth", paper="09", revision=2, families=FAMILIES,
+                    config=DepthsConfig, run="core.learngene.depth.survey:depths")
+TRAIN = experiment("learngene/train", title="Distil a learngene", paper="09", families=FAMILIES, config=TrainConfig,
+                   run="core.learngene.depth.experiments:train")
+EXPAND = probe("learngene/expand", title="Grow a network of any depth", paper="09", families=FAMILIES, config=ExpandConfig,
+               run="core.learngene.depth.probes:expand")
+STORAGE = probe("learngene/storage", title="What many depths cost", paper="09", families=FAMILIES, config=StorageConfig,
+                run="core.learngene.depth.probes:storage")
+LINEARITY = probe("learngene/linearity", title="Do weights follow their position?", paper="09", families=FAMILIES, config=LinearityConfig,
+                  run="core.learngene.depth.probes:linearity")
+EXPERIMENTS = (FINETUNE, DEPTHS, TRAIN, EXPAND, STORAGE, LINEARITY, PICTURES)

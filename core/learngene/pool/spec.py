@@ -1,0 +1,96 @@
+"""Paper 10, told without torch: the configs of its experiments and probes, and what they say.
+
+WAY, in names of metrics, is a path: small, large, or J-K from small block J into large block K, counted from 0.
+Accuracy is the share of right answers on the task's test pictures, 0..1.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from core.engine.experiment import Config, DataRef, ModelRef, experiment, probe
+from core.learngene.spec import FAMILIES, SCRATCH_RATE, SHOWN, TUNE_RATE, Drawing, TaskName, pictures_field, teach_field
+
+SMALL_WIDTH = 36
+InitName = Literal["transpose", "scaled", "chain", "least_squares", "random"]
+INIT_WORDS = {"transpose": "transposed (the paper's start)", "scaled": "transposed and scaled", "chain": "chain through the ancestor",
+              "least_squares": "least squares (SN-Net's start)", "random": "random"}
+RETRAIN_WORDS = {"no": "the pool named above", "distilled": "distilled again from the ancestor",
+                 "labels": "each trained alone on labels (as SN-Net does)"}
+
+
+class StitchConfig(Config):
+    task: TaskName = Field("digits", description="What the pictures show")
+    pictures: DataRef = pictures_field("The pictures that this pool was made of: a ZIP file")
+    small: ModelRef = Field("embedded/learngene-instances-small", description="The small model of the pool")
+    large: ModelRef = Field("embedded/learngene-instances-large", description="The large model of the pool")
+    init: InitName = Field("least_squares", title="How the stitches begin", description="What each stitch is before it learns",
+                           json_schema_extra={"labels": INIT_WORDS})
+    epochs: int = Field(3, ge=0, le=100,
+                        description="Passes over the training pictures, a random path at every step; the stored pool had 40")
+    train: Literal["everything", "stitches"] = Field("everything", title="What learns", description="Blocks and stitches, or stitches only")
+    rate: float = Field(TUNE_RATE, ge=1e-6, le=1e-2, description="Peak learning rate", json_schema_extra={"more": True})
+    ancestor: ModelRef = Field("embedded/learngene-pool-ancestor", description="Whose size the pool is compared with",
+                               json_schema_extra={"more": True})
+    retrain: Literal["no", "distilled", "labels"] = Field(
+        "no", title="Where the two models come from", description="Made afresh with this run's seed, they take 50 passes: minutes",
+        json_schema_extra={"more": True, "labels": RETRAIN_WORDS})
+
+
+class InitsConfig(Config):
+    task: TaskName = Field("digits", description="What the pictures show")
+    pictures: DataRef = pictures_field("The pictures that this pool was made of: a ZIP file")
+    small: ModelRef = Field("embedded/learngene-instances-small", description="The small model of the pool")
+    large: ModelRef = Field("embedded/learngene-instances-large", description="The large model of the pool")
+    epochs: int = Field(2, ge=0, le=50, description="Passes over the training pictures that each way to begin gets")
+    rate: float = Field(TUNE_RATE, ge=1e-6, le=1e-2, description="Peak learning rate", json_schema_extra={"more": True})
+
+
+class PoolConfig(Config):
+    task: TaskName = Field("digits", description="What the pictures show")
+    pictures: DataRef = pictures_field("Learn these instead: a ZIP file with one folder of pictures per class")
+    ancestor: ModelRef = Field("embedded/learngene-pool-ancestor", description="The one large model that everything comes from")
+    blocks: Literal[3, 6, 9] = Field(6, description="Blocks of each model in the pool")
+    small_width: int = Field(SMALL_WIDTH, ge=12, le=192, multiple_of=3, description="Width of the small model",
+                             json_schema_extra={"more": True})
+    source: Literal["distilled", "labels"] = Field("distilled", description="Who teaches the two models", json_schema_extra={
+        "labels": {"distilled": "the ancestor", "labels": "labels alone"}})
+    epochs: int = Field(10, ge=0, le=200, description="Passes over the training pictures, for each of the two; the stored pool had 50")
+    dense: bool = Field(True, description="Match the large model at three depths, not at its end only", json_schema_extra={"more": True})
+    rate: float = Field(SCRATCH_RATE, ge=1e-5, le=1e-2, description="Peak learning rate", json_schema_extra={"more": True})
+    teach: int = teach_field()
+
+
+class PathConfig(Config):
+    task: TaskName = Field("digits", description="What the pictures show")
+    pictures: DataRef = pictures_field("The pictures that this pool was made of: a ZIP file")
+    small: ModelRef = Field("embedded/learngene-pool-small", description="The small model of the pool")
+    large: ModelRef = Field("embedded/learngene-pool-large", description="The large model of the pool")
+    last_small: int = Field(2, ge=-1, le=15, description="Last block of the small model, counted from 0; -1 for none")
+    first_large: int = Field(3, ge=-1, le=15, description="First block of the large model, counted from 0; -1 for none")
+    init: InitName | None = Field(None, description="Start the stitches anew in this way, untrained, instead of the stored ones",
+                                  json_schema_extra={"more": True})
+    picture: int = Field(0, ge=0, lt=SHOWN, description="Which of the 256 pictures to look at closely")
+    drawing: Drawing = Field((), description="A picture of 16 x 16 numbers, -1 paper to 1 ink, instead",
+                             json_schema_extra={"more": True})
+    latency: bool = Field(False, description="Also measure the time of one picture and of 64", json_schema_extra={"more": True})
+
+
+class AloneConfig(Config):
+    task: TaskName = Field("digits", description="What the pictures show")
+    pictures: DataRef = pictures_field("The pictures that the pool was made of: a ZIP file")
+
+
+STITCH = experiment("learngene/stitch", title="Stitch the pool", paper="10", revision=2, families=FAMILIES, config=StitchConfig,
+                    run="core.learngene.pool.experiments:stitch")
+INITS = experiment("learngene/inits", title="Five ways to begin a stitch", paper="10", families=FAMILIES, config=InitsConfig,
+                   run="core.learngene.pool.experiments:inits")
+POOL = experiment("learngene/pool", title="Distil a pool of blocks", paper="10", families=FAMILIES, config=PoolConfig,
+                  run="core.learngene.pool.experiments:pool")
+PATH = probe("learngene/path", title="Walk a path through the pool", paper="10", families=FAMILIES, config=PathConfig,
+             run="core.learngene.pool.probes:path")
+ALONE = probe("learngene/alone", title="Networks trained alone", paper="10", families=FAMILIES, config=AloneConfig,
+              run="core.learngene.pool.probes:trained_alone")
+EXPERIMENTS = (STITCH, INITS, POOL, PATH, ALONE)

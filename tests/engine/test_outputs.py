@@ -1,0 +1,66 @@
+"""What is declared in a paper's spec: quickly read, equal to what its runs say, and named as the code names it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from core.engine import registry
+from core.engine.outputs import each, find, plain
+from core.engine.records import Records
+from core.engine.settings import ASSETS
+from core.papers import PAPERS
+from core.unlearning.audit import spec as audit
+from core.unlearning.audit.algorithms import ALGORITHMS
+from core.unlearning.audits import AUDITS
+
+VIEWS = ["soft-token-bench"]
+NAMED = ("metric", "figure", "table", "picture", "text", "keep")
+
+
+def said(run: str, records: Records) -> set[tuple[str, str]]:
+    return {(line["kind"], line["name"]) for line in records.events(run) if line["kind"] in NAMED}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_first_view_says_what_its_experiment_declares_and_nothing_else(view: str, tmp_path) -> None:
+    records = Records(tmp_path, ASSETS / "first_views")
+    entry = registry.find(records.read(f"first-{view}")["name"])
+    found = said(f"first-{view}", records)
+    assert {one for one in found if find(entry.outputs, *one) is None} == set(), "said, but not declared"
+    silent = [one.name for one in each(entry.outputs) if not one.optional and not any(one.says(*event) for event in found)]
+    assert silent == [], "declared, but not said"
+
+
+def test_an_exact_name_goes_before_a_pattern() -> None:
+    outputs = registry.find("unlearning/soft-tokens").outputs
+    assert find(outputs, "metric", "direct recall unlearned").title == "Made to forget: just asked"
+    assert find(outputs, "metric", "direct recall original").name == "direct recall {}"
+    assert find(outputs, "metric", "direct recall ") is None and find(outputs, "table", "controls") is None
+
+
+def test_lists_tell_every_output_with_its_kind_and_title() -> None:
+    for entry in registry.everything():
+        rows = plain(entry.outputs)
+        assert len(rows) == len(list(each(entry.outputs))) and all(row["kind"] in NAMED and row["title"] for row in rows)
+        assert entry.described()["outputs"] == rows
+
+
+def test_specs_are_read_without_torch_and_plotly() -> None:
+    code = ("import sys; from core.engine.registry import everything; assert all(e.described() for e in everything()); "
+            "assert not {'torch', 'transformers', 'plotly', 'numpy', 'gradio'} & set(sys.modules)")
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_declaration_names_a_function_of_its_paper() -> None:
+    for paper in PAPERS:
+        for entry in registry.declared(paper):
+            assert callable(entry.function) and entry.paper in {p.number for p in PAPERS} and registry.find(entry.name) is entry
+
+
+def test_titles_in_the_spec_are_those_of_the_code() -> None:
+    assert audit.ALGORITHM_TITLES == {name: f"{'More: ' * row.more}{row.title}" for name, row in ALGORITHMS.items()}
+    assert audit.AUDIT_TITLES == {name: row.title for name, row in AUDITS.items()}
+    assert audit.NOT_HERE == {name: row.reason for name, row in AUDITS.items() if row.reason}
