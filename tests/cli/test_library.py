@@ -20,7 +20,7 @@ def test_list_describes_every_entry_of_the_registry(ask) -> None:
     status, document = ask("list")
     assert status == 0 and [row["name"] for row in document["experiments"]] == list(registry.EXPERIMENTS)
     for row in document["experiments"]:
-        assert set(row) == {"name", "title", "paper", "kind", "config_schema", "families"}
+        assert set(row) == {"name", "title", "paper", "kind", "config_schema", "families", "outputs"}
         assert row["kind"] in ("experiment", "probe") and row["config_schema"]["additionalProperties"] is False
 
 

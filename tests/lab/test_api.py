@@ -78,7 +78,7 @@ def test_models_that_cannot_be_had_come_back_as_sentences(client, model):
 def test_list_and_claims_are_those_of_the_command_line(client):
     listed = client.predict(api_name="/list")["experiments"]
     assert {row["name"] for row in listed} == set(EXPERIMENTS)
-    assert all(set(row) == {"name", "title", "paper", "kind", "config_schema", "families"} for row in listed)
+    assert all(set(row) == {"name", "title", "paper", "kind", "config_schema", "families", "outputs"} for row in listed)
     claims = client.predict("01", api_name="/claims")["claims"]
     assert claims and all(row["paper"] == "01" for row in claims)
     assert "99" in client.predict("99", api_name="/claims")["error"]
