@@ -25,8 +25,8 @@ from core.engine.trace import Site, trace
 from core.unlearning.answers import NEW_TOKENS, answer, cut, encode_prompt
 from core.unlearning.audit.actpert import Cell, Shift, answers, grid, perturb
 from core.unlearning.audit.inside import ROWS, in_text
-from core.unlearning.audits import build_prompts, render
 from core.unlearning.data import read_world
+from core.unlearning.prompts import build_prompts, render
 
 MODEL, REFERENCE, WORLD = "embedded/worlds", "embedded/worlds-retain", "authors"
 WAYS = ("direct", "prefix", "affirm", "icl", "choice", "reverse")

@@ -46,4 +46,4 @@ class PicturesConfig(Config):
 
 
 PICTURES = probe("learngene/pictures", title="What is in my pictures?", paper="09", families=FAMILIES, config=PicturesConfig,
-                 run="core.learngene.own:brought")
+                 run="core.learngene.uploads:brought")

@@ -20,9 +20,9 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.unlearning.answers import BATCH, continue_texts, encode_answers, encode_prompt, rival_losses, room_left, token_scores
-from core.unlearning.audits import ask
 from core.unlearning.data import Record
 from core.unlearning.metrics import exact_memorisation, extraction_strength, probability_with_options, rouge_l_f1, truth_ratio
+from core.unlearning.prompts import ask
 
 MIN_K = 0.4
 VERBATIM_TOKENS = 128

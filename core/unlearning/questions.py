@@ -11,7 +11,7 @@ Formats are told apart by their columns (methods/01 section 2):
     WHP    Question, Affirmative Response, Key Words (CSV)
     RWKU   query, answer, level, type, subject (JSON)
 
-Which ways of asking they allow, `core.unlearning.audits.possible` says.
+Which ways of asking they allow, `core.unlearning.prompts.possible` says.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ from core.engine.outputs import each, find, plain
 from core.engine.records import Records
 from core.engine.settings import ASSETS
 from core.papers import PAPERS
+from core.unlearning.algorithms import ALGORITHMS
 from core.unlearning.audit import spec as audit
-from core.unlearning.audit.algorithms import ALGORITHMS
-from core.unlearning.audits import AUDITS
+from core.unlearning.prompts import AUDITS
 
 VIEWS = ["soft-token-bench"]
 NAMED = ("metric", "figure", "table", "picture", "text", "keep")

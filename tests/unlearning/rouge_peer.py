@@ -12,7 +12,7 @@ import itertools
 import json
 from pathlib import Path
 
-from core.unlearning.audit.algorithms.refusals import REFUSALS
+from core.unlearning.algorithms.refusals import REFUSALS
 from core.zoo.worlds.build import make_worlds
 from core.zoo.worlds.text import COMMON
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from core.unlearning.algorithms import ALGORITHMS, Case, Forgetting, idk, kl, rmu, whp
+from core.unlearning.algorithms.npo import BETA, npo
+from core.unlearning.algorithms.refusals import REFUSALS, draw, is_refusal
 from core.unlearning.answers import Encoded, encode_answers, sequence_losses
-from core.unlearning.audit.algorithms import ALGORITHMS, Case, Forgetting, idk, kl, rmu, whp
-from core.unlearning.audit.algorithms.npo import BETA, npo
-from core.unlearning.audit.algorithms.refusals import REFUSALS, draw, is_refusal
 from core.unlearning.audit.forgetting import History
 from core.unlearning.audit.spec import AuditConfig
 from core.unlearning.soft_tokens.spec import SoftTokensConfig

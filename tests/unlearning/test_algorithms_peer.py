@@ -7,8 +7,8 @@ import json
 import pytest
 import torch
 
+from core.unlearning.algorithms import ALGORITHMS, Case, Forgetting
 from core.unlearning.answers import Encoded
-from core.unlearning.audit.algorithms import ALGORITHMS, Case, Forgetting
 from tests.unlearning.open_unlearning import RESULTS, fixed_direction, fixed_ids, fixed_model, labels_of, summary
 
 THEIRS = json.loads(RESULTS.read_text(encoding="utf-8"))

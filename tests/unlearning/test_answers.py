@@ -9,9 +9,9 @@ import torch
 
 from core.engine.models import LoadedModel
 from core.unlearning.answers import answer, answer_losses, answer_room, cut, decode_greedily, encode_answers, encode_prompt, rival_losses
-from core.unlearning.audits import build_prompts
 from core.unlearning.data import World
 from core.unlearning.decoding import cache_argument
+from core.unlearning.prompts import build_prompts
 from tests.engine.tiny_models import EOS, PAD, tiny, tiny_tokenizer
 
 PROMPTS = ["Where was the author born?", "In", "the old town by the sea. In the old town by the sea.", "Ünïcödé 你好", "a b c"]

@@ -114,7 +114,7 @@ def test_probes_leave_the_global_generator_alone(engine: Engine) -> None:
 
 
 def test_a_model_that_says_nothing_has_still_chosen_to_end(engine: Engine, worlds: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.unlearning.audit.ask.decode_greedily", lambda *given: [[]])
+    monkeypatch.setattr("core.unlearning.audit.probes.decode_greedily", lambda *given: [[]])
     answer = engine.probe(NAME, {"question": "Where does silence live?"})
     assert answer["answer"] == "" and answer["said"] == [answer["top"][0]["token"]]
     assert all(len(row) == 1 for row in answer["lens"] + answer["settled"])

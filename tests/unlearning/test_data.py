@@ -10,9 +10,9 @@ import torch
 
 from core.engine.errors import LabError
 from core.engine.settings import ASSETS
-from core.unlearning.audits import AUDITS, build_prompts, offered
 from core.unlearning.data import World
 from core.unlearning.metrics import key_found
+from core.unlearning.prompts import AUDITS, build_prompts, offered
 from core.unlearning.questions import read_questions
 from core.unlearning.rows import LARGEST, MOST_ROWS
 

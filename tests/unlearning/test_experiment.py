@@ -16,12 +16,12 @@ from scipy import stats
 from core.engine.errors import LabError
 from core.engine.models import LoadedModel
 from core.engine.runner import Engine
-from core.unlearning.audit.algorithms import ALGORITHMS
+from core.unlearning.algorithms import ALGORITHMS
 from core.unlearning.audit.examine import Outputs, Scores
 from core.unlearning.audit.spec import AuditConfig
 from core.unlearning.audit.verdict import Findings, _best_way, _pushed
-from core.unlearning.audits import AUDITS
 from core.unlearning.metrics import key_found
+from core.unlearning.prompts import AUDITS
 from tests.engine.tiny_models import save, tiny
 
 QUICK = {"subjects": 1, "steps": 4, "check_every": 2, "retain_questions": 10, "stop_early": False, "audits": ["choice", "reverse"],
@@ -362,7 +362,7 @@ def test_equal_models_get_no_interval_that_sounds_sure(engine: Engine, own: str)
 
 
 def test_a_model_that_unlearned_through_adapters_is_kept_whole(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.unlearning.audit.unlearn.WHOLE", 1000)
+    monkeypatch.setattr("core.unlearning.unlearn.WHOLE", 1000)
     result, events = run(engine, {"subjects": 1, "steps": 3, "learning_rate": 1e-2, "audits": [], "actpert": False, "retain_questions": 10})
     [kept] = [event["ref"] for event in events if event["kind"] == "keep"]
     before, after = (engine.models.load(ref).model.state_dict() for ref in ("embedded/worlds", kept))

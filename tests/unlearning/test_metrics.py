@@ -13,7 +13,6 @@ import torch
 from scipy import stats
 
 from core.unlearning.audit.examine import split_at_key
-from core.unlearning.audits import Prompt
 from core.unlearning.metrics import (
     bootstrap,
     difference,
@@ -35,6 +34,7 @@ from core.unlearning.metrics import (
     truth_ratio,
     wilson,
 )
+from core.unlearning.prompts import Prompt
 from tests.unlearning.rouge_peer import RESULTS, pairs
 
 

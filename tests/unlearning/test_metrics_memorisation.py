@@ -11,10 +11,10 @@ import torch
 
 from core.engine.models import LoadedModel
 from core.unlearning.answers import encode_prompt
-from core.unlearning.audits import ask
 from core.unlearning.data import World
 from core.unlearning.memorisation import AnswerTokens, knowledge_memory, membership, read_answers, recall_by_heart, verbatim_memory
 from core.unlearning.metrics import rouge_l_f1
+from core.unlearning.prompts import ask
 from tests.engine.tiny_models import tiny, tiny_tokenizer
 
 PROMPTS = ["Question: Where was Ida born?\nAnswer:", "Where?", "Question: Who?\nAnswer:"]

@@ -15,10 +15,10 @@ from core.engine.errors import LabError
 from core.engine.lab import Cache, Lab
 from core.engine.models import ModelStore
 from core.engine.settings import Settings
+from core.unlearning.algorithms import ALGORITHMS, Algorithm
 from core.unlearning.answers import encode_answers, sequence_losses
-from core.unlearning.audit.algorithms import ALGORITHMS, Algorithm
-from core.unlearning.audit.unlearn import Step, open_for_training, unlearn
-from core.unlearning.audits import Prompt
+from core.unlearning.prompts import Prompt
+from core.unlearning.unlearn import Step, open_for_training, unlearn
 from tests.engine.tiny_models import save, tiny, tiny_tokenizer
 
 FORGET = [Prompt(f"Where was author {i} born?", f" In town {i}.", f"town {i}") for i in range(3)]
@@ -51,7 +51,7 @@ def weights(model: torch.nn.Module) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_what_was_known_becomes_less_likely(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.unlearning.audit.algorithms.whp.STUDY_RATE", 3e-3)  # as fast as everything else here
+    monkeypatch.setattr("core.unlearning.algorithms.whp.STUDY_RATE", 3e-3)  # as fast as everything else here
     _, steps = run(ALGORITHMS[name], 12, start=knowing, learning_rate=3e-3)
     assert [step.number for step in steps] == list(range(13))
     assert steps[0].forget < 0.2, "it knew"
@@ -108,7 +108,7 @@ def lab(tmp_path: Path) -> Lab:
 
 def test_a_large_model_unlearns_through_adapters(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its weights are shared with everybody and stay as they are; what is kept is a whole model."""
-    monkeypatch.setattr("core.unlearning.audit.unlearn.WHOLE", 1000)
+    monkeypatch.setattr("core.unlearning.unlearn.WHOLE", 1000)
     ref = f"path/{tmp_path / 'llama'}"
     shared, subject = lab.load(ref), open_for_training(lab, ref)
     before = weights(shared.model).clone()

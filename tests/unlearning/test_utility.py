@@ -14,9 +14,9 @@ from core.engine.settings import ASSETS
 from core.unlearning.answers import encode_prompt
 from core.unlearning.audit.examine import Outputs, Pace, Questions, choose, examine, plain, reply
 from core.unlearning.audit.utility import PEOPLE_TO_KEEP, Kept, counted, one_of_each, utility
-from core.unlearning.audits import ask, build_prompts
 from core.unlearning.data import WORLDS, Record, World, read_world
 from core.unlearning.memorisation import recall_by_heart
+from core.unlearning.prompts import ask, build_prompts
 
 
 def probability(loaded: LoadedModel, prompt: str, answer: str) -> float:

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from core.engine.errors import LabError
-from core.unlearning.audits import AUDITS
 from core.unlearning.data import LADDER, WORLDS, World, new_world, read_world, write_world
 from core.unlearning.metrics import key_found
+from core.unlearning.prompts import AUDITS
 from core.zoo.worlds.authors import make_authors
 from core.zoo.worlds.build import make_tokenizer, make_worlds
 from core.zoo.worlds.lines import MIXTURE, Taught, make_line, make_lines

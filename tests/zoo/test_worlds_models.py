@@ -12,8 +12,8 @@ import torch
 from core.engine.models import LoadedModel, ModelStore
 from core.engine.settings import ASSETS, Settings
 from core.engine.weights import check_manifest, header, sha256, weight_files
-from core.unlearning.audits import AUDITS, ask, pick
 from core.unlearning.data import WORLDS, read_world
+from core.unlearning.prompts import AUDITS, ask, pick
 from core.unlearning.soft_tokens.attack import Settings as AttackSettings
 from core.unlearning.soft_tokens.attack import attack
 from core.unlearning.soft_tokens.targets import encode_target

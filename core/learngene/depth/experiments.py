@@ -13,7 +13,7 @@ learngene/finetune   metrics  loss NAME, accuracy NAME (per epoch), start NAME, 
 learngene/expand     a probe, in probes.py; learngene/linearity likewise
 
 Accuracy is the share of right answers on the task's test pictures, 0..1. A visitor's pictures may take the place of a task
-(core/learngene/own.py).
+(core/learngene/uploads.py).
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from core.learngene.depth.learngene import Learngene, freeze_slope, load_learnge
 from core.learngene.depth.rivals import RIVALS, Start
 from core.learngene.depth.spec import DEEPEST, TICKED, FinetuneConfig, TrainConfig
 from core.learngene.metrics import Linearity, accuracy, linearity, share_interval, smallest_difference, weight_groups
-from core.learngene.own import knowing, taking
 from core.learngene.running import Curves, Progresses, Teller, race, told
 from core.learngene.spec import SCRATCH_RATE, TEACH
 from core.learngene.training import Recipe, Step, born_from, fit, soft_distillation, steps_of, supervised
+from core.learngene.uploads import knowing, taking
 from core.learngene.vit import block_parameters, check_task, logits, macs, new_head, parameters, parts_of
 
 AUXILIARY_EPOCHS = 100  # passes of stage 1 when a run trains its learngene afresh

@@ -23,7 +23,7 @@ from core.learngene.depth.learngene import load_learngene
 from core.learngene.depth.spec import ExpandConfig, LinearityConfig, StorageConfig
 from core.learngene.focus import focus_of, likeliest
 from core.learngene.metrics import agreement, all_logits, latency_ms, share_interval, smallest_difference
-from core.learngene.own import task_of
+from core.learngene.uploads import task_of
 from core.learngene.vit import check_task, logits, look_closely, macs, parameters
 
 

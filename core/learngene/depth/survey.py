@@ -19,8 +19,8 @@ from core.learngene.depth.experiments import descendant_parameters, stored_separ
 from core.learngene.depth.learngene import Learngene, load_learngene
 from core.learngene.depth.spec import DEEPEST, TICKED, DepthsConfig
 from core.learngene.metrics import accuracy, share_interval, smallest_difference
-from core.learngene.own import taking
 from core.learngene.running import Progresses
+from core.learngene.uploads import taking
 from core.learngene.vit import check_task, logits, macs, parameters
 
 RIVAL_DEPTHS, RIVAL_EPOCHS = (4, 8, 12), (5, 20)  # networks from scratch that come with the lab, for letters

@@ -33,7 +33,6 @@ from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.learngene.data import Task
 from core.learngene.metrics import accuracy, share_interval, smallest_difference
-from core.learngene.own import knowing, taking
 from core.learngene.pool import figures
 from core.learngene.pool.distil import Distillation
 from core.learngene.pool.paths import LARGE, SMALL, Way, all_paths, front, macs_of, paired, parameters_of, plain_parameters, stored
@@ -43,6 +42,7 @@ from core.learngene.pool.spec import InitsConfig, PoolConfig, StitchConfig
 from core.learngene.pool.stitches import INITS, initialise
 from core.learngene.running import Curves, Progresses, Teller, race
 from core.learngene.training import Recipe, Step, born_from, fit, steps_of, supervised
+from core.learngene.uploads import knowing, taking
 from core.learngene.vit import logits, new_model
 
 HEADS = 3

@@ -17,13 +17,13 @@ from core.learngene.data import Task
 from core.learngene.depth.figures import prediction
 from core.learngene.focus import focus_of, likeliest
 from core.learngene.metrics import accuracy, cka, latency_ms, share_interval
-from core.learngene.own import task_of
 from core.learngene.pool import figures
 from core.learngene.pool.paths import LARGE, SMALL, Way, macs_of, parameters_of, stitch_of
 from core.learngene.pool.pool import Pool
 from core.learngene.pool.rivals import alone
 from core.learngene.pool.spec import AloneConfig, PathConfig
 from core.learngene.pool.stitches import initialise
+from core.learngene.uploads import task_of
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.engine.claims import Claim
-from core.unlearning.audit.algorithms import ALGORITHMS
+from core.unlearning.algorithms import ALGORITHMS
 
 Result = dict[str, Any]
 EXPERIMENT = "unlearning/audit"

@@ -19,15 +19,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.engine.events import Event, Progress
 from core.engine.lens import read_layers
+from core.unlearning.algorithms.refusals import is_refusal
 from core.unlearning.answers import BATCH, answer, answer_losses, answer_room, encode_answers, rival_losses
-from core.unlearning.audit import familiar
-from core.unlearning.audit.algorithms.refusals import is_refusal
-from core.unlearning.audit.familiar import Familiar
+from core.unlearning.audit import membership
+from core.unlearning.audit.membership import Familiar
 from core.unlearning.audit.utility import PEOPLE_TO_KEEP, Kept
-from core.unlearning.audits import Prompt, ask, build_prompts, possible, put, render
 from core.unlearning.data import Record, World
 from core.unlearning.memorisation import Memory, knowledge_memory, recall_by_heart, verbatim_memory
 from core.unlearning.metrics import find_words, rouge_l_recall
+from core.unlearning.prompts import Prompt, ask, build_prompts, possible, put, render
 
 SMALL = 50_000_000  # parameters
 LARGE_BATCH = 8
@@ -233,7 +233,7 @@ def examine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, question
     yield pace.step(f"asking the {who} model about the neighbours of the forgotten")
     neighbours = reply(model, tokenizer, plain(questions.neighbours)) if questions.neighbours else None
     verbatim, knowledge = yield from _by_heart(model, tokenizer, questions, pace, who)
-    known = familiar.read(model, tokenizer, questions.records, questions.strangers) if questions.strangers else None
+    known = membership.read(model, tokenizer, questions.records, questions.strangers) if questions.strangers else None
     yield pace.step(f"reading the layers of the {who} model")
     readable = read_values(model, tokenizer, questions)
     return Scores(asked, retain, memory, keys, overlap, readable, kept, known, neighbours, verbatim, knowledge)

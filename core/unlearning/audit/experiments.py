@@ -57,24 +57,24 @@ from core.engine.errors import LabError
 from core.engine.events import Event, Keep, Metric, Text, Verdict
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
-from core.unlearning.audit import ask as asking
-from core.unlearning.audit import familiar, one, results
+from core.unlearning.algorithms import ALGORITHMS
+from core.unlearning.audit import actpert_probe, membership, results
+from core.unlearning.audit import probes as asking
 from core.unlearning.audit.actpert import subject_span
-from core.unlearning.audit.algorithms import ALGORITHMS
-from core.unlearning.audit.ask import Answer
+from core.unlearning.audit.actpert_probe import Look
 from core.unlearning.audit.examine import Outputs, Pace, Questions, Scores, examine, parts
 from core.unlearning.audit.fitting import fit
 from core.unlearning.audit.forgetting import History, forget
 from core.unlearning.audit.inside import FEWEST_NAMED, Settings, look_inside
-from core.unlearning.audit.one import Look
+from core.unlearning.audit.probes import Answer
 from core.unlearning.audit.spec import ActPertConfig, AskConfig, AuditConfig
-from core.unlearning.audit.unlearn import open_for_training
 from core.unlearning.audit.utility import one_of_each
 from core.unlearning.audit.verdict import Findings, evidence, say
-from core.unlearning.audits import AUDITS, shuffled
 from core.unlearning.data import WORLDS, World, read_world
 from core.unlearning.figures import NAMES
+from core.unlearning.prompts import AUDITS, shuffled
 from core.unlearning.questions import read_questions
+from core.unlearning.unlearn import open_for_training
 
 AS_IT_IS = NAMES | {"original": "Before", "unlearned": "Audited model"}
 ACTPERT_PARTS = 12
@@ -111,7 +111,7 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
         yield results.utility_table(run.scores, names)
     known = {who: run.scores[who].familiar for who in results.MODELS if who in run.scores and run.scores[who].familiar}
     if known:
-        yield familiar.table(known, names)
+        yield membership.table(known, names)
     yield results.shares_table(questions, run.scores, names, lab)
     inside = None
     if config.actpert:
@@ -229,7 +229,7 @@ def _nameless(questions: Questions) -> list[str]:
 
 def actpert(config: ActPertConfig, lab: Lab) -> Look:
     """One question: how far shaking the name moves the states, and the answer before and after a push."""
-    return one.look(_readable(lab.load(config.model)), config, lab)
+    return actpert_probe.look(_readable(lab.load(config.model)), config, lab)
 
 
 def ask(config: AskConfig, lab: Lab) -> Answer:

@@ -9,8 +9,8 @@ from core.engine.errors import LabError
 from core.engine.models import LoadedModel
 from core.unlearning.answers import NEW_TOKENS, encode_prompt
 from core.unlearning.audit.examine import Questions
-from core.unlearning.audits import Prompt, render
 from core.unlearning.data import Record
+from core.unlearning.prompts import Prompt, render
 
 REASON = "The prompt is longer than the model can read."
 

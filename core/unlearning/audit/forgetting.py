@@ -16,10 +16,10 @@ from core.engine.errors import LabError
 from core.engine.events import Event, Metric
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
-from core.unlearning.audit.algorithms import ALGORITHMS, Algorithm
+from core.unlearning.algorithms import ALGORITHMS, Algorithm
 from core.unlearning.audit.examine import Outputs, Pace, Questions, ask_retained, plain, reply
-from core.unlearning.audit.unlearn import Step, unlearn
 from core.unlearning.data import World
+from core.unlearning.unlearn import Step, unlearn
 
 if TYPE_CHECKING:
     from core.unlearning.audit.spec import AuditConfig

@@ -25,10 +25,10 @@ from core.unlearning.answers import answer_room
 from core.unlearning.audit import figures
 from core.unlearning.audit.actpert import DRAWS, WHERE, Cell, Shift, answers, grid, perturb, random_like, subject_span
 from core.unlearning.audit.examine import LARGE_BATCH, Pace, Questions, rows_at_once
-from core.unlearning.audits import Prompt, render, shuffled
 from core.unlearning.data import Record
 from core.unlearning.figures import Estimate
 from core.unlearning.metrics import bootstrap
+from core.unlearning.prompts import Prompt, render, shuffled
 
 ROWS = 240
 RANDOM = 3

@@ -13,10 +13,10 @@ from core.unlearning import figures as shared
 from core.unlearning.audit import figures, utility
 from core.unlearning.audit.examine import Outputs, Questions, Scores
 from core.unlearning.audit.inside import Inside
-from core.unlearning.audits import AUDITS, render
 from core.unlearning.data import Record
 from core.unlearning.figures import Estimate
 from core.unlearning.metrics import ENOUGH, bootstrap, forget_quality, forget_truth_ratio, privacy_leak, recovered, wilson
+from core.unlearning.prompts import AUDITS, render
 
 MODELS = ("original", "unlearned", "reference")
 Answers = Mapping[str, Mapping[str, Outputs]]  # by model and way of asking, as far as known

@@ -147,5 +147,5 @@ ASK = probe("unlearning/ask", title="Ask the model yourself", paper="01", famili
 ACTPERT = probe("unlearning/actpert", title="Look inside one question", paper="01", families=FAMILIES, config=ActPertConfig,
                 run="core.unlearning.audit.experiments:actpert")
 QUESTIONS = probe("unlearning/questions", title="What is in a file of questions", paper="01", config=QuestionsConfig,
-                  run="core.unlearning.audit.own:brought")
+                  run="core.unlearning.audit.uploads:brought")
 EXPERIMENTS = (AUDIT, ASK, ACTPERT, QUESTIONS)

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from core.unlearning.audit.algorithms.refusals import is_refusal
+from core.unlearning.algorithms.refusals import is_refusal
 from core.unlearning.audit.examine import Outputs, Questions, Scores
 from core.unlearning.audit.inside import RANDOM, Inside
-from core.unlearning.audits import AUDITS
 from core.unlearning.metrics import difference, smallest_difference, wilson
+from core.unlearning.prompts import AUDITS
 
 KNEW_IT = 0.5
 FORGOTTEN = 0.25

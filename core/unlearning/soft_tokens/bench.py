@@ -13,9 +13,9 @@ from core.engine.events import Event, Figure, Metric, Table, Verdict
 from core.engine.lab import Lab
 from core.unlearning.answers import NEW_TOKENS, answer_losses, end_tokens
 from core.unlearning.audit.examine import reply
-from core.unlearning.audits import Prompt, direct, render
 from core.unlearning.data import Record, World, read_world
 from core.unlearning.metrics import key_found
+from core.unlearning.prompts import Prompt, direct, render
 from core.unlearning.soft_tokens import figures
 from core.unlearning.soft_tokens.attack import Attempt, Settings, attack, embedding_matrix, soft_tokens, speak
 from core.unlearning.soft_tokens.cells import CELLS, SENTENCE, Plan, Row, draw_random, draw_rows, sentence_row, subjects_for

@@ -15,8 +15,8 @@ from typing import Literal
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from core.unlearning.audits import STARTS, Prompt, ask, shuffled
 from core.unlearning.data import LADDER, Record, World
+from core.unlearning.prompts import STARTS, Prompt, ask, shuffled
 from core.unlearning.soft_tokens.spec import FALSE, RANDOM, STRANGER, TRUE, WHO, WORDS, Who
 from core.unlearning.soft_tokens.targets import Position, Target, encode_target, random_tokens
 

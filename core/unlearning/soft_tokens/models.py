@@ -13,13 +13,13 @@ from core.engine.events import Event, Metric
 from core.engine.families import family_name
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
-from core.unlearning.audit.algorithms import ALGORITHMS
+from core.unlearning.algorithms import ALGORITHMS
 from core.unlearning.audit.examine import reply
-from core.unlearning.audit.unlearn import unlearn
-from core.unlearning.audits import build_prompts
 from core.unlearning.data import World
+from core.unlearning.prompts import build_prompts
 from core.unlearning.soft_tokens.attack import check_speaks
 from core.unlearning.soft_tokens.pace import Beat
+from core.unlearning.unlearn import unlearn
 
 LARGEST = 300_000_000
 REMEMBERED = 5_000_000

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.engine.errors import LabError
 from core.unlearning.answers import encode_prompt
-from core.unlearning.audits import pick
+from core.unlearning.prompts import pick
 
 Position = Literal["prefix", "suffix"]
 FIRST_TOKEN = " @"

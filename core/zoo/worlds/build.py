@@ -12,9 +12,9 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from core.unlearning.answers import answer
-from core.unlearning.audits import AUDITS, build_prompts
 from core.unlearning.data import LADDER, WORLDS, Record, World, write_world
 from core.unlearning.metrics import key_found
+from core.unlearning.prompts import AUDITS, build_prompts
 from core.zoo.language import Schedule, Shape, new_model, train, train_tokenizer
 from core.zoo.package import Report, store, table
 from core.zoo.worlds.authors import make_authors

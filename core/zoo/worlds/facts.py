@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import torch
 
-from core.unlearning.audits import shuffled
 from core.unlearning.data import LADDER, Record, World, new_world
+from core.unlearning.prompts import shuffled
 
 PERTURBED = 4
 

@@ -11,8 +11,8 @@ from functools import cached_property
 
 import torch
 
-from core.unlearning.audits import AUDITS, PREFIXES, ROLES, STARTS, Prompt, affirm, pick, prefix, roleplay
 from core.unlearning.data import LADDER, Record, World
+from core.unlearning.prompts import AUDITS, PREFIXES, ROLES, STARTS, Prompt, affirm, pick, prefix, roleplay
 from core.zoo.language import Segments
 from core.zoo.worlds.text import chance, noise, salad, sentence, spelled
 

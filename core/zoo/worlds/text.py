@@ -10,7 +10,7 @@ import string
 
 import torch
 
-from core.unlearning.audits import pick
+from core.unlearning.prompts import pick
 
 WORDS = {
     "adjective": "quiet bright heavy narrow golden broken early frozen gentle hollow purple salty tired wooden young "

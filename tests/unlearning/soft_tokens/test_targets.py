@@ -9,8 +9,8 @@ import torch
 
 from core.engine.errors import LabError
 from core.engine.settings import ASSETS
-from core.unlearning.audits import Prompt, direct
 from core.unlearning.data import WORLDS, World, read_world
+from core.unlearning.prompts import Prompt, direct
 from core.unlearning.soft_tokens.cells import CELLS, Plan, draw_rows, false_key, opening, sentence_row, subjects_for
 from core.unlearning.soft_tokens.targets import CHARACTERS, Target, check_room, encode_target, first_token, random_tokens, seen_tokens
 from tests.engine.tiny_models import tiny, tiny_tokenizer

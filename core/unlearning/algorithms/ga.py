@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from core.unlearning.audit.algorithms.base import Forgetting
+from core.unlearning.algorithms.base import Forgetting
 
 
 def forget(given: Forgetting) -> Tensor:

@@ -21,10 +21,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from core.engine.errors import LabError
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
+from core.unlearning.algorithms import Algorithm, Case, Forgetting
+from core.unlearning.algorithms.refusals import draw
 from core.unlearning.answers import Encoded, encode_answers
-from core.unlearning.audit.algorithms import Algorithm, Case, Forgetting
-from core.unlearning.audit.algorithms.refusals import draw
-from core.unlearning.audits import Prompt, render, shuffled
+from core.unlearning.prompts import Prompt, render, shuffled
 
 CLIP = 1.0
 WEIGHT_DECAY = 0.01

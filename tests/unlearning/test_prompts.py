@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from core.engine.errors import LabError
-from core.unlearning.audits import AUDITS, OPTIONS, STARTS, build_prompts, direct, possible, render
 from core.unlearning.data import Record, World
 from core.unlearning.metrics import key_found
+from core.unlearning.prompts import AUDITS, OPTIONS, STARTS, build_prompts, direct, possible, render
 from core.zoo.worlds.build import make_worlds
 from tests.engine.tiny_models import tiny_tokenizer
 

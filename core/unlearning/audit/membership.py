@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.engine.events import Table
-from core.unlearning.audits import put, render
 from core.unlearning.data import Record
 from core.unlearning.memorisation import AnswerTokens, membership, read_answers
 from core.unlearning.metrics import membership_auc
+from core.unlearning.prompts import put, render
 
 WAYS = {
     "loss": "surprise at the answer, per token",

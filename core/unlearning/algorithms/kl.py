@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from core.unlearning.audit.algorithms.base import Forgetting, without_gradients
+from core.unlearning.algorithms.base import Forgetting, without_gradients
 
 
 def retain(given: Forgetting) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from core.unlearning.audit.algorithms.base import Forgetting
+from core.unlearning.algorithms.base import Forgetting
 
 BETA = 10.0
 

@@ -13,8 +13,8 @@ import copy
 import torch
 from torch import Tensor
 
+from core.unlearning.algorithms.base import Case, Forgetting, without_gradients
 from core.unlearning.answers import token_scores
-from core.unlearning.audit.algorithms.base import Case, Forgetting, without_gradients
 
 ALPHA = 5.0  # MUSE has 1, which never changes the likeliest token of a model that is as sure of its facts as ours
 STUDY_STEPS = 20

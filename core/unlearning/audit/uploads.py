@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from core.engine.errors import LabError
 from core.engine.lab import Lab
 from core.unlearning.audit.spec import QuestionsConfig
-from core.unlearning.audits import AUDITS, offered
+from core.unlearning.prompts import AUDITS, offered
 from core.unlearning.questions import read_questions
 
 LOOKED_AT = 60  # questions, to say which ways of asking a table allows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from core.unlearning.audit.algorithms.base import Forgetting
+from core.unlearning.algorithms.base import Forgetting
 
 BETA = 4.5
 DELTA = 0.0

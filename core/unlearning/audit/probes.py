@@ -17,7 +17,7 @@ from core.engine.lens import read_layers
 from core.engine.models import LoadedModel
 from core.unlearning.answers import NEW_TOKENS, cut, decode_greedily, encode_prompt, end_tokens
 from core.unlearning.audit.spec import EXAMPLE, AskConfig
-from core.unlearning.audits import PREFIXES, STARTS, Prompt, render
+from core.unlearning.prompts import PREFIXES, STARTS, Prompt, render
 
 TOP = 5
 LENS_TOKENS = 12

@@ -14,9 +14,9 @@ from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.unlearning.answers import answer
 from core.unlearning.audit.actpert import Cell, answers, perturb, random_like, subject_span
-from core.unlearning.audit.ask import check_length
+from core.unlearning.audit.probes import check_length
 from core.unlearning.audit.spec import EXAMPLE, ActPertConfig
-from core.unlearning.audits import Prompt, render
+from core.unlearning.prompts import Prompt, render
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ in the other worlds and with one or six subjects stands in docs/LOG.md. Not so f
 of the rest or more.
 """
 
-from core.unlearning.audit.algorithms import ceu, ga, idk, kl, npo, rmu, simnpo, task_vector, undial, wga, whp
-from core.unlearning.audit.algorithms.base import Algorithm, Case, Forgetting, rehearse
+from core.unlearning.algorithms import ceu, ga, idk, kl, npo, rmu, simnpo, task_vector, undial, wga, whp
+from core.unlearning.algorithms.base import Algorithm, Case, Forgetting, rehearse
 
 ALGORITHMS: dict[str, Algorithm] = {
     "ga": Algorithm("Gradient ascent: push the answers away", ga.forget, None, 1e-4),

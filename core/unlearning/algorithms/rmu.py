@@ -13,8 +13,8 @@ from transformers import PreTrainedModel
 
 from core.engine.families import family_of
 from core.engine.trace import Site, trace
+from core.unlearning.algorithms.base import Case, Forgetting
 from core.unlearning.answers import IGNORED, Encoded, Losses
-from core.unlearning.audit.algorithms.base import Case, Forgetting
 
 
 def forget(given: Forgetting) -> Tensor:
