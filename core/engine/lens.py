@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from core.engine.errors import LabError
@@ -22,6 +22,18 @@ from core.engine.families import family_of
 from core.engine.trace import Site, sites, trace
 
 FINAL_NORM = {"llama": "norm", "gpt2": "ln_f", "llava": "language_model.norm", "qwen_vl": "language_model.norm"}
+
+
+def embedding_matrix(model: PreTrainedModel) -> Tensor:
+    """W (vocabulary, width): what the input layer gives for every token, with any scaling that is part of that layer.
+
+    Models that scale inside their forward (Granite) do it to `inputs_embeds` too, so W stands before that.
+    """
+    embed = model.get_input_embeddings()
+    if type(embed) is nn.Embedding:
+        return embed.weight.detach()
+    with torch.no_grad():
+        return embed(torch.arange(embed.weight.shape[0], device=embed.weight.device))
 
 
 def unembed(model: PreTrainedModel, hidden: Tensor) -> Tensor:

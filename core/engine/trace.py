@@ -23,8 +23,9 @@ Return a new tensor: the one given may be in use elsewhere. Editing `resid_mid` 
 
 **Generation** calls the model once for the prompt and once per further token. `acts[site]` joins the calls along the
 tokens, (batch, prompt + new - 1, width), as one forward over the whole text would give it (attention weights are
-filled with zeros to the longest row of keys); `acts.calls(site)` lists them. Forwards that do not continue each other
-cannot be joined: use `calls`.
+filled with zeros to the longest row of keys); `acts.calls(site)` lists them. Tokens that were tried and taken back
+(assisted generation) are left out. Forwards that do not continue each other, or whose rows have changed places or left in
+between (beam search), cannot be joined: use `calls`.
 
 **stop_at=k** leaves the `with` block when layer k is done: layers above it cost nothing, and the rest of the block
 does not run.
@@ -53,6 +54,7 @@ from torch import Tensor, nn
 
 from core.engine.errors import LabError
 from core.engine.families import PARTS, PLACES, Family, Part, family_of
+from core.engine.kv_cache import Move, watched
 
 Edit = Callable[[Tensor], Tensor] | Callable[[Tensor, int], Tensor]
 
@@ -99,23 +101,15 @@ class Activations(Mapping[Site, Tensor]):
     """What a trace captured: a mapping from the sites asked for to their activations."""
 
     def __init__(self, capture: Iterable[Site]) -> None:
-        self._calls: dict[Site, list[tuple[int, Tensor]]] = {site: [] for site in capture}
+        self._calls: dict[Site, list[_Seen]] = {site: [] for site in capture}
 
     def __getitem__(self, site: Site) -> Tensor:
         calls = self._calls[site]
-        if len(calls) == 1:
-            return calls[0][1]
+        if len(calls) == 1 and not _taken_back(calls):
+            return calls[0].value
         if not calls:
             raise LabError(f"Nothing has passed {site} yet.", "Call the model inside the block, then read.")
-        position = calls[0][0]
-        for offset, value in calls:
-            if offset != position:
-                raise LabError(
-                    f"{site} was passed by {len(calls)} forwards that do not continue each other.",
-                    "Use acts.calls(site), or one trace per forward.",
-                )
-            position += value.shape[-2]
-        values = [value for _, value in calls]
+        values = _joined(site, calls)
         if site.part == "attn_weights":
             keys = max(value.shape[-1] for value in values)
             values = [nn.functional.pad(value, (0, keys - value.shape[-1])) for value in values]
@@ -126,13 +120,52 @@ class Activations(Mapping[Site, Tensor]):
 
     def calls(self, site: Site) -> list[Tensor]:
         """One tensor per forward, in order."""
-        return [value for _, value in self._calls[site]]
+        return [seen.value for seen in self._calls[site]]
 
     def __iter__(self) -> Iterator[Site]:
         return iter(self._calls)
 
     def __len__(self) -> int:
         return len(self._calls)
+
+
+class _Seen(NamedTuple):
+    """One capture; `moves` is the list in which its KV cache notes what happens to it, `before` how many there were then."""
+
+    offset: int
+    value: Tensor
+    moves: list[Move]
+    before: int
+
+
+def _taken_back(calls: list[_Seen]) -> bool:
+    return any(name == "crop" for name, _ in calls[-1].moves[calls[0].before:])
+
+
+def _joined(site: Site, calls: list[_Seen]) -> list[Tensor]:
+    """What each forward added, cut where tokens were taken back, so that together they are one forward over the text that stayed."""
+    start = position = calls[0].offset
+    kept: list[Tensor] = []
+    for number, seen in enumerate(calls):
+        end = calls[number + 1].before if number + 1 < len(calls) else len(seen.moves)
+        moves = seen.moves[seen.before:end]
+        if any(name == "reorder_cache" for name, _ in moves) or (number + 1 < len(calls) and any(name != "crop" for name, _ in moves)):
+            raise LabError(f"The rows of {site} changed places between its {len(calls)} forwards, as in beam search.",
+                           "Use one forward over the returned text, or acts.calls(site), where rows stand as they were.")
+        if seen.offset != position:
+            raise LabError(f"{site} was passed by {len(calls)} forwards that do not continue each other.",
+                           "Use acts.calls(site), or one trace per forward.")
+        kept.append(seen.value)
+        position += seen.value.shape[-2]
+        for _, tokens in moves:
+            position = max(start, position - tokens)
+            while kept and (extra := sum(value.shape[-2] for value in kept) - (position - start)) > 0:
+                last = kept.pop()
+                if extra < last.shape[-2]:
+                    kept.append(last[..., :last.shape[-2] - extra, :])
+    if site.part == "attn_weights":
+        kept = [value[..., :position] for value in kept]
+    return kept or [calls[0].value[..., :0, :]]
 
 
 # ---- the plan of one trace: what to do at which module ----
@@ -143,9 +176,9 @@ class _Stage:
     layer: int
     is_layer: bool
     input_edits: list[Callable[[Tensor, int], Tensor]] = field(default_factory=list)
-    input_captures: list[list[tuple[int, Tensor]]] = field(default_factory=list)
+    input_captures: list[list[_Seen]] = field(default_factory=list)
     output_edits: list[Callable[[Tensor, int], Tensor]] = field(default_factory=list)
-    output_captures: list[tuple[int, list[tuple[int, Tensor]]]] = field(default_factory=list)
+    output_captures: list[tuple[int, list[_Seen]]] = field(default_factory=list)
     stop: bool = False
 
 
@@ -155,6 +188,7 @@ _Plan = dict[nn.Module, _Stage]
 class _Call(NamedTuple):
     resid_pre: Tensor
     offset: int
+    moves: list[Move]
 
 
 class _Stop(BaseException):  # BaseException: no `except Exception` between the layer and the block may eat it
@@ -295,18 +329,18 @@ def _staged(
 ) -> Any:
     first = stages[0][1]
     given = value = args[0] if args else kwargs["hidden_states"]
-    offset = _offset(first.layer, args, kwargs) if first.is_layer else _call.get().offset
+    offset, moves = _cache_state(first.layer, args, kwargs) if first.is_layer else _call.get()[1:]
     for _, stage in stages:
         for fn in stage.input_edits:
             value = fn(value, offset)
     for _, stage in stages:
         for calls in stage.input_captures:
-            calls.append((offset, value))
+            calls.append(_Seen(offset, value, moves, len(moves)))
     if value is not given:
         args, kwargs = ((value, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": value})
 
     if first.is_layer:
-        token = _call.set(_Call(value, offset))
+        token = _call.set(_Call(value, offset, moves))
         try:
             output = forward(module, *args, **kwargs)
         finally:
@@ -320,16 +354,19 @@ def _staged(
             output = (edited, *output[1:]) if isinstance(output, tuple) else edited
     for _, stage in stages:
         for index, calls in stage.output_captures:
-            calls.append((offset, output[index] if isinstance(output, tuple) else output))
+            calls.append(_Seen(offset, output[index] if isinstance(output, tuple) else output, moves, len(moves)))
     for plan, stage in stages:
         if stage.stop:
             raise _Stop(plan)
     return output
 
 
-def _offset(layer: int, args: tuple, kwargs: dict) -> int:
-    """Tokens that earlier calls left in this layer's KV cache; GPT-2 passes the cache by position."""
-    for cache in (kwargs.get("cache"), kwargs.get("past_key_values"), *args[1:2]):  # the name depends on the version of transformers
+def _cache_state(layer: int, args: tuple, kwargs: dict) -> tuple[int, list[Move]]:
+    """Tokens that earlier calls left in this layer's KV cache, and the list of what is done to it (see `kv_cache.watched`).
+
+    GPT-2 passes the cache by position, and its name depends on the architecture and the version of transformers.
+    """
+    for cache in (kwargs.get("cache"), kwargs.get("past_key_values"), kwargs.get("layer_past"), *args[1:2]):
         if hasattr(cache, "get_seq_length"):
-            return int(cache.get_seq_length(layer))
-    return 0
+            return int(cache.get_seq_length(layer)), watched(cache)
+    return 0, []

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from core.engine.errors import LabError
-from core.engine.lens import FINAL_NORM, read_layers, unembed
+from core.engine.lens import FINAL_NORM, embedding_matrix, read_layers, unembed
 from tests.engine.tiny_models import LAYERS, VOCABULARY, inputs_for, tiny
 
 KINDS = ["llama", "qwen2", "mistral", "gpt2"]
@@ -59,3 +59,21 @@ def test_a_model_without_a_language_head_is_refused_in_words() -> None:
     with pytest.raises(LabError, match="cannot be read as words"):
         unembed(tiny("vit"), torch.zeros(1, 32))
     assert "vit" not in FINAL_NORM
+
+
+@pytest.mark.parametrize("name", ["Gemma", "Gemma2", "Gemma3", "Granite", "OPT"])
+@torch.no_grad()
+def test_soft_tokens_begin_as_what_the_input_layer_gives_not_as_rows_of_its_matrix(name):
+    """Gemma's input layer multiplies by the root of the width, inside the module; Granite does it after, OPT widens after."""
+    import transformers
+
+    more = {"Granite": {"embedding_multiplier": 12.0}, "OPT": {"word_embed_proj_dim": 8, "ffn_dim": 32}}.get(name, {"head_dim": 8})
+    kind = getattr(transformers, f"{name}{'Text' if name == 'Gemma3' else ''}Config")
+    config = kind(vocab_size=64, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
+                  max_position_embeddings=64, **more)
+    model = getattr(transformers, f"{name}ForCausalLM")(config).eval()
+    ids = torch.tensor([[5, 6, 7]])
+    expected = model(input_ids=ids).logits
+    assert torch.equal(model(inputs_embeds=embedding_matrix(model)[ids]).logits, expected)
+    raw = model(inputs_embeds=model.get_input_embeddings().weight[ids]).logits
+    assert torch.equal(raw, expected) == (not name.startswith("Gemma"))

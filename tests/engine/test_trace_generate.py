@@ -129,3 +129,62 @@ def test_stop_at_ends_generation_at_the_prompt():
         reached = True
     assert not reached and acts[Site(0, "resid_post")].shape[1] == 9
     assert greedy(model, inputs_for(model)).shape[1] == 9 + NEW
+
+
+# ---- generation that moves rows or takes tokens back ----
+
+
+@pytest.mark.parametrize("more", [{"num_beams": 3}, {"num_beams": 3, "num_return_sequences": 3}, {"num_beams": 2, "do_sample": True}])
+@torch.no_grad()
+def test_beams_change_places_so_their_captures_are_refused_by_name(more):
+    model = tiny("llama")
+    site = Site(2, "resid_post")
+    with trace(model, capture=[site]) as acts:
+        greedy(model, inputs_for(model, batch=2), **more)
+    with pytest.raises(LabError, match="changed places between its 5 forwards, as in beam search"):
+        acts[site]
+    assert [call.shape[0] for call in acts.calls(site)] == [2 * more["num_beams"]] * NEW
+
+
+@torch.no_grad()
+def test_returned_sequences_without_beams_are_as_one_forward_gives_them():
+    model = tiny("llama")
+    site = Site(2, "resid_post")
+    torch.manual_seed(0)
+    with trace(model, capture=[site]) as acts:
+        sequences = greedy(model, inputs_for(model, batch=2), do_sample=True, num_return_sequences=3)
+    with trace(model, capture=[site]) as expected:
+        model(input_ids=sequences[:, :-1], use_cache=False)
+    assert sequences.shape[0] == 6 and not torch.equal(sequences[0], sequences[1])
+    assert gap(acts[site], expected[site]) <= 2e-5
+
+
+@pytest.mark.parametrize("how", ["assistant", "lookup"])
+@torch.no_grad()
+def test_tokens_an_assistant_proposed_in_vain_are_left_out(how):
+    model = tiny("llama", attention="eager")
+    helper = {"assistant_model": tiny("llama", seed=5)} if how == "assistant" else {"prompt_lookup_num_tokens": 3}
+    ids = inputs_for(model, batch=1)["input_ids"].repeat(1, 2)  # repeated, so that looking up proposes something
+    wanted = [Site(2, "resid_post"), Site(1, "attn_weights")]
+    with trace(model, capture=wanted) as acts:
+        sequences = greedy(model, {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, max_new_tokens=8, min_new_tokens=None,
+                           eos_token_id=-1, **helper)
+    assert sum(call.shape[1] for call in acts.calls(wanted[0])) > sequences.shape[1] - 1  # something was proposed in vain
+    with trace(model, capture=wanted) as expected:
+        model(input_ids=sequences[:, :-1], use_cache=False)
+    assert all(gap(acts[site], expected[site]) <= 2e-5 for site in wanted)
+
+
+@torch.no_grad()
+def test_rows_that_leave_the_batch_are_refused_and_listed():
+    model = tiny("gpt2")
+    inputs, cache, site = inputs_for(model), DynamicCache(config=model.config), Site(1, "mlp_out")
+    with trace(model, capture=[site]) as acts:
+        model(input_ids=inputs["input_ids"], cache=cache)
+        assert acts[site].shape[0] == 3
+        cache.batch_select_indices(torch.tensor([0, 2]))
+        assert acts[site].shape[0] == 3  # one forward is what it is
+        model(input_ids=inputs["input_ids"][:2, :1], cache=cache)
+    with pytest.raises(LabError, match="changed places"):
+        acts[site]
+    assert [len(call) for call in acts.calls(site)] == [3, 2]

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from core.engine.lens import embedding_matrix
 from core.engine.trace import Site, sites, trace
 from core.unlearning.answers import NEW_TOKENS, cut, end_tokens, padding
 from core.unlearning.decoding import decode_greedily, left_padded, positions_of, read_ahead
@@ -96,7 +97,7 @@ def subject_tokens(tokenizer: PreTrainedTokenizerBase, text: str, span: Span) ->
 
 def noise_scale(model: PreTrainedModel, noise: float, unit: Literal["relative", "absolute"] = "relative") -> float:
     """Standard deviation of the noise: `noise` itself, or that many times the spread of the embedding entries."""
-    return noise if unit == "absolute" else noise * model.get_input_embeddings().weight.float().std(correction=0).item()
+    return noise if unit == "absolute" else noise * embedding_matrix(model).float().std(correction=0).item()
 
 
 @torch.no_grad()
@@ -122,7 +123,7 @@ def perturb(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: S
 def _moved(model: PreTrainedModel, ids: Tensor, mask: Tensor, subject: Tensor, scale: float, draws: int, rng: torch.Generator) -> Tensor:
     """delta after every layer, (layers, n, tokens, width)."""
     clean = _states(model, ids, mask)
-    width = model.get_input_embeddings().weight.shape[1]
+    width = clean.shape[-1]
     noise = clean.new_zeros(len(ids), draws, ids.shape[1], width)
     for i, shaken in enumerate(subject):
         noise[i][:, shaken] = scale * torch.randn(draws, int(shaken.sum()), width, generator=rng).to(noise)

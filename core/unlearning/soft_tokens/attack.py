@@ -23,6 +23,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from transformers import GenerationConfig, PreTrainedModel
 
 from core.engine.errors import LabError
+from core.engine.lens import embedding_matrix
 from core.unlearning.soft_tokens.targets import Target
 
 Space = Literal["embedding", "vocabulary"]
@@ -98,18 +99,6 @@ class Attempt:
         """Back to the best soft tokens that were found."""
         if self.best is not None:
             self.parameter.data.copy_(self.best[2])
-
-
-def embedding_matrix(model: PreTrainedModel) -> Tensor:
-    """W (vocabulary, width): what the input layer gives for every token, with any scaling that is part of that layer.
-
-    Models that scale inside their forward (Gemma 1 and 2) do it to `inputs_embeds` too, so W stands before that.
-    """
-    embed = model.get_input_embeddings()
-    if type(embed) is nn.Embedding:
-        return embed.weight.detach()
-    with torch.no_grad():
-        return embed(torch.arange(embed.weight.shape[0], device=embed.weight.device))
 
 
 def check_speaks(model: PreTrainedModel, ref: str) -> None:
