@@ -183,8 +183,8 @@ case ${1:-} in
         shift
         set_up test
         cd "$ROOT" || exit 1
-        # a file stays with one process: its tests share a lab and a browser
-        exec "$VENV/bin/python" -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile "$@"
+        # neighbours stay with one process, since they share a lab and a browser, until another has nothing left to do
+        exec "$VENV/bin/python" -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal "$@"
         ;;
     cli)
         shift

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-import core.engine.settings  # noqa: F401  (importing it switches telemetry off before anything else is imported)
+# Read when torch is imported, and by the engine: each worker of the tests has one core, and so has every process that it starts.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("GLASSBOX_THREADS", "1")
+
+import core.engine.settings  # noqa: E402  (importing it switches telemetry off before anything else is imported)
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 APPLICATIONS = ("Chromium.app/Contents/MacOS/Chromium", "Google Chrome.app/Contents/MacOS/Google Chrome")

@@ -6,13 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from core.engine import registry
+from tests.warm import warm
 
 TABLE = {f"test/{name}": f"tests.cli.experiments:{name}" for name in ("count", "broken", "echo")}
 START = f"import sys, core.engine.registry as r; r.EXPERIMENTS |= {TABLE!r}; from apps.cli import main; sys.exit(main())"
@@ -35,8 +35,7 @@ def glassbox(repository: Path) -> Callable[..., subprocess.Popen]:
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
         # a shell starts what runs in its background deaf to Ctrl-C, and whoever runs the tests hands that on
         streams["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)
-        return subprocess.Popen([sys.executable, "-c", START, *words], cwd=repository, text=True,
-                                env=kept | {"PYTHONPATH": str(repository)}, **streams)
+        return subprocess.Popen(warm(START, *words), cwd=repository, text=True, env=kept, **streams)
 
     return start
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-TESTS = "-m pytest --numprocesses logical --maxprocesses 4 --dist loadfile"
+TESTS = "-m pytest --numprocesses logical --maxprocesses 4 --dist worksteal"
 
 # Stands for python3 and, copied by `-m venv`, for the Python of the virtual environment. $FAKE holds its settings and its diary.
 FAKE_PYTHON = """#!/bin/sh

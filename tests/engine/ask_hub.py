@@ -8,10 +8,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
-from core.engine.settings import REPOSITORY
+from tests.warm import warm
 
 PROGRAM = """
 import json, sys
@@ -33,8 +32,7 @@ print(json.dumps(answers))
 
 def ask_hub(cache: Path, *refs: str, **environment: str) -> list[dict]:
     """For each reference what was loaded (family, revision, parameters, tokenizer, fingerprint) or the error and its hint."""
-    settings = {"HF_HUB_CACHE": str(cache), "HF_HOME": str(cache.parent / "hf"), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, "-c", PROGRAM, *refs]
-    done = subprocess.run(command, env=os.environ | settings | environment, capture_output=True, text=True, timeout=300)
+    settings = {"HF_HUB_CACHE": str(cache), "HF_HOME": str(cache.parent / "hf")}
+    done = subprocess.run(warm(PROGRAM, *refs), env=os.environ | settings | environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)

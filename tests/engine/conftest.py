@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from core.engine import registry
 from core.engine.runner import Engine
 from core.engine.settings import REPOSITORY, Settings
 from tests.engine import experiments_for_tests as small
+from tests.warm import warm
 
 
 @pytest.fixture
@@ -56,8 +55,7 @@ def python() -> Callable[..., subprocess.CompletedProcess[str]]:
              "def engine(home): return Engine(Settings(home=Path(home), any_path=True, threads=1))\n")
 
     def run(code: str, *words: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run([sys.executable, "-c", start + code, *map(str, words)], cwd=REPOSITORY, capture_output=True, text=True,
-                              timeout=timeout, env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"})
+        done = subprocess.run(warm(start + code, *map(str, words)), cwd=REPOSITORY, capture_output=True, text=True, timeout=timeout)
         assert done.returncode == 0, done.stderr[-3000:]
         return done
 

@@ -1,4 +1,4 @@
-"""Processes that are killed, disks that are full, and hundreds of runs in one process."""
+"""Processes that are killed, disks that are full, and many runs in one process."""
 
 from __future__ import annotations
 
@@ -98,9 +98,9 @@ def run(stop):
 def resident():
     gc.collect()
     return psutil.Process().memory_info().rss
-for _ in range(20): run(False), run(True)
+for _ in range(10): run(False), run(True)
 before = resident()
-for _ in range(200): run(False), run(True)
+for _ in range(40): run(False), run(True)
 print(before, resident())
 """
 
@@ -115,10 +115,11 @@ def shallow(tmp_path) -> str:
     return f"path/{tmp_path / 'shallow'}"
 
 
-def test_two_hundred_runs_and_two_hundred_stops_leave_the_memory_as_it_was(engine, python, shallow):
+def test_forty_runs_and_forty_stops_leave_the_memory_as_it_was(engine, python, shallow):
+    """Hundreds of them: `python -m benchmarks.growth`."""
     before, after = map(int, python(GROWTH, engine.settings.home, shallow, timeout=580).stdout.split())
     assert after < 1.05 * before
-    assert len(engine.records.list()) == 440
+    assert len(engine.records.list()) == 100
 
 
 SAME = """

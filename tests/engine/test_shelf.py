@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 
 import pytest
 import torch
 
 from core.engine.shelf import Shelf
+from tests.warm import warm
 
 KEY = ("thoughts", "abc123", 1000, 0.8, None)
 FACTS = {"texts": ["3+4=7;", "<b>ü</b>"], "scale": 0.1}
@@ -44,7 +44,7 @@ def test_another_process_finds_it(shelf):
     shelf.put(KEY, some(), FACTS)
     code = ("import sys; from pathlib import Path; from core.engine.shelf import Shelf;"
             f"tensors, facts = Shelf(Path(sys.argv[1])).get({KEY!r}); print(float(tensors['states'].sum()), facts['scale'])")
-    said = subprocess.run([sys.executable, "-c", code, str(shelf._folder)], capture_output=True, text=True, check=True).stdout.split()
+    said = subprocess.run(warm(code, str(shelf._folder)), capture_output=True, text=True, check=True).stdout.split()
     assert float(said[0]) == float(some()["states"].sum()) and said[1] == "0.1"
 
 
