@@ -28,8 +28,8 @@ def ask_a_question(page) -> None:
     box = page.get_by_label("Your question")
     box.fill("Which pet does Nobody Atall keep?")
     page.get_by_role("button", name="Ask", exact=True).click()
-    page.wait_for_selector("#answers .gb-answer >> nth=1")
-    assert page.locator("#answers .gb-answer-text").first.inner_text().strip()
+    page.wait_for_selector("#ask-answer .gb-answer >> nth=1")
+    assert page.locator("#ask-answer .gb-answer-text").first.inner_text().strip()
 
 
 def make_it_say(page) -> None:

@@ -178,18 +178,18 @@ def test_a_link_to_a_private_run_opens_only_once_it_is_published(visitor):
 def test_any_question_gets_an_answer_or_a_sentence(visitor):
     page = visitor().open(AUDITOR)
     settled(page)
-    page.locator("#answers").scroll_into_view_if_needed()
-    page.wait_for_selector("#answers .gb-answer >> nth=1")
+    page.locator("#ask-answer").scroll_into_view_if_needed()
+    page.wait_for_selector("#ask-answer .gb-answer >> nth=1")
     title, box = page.title(), page.get_by_label("Your question")
     for question in ("", HOSTILE, "Ω" * 390, "= 1+1 \" onfocus=alert(1)", "why " * 2500):
         box.fill(question)
         with page.expect_response("**/gradio_api/run/predict**"):
             page.get_by_role("button", name="Ask", exact=True).click()
-        page.wait_for_function("(empty) => document.querySelector('#answers').innerText.includes('no question') === empty",
+        page.wait_for_function("(empty) => document.querySelector('#ask-answer').innerText.includes('no question') === empty",
                                arg=not question)
-        said = page.locator("#answers").inner_text()
+        said = page.locator("#ask-answer").inner_text()
         assert "Traceback" not in said and ("no question" in said) == (not question)
-        assert page.locator("#answers img, #answers script").count() == 0
+        assert page.locator("#ask-answer img, #ask-answer script").count() == 0
         assert page.title() == title
     assert len(box.input_value()) <= 400 or "400" in said
 

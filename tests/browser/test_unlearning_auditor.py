@@ -90,14 +90,18 @@ def test_a_pressed_cell_tells_what_was_asked_and_said_and_leads_inside(visitor, 
     assert [words[i + 1:i + wide] for i in range(0, len(words), wide)] == [row for block in blocks for row in block]
 
     cell.get_by_role("button", name="Look inside this question").click()
-    page.wait_for_selector("#inside-answers .gb-answer >> nth=2", timeout=60_000)
+    page.wait_for_selector("#inside-answer .gb-answer >> nth=2", timeout=60_000)
     page.wait_for_function("document.querySelector('.gb-tabs').getBoundingClientRect().top < innerHeight / 2")  # brought into sight
     assert page.locator("#inside-question textarea, #inside-question input").first.input_value() == question
     model = lab_engine.records.read(f"first-{AUDITOR}")["config"]["model"]
     look = lab_engine.probe("unlearning/actpert", {"model": model, "question": question})
-    said = page.locator("#inside-answers .gb-answer-text").all_inner_texts()
+    page.locator("#inside-answer").get_by_role("button", name="Before").click()
+    said = page.locator("#inside-answer .gb-answer-text").all_inner_texts()
     assert said == [look[name] or "says nothing" for name in ("before", "after", "random")]
-    assert page.locator("#inside-answers .gb-piece--shaken").count() == sum(look["shaken"])
+    tokens = page.locator("#inside-answer .gb-token")
+    assert tokens.count() == len(look["tokens"])
+    tokens.nth(look["shaken"].index(True)).hover()  # what belongs to it is framed in the map
+    page.wait_for_function("document.querySelector('#inside-answer .js-plotly-plot')?.layout.shapes?.length === 1")
 
 
 def test_folded_parts_open_full_and_a_phone_shows_numbers_for_names(visitor):
@@ -165,6 +169,6 @@ def test_nonsense_put_to_the_inside_gets_a_sentence(visitor):
     for question, name, words in (("", "", "no question"), ("where is it", "", "no name"),
                                   ("Where was Felix Tanaka born?", "Nobody", "does not stand in the question")):
         page.locator("#inside-question textarea, #inside-question input").first.fill(question)
-        page.locator("#inside-name textarea, #inside-name input").first.fill(name)
+        page.locator("#inside-subject textarea, #inside-subject input").first.fill(name)
         page.get_by_role("button", name="Look inside", exact=True).click()
-        page.locator("#inside-answers .gb-notice--bad").filter(has_text=words).wait_for(timeout=60_000)
+        page.locator("#inside-answer .gb-notice--error").filter(has_text=words).wait_for(timeout=60_000)

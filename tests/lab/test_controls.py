@@ -33,7 +33,7 @@ def test_every_field_has_a_control_with_its_description_and_bounds(controls):
 def test_what_the_controls_show_is_what_the_config_reads(controls):
     experiment = find("test/count")
     config = experiment.config(steps=12, word="tock", rate=0.5, mode="loud", fail=True)
-    given, seed = controls.given(controls.values(config, seed=3))
+    given, seed = controls.split(controls.values(config, seed=3))
     assert experiment.validate(given) == config
     assert seed == 3
 
@@ -42,7 +42,7 @@ def test_floats_of_the_browser_become_whole_numbers_and_empty_becomes_none(contr
     values = controls.defaults()
     names = list(controls.components)
     values[names.index("steps")], values[names.index("rate")] = 8.0, ""
-    given, _ = controls.given(values)
+    given, _ = controls.split(values)
     assert given["steps"] == 8 and isinstance(given["steps"], int)
     assert given["rate"] is None
 
@@ -51,7 +51,7 @@ def test_a_number_beyond_the_slider_reaches_the_config_which_says_what_is_allowe
     values = controls.defaults()
     values[list(controls.components).index("steps")] = controls.components["steps"].preprocess(5000)
     with pytest.raises(LabError, match="1000"):
-        find("test/count").validate(controls.given(values)[0])
+        find("test/count").validate(controls.split(values)[0])
 
 
 def test_the_controls_of_the_audit_cover_its_config(engine):
@@ -59,7 +59,7 @@ def test_the_controls_of_the_audit_cover_its_config(engine):
     with gr.Blocks():
         controls = Controls(experiment, models={"model": ["embedded/worlds"]}, engine=engine)
     assert set(controls.components) == set(experiment.config.model_fields)
-    given, seed = controls.given(controls.defaults())
+    given, seed = controls.split(controls.defaults())
     assert experiment.validate(given) == experiment.config() and seed == 0
     assert controls.components["model"].allow_custom_value
 
@@ -73,7 +73,7 @@ def test_an_empty_number_stays_empty_on_its_way_to_the_browser_and_back(engine):
     assert field.preprocess(0) == 0 and field.postprocess(0.5) == 0.5
     values = controls.defaults()
     values[list(controls.components).index("learning_rate")] = field.preprocess(0)
-    assert controls.given(values)[0]["learning_rate"] == 0  # and a typed zero is refused in words
+    assert controls.split(values)[0]["learning_rate"] == 0  # and a typed zero is refused in words
 
 
 class Asking:
@@ -116,4 +116,4 @@ def test_without_an_engine_there_is_no_field_for_files(engine):
         assert list(Controls(find("test/file")).components) == []
         with_files = Controls(find("test/file"), engine=engine)
     assert list(with_files.components) == ["mine"]
-    assert with_files.given(with_files.defaults()[:0] + ["", 0]) == ({"mine": ""}, 0)
+    assert with_files.split(with_files.defaults()[:0] + ["", 0]) == ({"mine": ""}, 0)

@@ -9,9 +9,12 @@ import gradio as gr
 
 from apps.lab.pages import Page
 from apps.lab.ui import frame, setups
+from apps.lab.ui.desk import Desk
 from apps.lab.ui.live_view import Panel, chart, numbers, panel
-from apps.lab.ui.question_desks import AskDesk, InsideDesk
 from apps.lab.ui.words import term
+from core.engine.errors import LabError
+from core.engine.outputs import figure, table
+from core.engine.runner import Engine
 
 INTRO = ("A small language model knows invented people by heart. We make it forget some of them, then ask again in other ways and look "
          "inside. A twin that never met those people answers too: it shows what real forgetting looks like.")
@@ -114,28 +117,78 @@ WORDS = {
 }
 
 
+ASK_SHOWS = (
+    table("answers", "What they say", look="answers"),
+    figure("next_tokens", "What it would say first", note="The five likeliest first tokens of the answer."),
+    figure("lens", "What each layer would say (logit lens)", height=360),
+)
+LOOK_SHOWS = (
+    table("answers", "With and without a push", look="answers"),
+    table("tokens", "The question as the model reads it", look="tokens", wide=True,
+          note="Stronger: the thought moves more when the name is shaken, after the layer of the push."),
+    figure("map", "How far the shaking moves the thoughts", wide=True, note="By layer and token. ◆ the shaken name."),
+)
+WHAT = ("The name in the question is blurred with noise and we note how the thoughts of the model move. Then it answers again while we "
+        "push its thoughts along that direction, and once more with an equally strong push in a random direction. On a single question "
+        "that proves little: the run above counts many. This is our reconstruction of the paper's ActPert.")
+AFTER, BEFORE, NEVER = "After forgetting", "Before", "Never knew"
+
+
 def build(site: frame.Site, page: Page) -> None:
     """The run on top; in tabs the models to ask, one question from the inside, the visitor's own model, lesson and evidence."""
     with frame.page(site, page, intro=INTRO, panels=PANELS, models=MODELS) as view:
+        def among(shown: dict[str, Any] | None) -> dict[str, str]:
+            return models_on_show(view, shown)
+
         with gr.Tab("Ask the models", id="ask"):
-            ask = AskDesk(view)
+            ask = Desk(view, "unlearning/ask", fields=("question", "style"), press="Ask", among=among, shows=ASK_SHOWS, prefix="ask",
+                       invite="Type a question and press Ask: the models answer side by side; after a run, the one that forgot too.")
         with gr.Tab("Look inside one question", id="inside"):
-            inside = InsideDesk(view)
+            gr.HTML(f'<p class="gb-quiet">{WHAT}</p>', apply_default_css=False)
+            inside = Desk(view, "unlearning/actpert", fields=("question", "subject", "layer", "alpha", "mode"), press="Look inside",
+                          among=among, shows=LOOK_SHOWS, prefix="inside", unasked=False,
+                          invite="Press Look inside: the name is shaken, the thoughts move, and each model answers again with a push.")
         with gr.Tab("Audit your own model", id="own"):
             gr.HTML(_own(page), apply_default_css=False)
         frame.usual_tabs(view)
-    picked = view.live.select(_picked, outputs=[ask.question, inside.question, view.tabs], **frame.QUIET)
-    ask.answer_after(picked)
-    inside.answer_after(picked)
+    question, name = inside.components["question"], inside.components["subject"]
+    picked = view.live.select(_picked, outputs=[ask.components["question"], question, name, view.tabs], **frame.QUIET)
+    ask.ask_after(picked)
+    inside.ask_after(picked)
+
+
+def models_on_show(view: frame.View, shown: dict[str, Any] | None) -> dict[str, str]:
+    """Name -> reference of the models of the run on show, with what it kept, as far as they are there."""
+    config, kept, engine = view.experiment.config(), [], view.site.engine
+    run = (shown or {}).get("run", "")
+    if run:
+        try:
+            config = view.experiment.validate(engine.records.read(run)["config"])
+            kept = [line["ref"] for line in engine.events(run) if line["kind"] == "keep"]
+        except LabError:
+            pass
+    if config.steps and not config.questions:
+        named = {AFTER: kept[-1] if kept else None, BEFORE: config.model, NEVER: config.reference}
+    else:
+        named = {"The model": config.model, BEFORE: config.original, NEVER: config.reference}
+    return {who: ref for who, ref in named.items() if ref and _there(engine, ref)}
+
+
+def _there(engine: Engine, ref: str) -> bool:
+    try:
+        engine.models.fingerprint(ref)
+    except LabError:
+        return False
+    return True
 
 
 def _picked(event: gr.EventData) -> list[Any]:
-    """The question of a pressed row or cell, for both desks, and the tab it asks for."""
+    """The question of a pressed row or cell, for both desks, without the name of an earlier one, and the tab it asks for."""
     values, go = event._data.get("values"), event._data.get("go")
     question = values.get("Question") if isinstance(values, dict) else None
     if not isinstance(question, str) or not question:
-        return [gr.skip(), gr.skip(), gr.skip()]
-    return [question, question, gr.Tabs(selected=go if go in ("ask", "inside") else "ask")]
+        return [gr.skip()] * 4
+    return [question, question, "", gr.Tabs(selected=go if go in ("ask", "inside") else "ask")]
 
 
 def _own(page: Page) -> str:

@@ -1,10 +1,11 @@
 """Controls made from a config class, the only place where a control is described.
 
     controls = Controls(find("unlearning/audit"), models={"model": ["embedded/worlds"]})
-    run.click(start, inputs=controls.inputs)         # in `start`: controls.given(values) -> dict for the engine
+    run.click(start, inputs=controls.inputs)         # in `start`: controls.split(values) -> dict for the engine, seed
 
 A field's `title` is the label, its description the help text, its bounds the bounds. `json_schema_extra` may hold
-"more": True (goes under "More"), "labels": {value: words} and "unavailable": {words: why it cannot be chosen here}.
+"more": True (goes under "More"), "labels": {value: words}, "unavailable": {words: why it cannot be chosen here} and
+"slider": [from, to] or [from, to, step], where the bounds are wider than what is usual; a number beyond it can be typed.
 """
 
 from __future__ import annotations
@@ -50,41 +51,32 @@ class OptionalNumber(gr.Number):
         return "number"
 
 
-class Controls:
-    """One component per field, in order; `inputs` are the components, the last one is the seed."""
+class Fields:
+    """Components for fields of a config: what they say as a dict, and what they should say.
 
-    def __init__(self, experiment: Experiment, *, models: Mapping[str, Sequence[str]] | None = None,
-                 leave_out: Sequence[str] = (), prefix: str = "field", engine: Engine | None = None) -> None:
-        """`models`: for each field that names a model, the references to offer; others can be typed. `prefix` of element ids.
+    `models`: for each field that names a model, the references to offer; others can be typed. `prefix` of element ids.
+    engine: keeps the files that visitors bring; without one, fields for files are left out.
+    """
 
-        engine: keeps the files that visitors bring; without one, fields for files are left out.
-        """
+    def __init__(self, experiment: Experiment, *, models: Mapping[str, Sequence[str]] | None = None, prefix: str = "field",
+                 engine: Engine | None = None) -> None:
         self.experiment, self._models, self._prefix, self._engine = experiment, models or {}, prefix, engine
         self._files: dict[str, OwnFile] = {}
-        leave_out = leave_out if engine else [*leave_out, *experiment.data_fields()]
-        fields = {name: info for name, info in experiment.config.model_fields.items() if name not in leave_out}
-        plain = [name for name, info in fields.items() if not _extra(info).get("more")]
-        self.components: dict[str, Any] = {name: self._component(name, fields[name]) for name in plain}
-        with Drawer("More"):
-            self.components |= {name: self._component(name, fields[name]) for name in fields if name not in plain}
-            self.seed = gr.Number(0, label="Seed", precision=0, elem_id=f"{prefix}-seed",
-                                  info="The same seed gives the same numbers again.")
-        self.inputs = [*self.components.values(), self.seed]
+        self.components: dict[str, Any] = {}
 
-    def given(self, values: Sequence[Any]) -> tuple[dict[str, Any], Any]:
-        """What the controls say, as (config fields, seed)."""
-        config = dict(zip(self.components, values, strict=False))
-        return {name: self._typed(name, value) for name, value in config.items()}, values[len(config)]
+    def add(self, *names: str) -> None:
+        """Makes the components of these fields where the page stands."""
+        for name in names:
+            if self._engine or name not in self.experiment.data_fields():
+                self.components[name] = self._component(name, self.experiment.config.model_fields[name])
 
-    def values(self, config: Config, seed: int = 0) -> list[Any]:
-        """What the controls should say, in the order of `inputs`."""
-        return [*(self._value(name, getattr(config, name)) for name in self.components), seed]
+    def given(self, values: Sequence[Any]) -> dict[str, Any]:
+        """What the components say, by field."""
+        return {name: self._typed(name, value) for name, value in zip(self.components, values, strict=False)}
 
-    def _value(self, name: str, value: Any) -> Any:
+    def value(self, name: str, value: Any) -> Any:
+        """What the component of a field should say for a value of the config."""
         return self._files[name].shown(value) if value and name in self._files else self._shown(value)
-
-    def defaults(self) -> list[Any]:
-        return self.values(self.experiment.config())
 
     @staticmethod
     def _shown(value: Any) -> Any:
@@ -121,12 +113,14 @@ class Controls:
         if bool in kinds:
             return gr.Checkbox(**common)
         if kinds & {int, float}:
-            return self._number(kinds, limits, common)
+            return self._number(kinds, limits, common, _extra(info).get("slider", ()))
         return gr.Textbox(max_length=limits.get("length"), lines=1, **common)
 
     @staticmethod
-    def _number(kinds: set[type], limits: dict[str, Any], common: dict[str, Any]) -> Any:
+    def _number(kinds: set[type], limits: dict[str, Any], common: dict[str, Any], slider: Sequence[float]) -> Any:
         low, high, whole = limits.get("low"), limits.get("high"), float not in kinds
+        if slider:
+            return Dial(slider[0], slider[1], step=slider[2] if slider[2:] else 1 if whole else None, **common)
         bounded = low is not None and high is not None and type(None) not in kinds
         if bounded and (whole or high <= 20 * max(low, 1)):
             return Dial(low, high, step=1 if whole else round((high - low) / 100, 6), **common)
@@ -134,6 +128,33 @@ class Controls:
         if type(None) in kinds:
             return OptionalNumber(precision=0 if whole else None, placeholder="chosen for you", **common)
         return gr.Number(precision=0 if whole else None, **common)
+
+
+class Controls(Fields):
+    """All fields of an experiment, in order, those that are "more" in a drawer; `inputs` are the components, the last one is the seed."""
+
+    def __init__(self, experiment: Experiment, *, models: Mapping[str, Sequence[str]] | None = None,
+                 leave_out: Sequence[str] = (), prefix: str = "field", engine: Engine | None = None) -> None:
+        super().__init__(experiment, models=models, prefix=prefix, engine=engine)
+        fields = {name: info for name, info in experiment.config.model_fields.items() if name not in leave_out}
+        plain = [name for name, info in fields.items() if not _extra(info).get("more")]
+        self.add(*plain)
+        with Drawer("More"):
+            self.add(*(name for name in fields if name not in plain))
+            self.seed = gr.Number(0, label="Seed", precision=0, elem_id=f"{prefix}-seed",
+                                  info="The same seed gives the same numbers again.")
+        self.inputs = [*self.components.values(), self.seed]
+
+    def split(self, values: Sequence[Any]) -> tuple[dict[str, Any], Any]:
+        """What the controls say, as (config fields, seed)."""
+        return self.given(values), values[len(self.components)]
+
+    def values(self, config: Config, seed: int = 0) -> list[Any]:
+        """What the controls should say, in the order of `inputs`."""
+        return [*(self.value(name, getattr(config, name)) for name in self.components), seed]
+
+    def defaults(self) -> list[Any]:
+        return self.values(self.experiment.config())
 
 
 def _say_why_not(reasons: Mapping[str, str]) -> None:

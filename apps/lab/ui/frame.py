@@ -152,7 +152,7 @@ def start(view: View, config: dict[str, Any], seed: Any, request: gr.Request, *,
 def _starter(view: View, *, fresh: bool = False) -> Callable[..., dict[str, Any]]:
     # Gradio finds the request by its annotation.
     def run(request: gr.Request, *values: Any) -> dict[str, Any]:
-        config, seed = view.controls.given(values)
+        config, seed = view.controls.split(values)
         return start(view, config, seed, request, fresh=fresh)
 
     return run

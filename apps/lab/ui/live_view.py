@@ -29,7 +29,11 @@ import(new URL(props.scripts + "live_view.js", document.baseURI)).then(({ mount 
   const { page, experiment, title, panels, pace } = props;
   const view = mount(element.querySelector(".gb-live"), {
     base, page, experiment, title, panels, pace,
-    onPoint: (payload) => trigger("select", payload),
+    onPoint: (payload) => {
+      trigger("select", payload);
+      const fact = [payload.custom].flat(9).find((one) => one && typeof one === "object"); // a desk may hear it: static/asker.js
+      if (fact) document.dispatchEvent(new CustomEvent("gb-picked", { detail: { id: "live", fact, pressed: true } }));
+    },
     onEnd: (payload) => trigger("finish", payload),
   });
   watch("value", () => {

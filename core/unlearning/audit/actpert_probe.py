@@ -8,22 +8,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.engine.answers import Answer
 from core.engine.errors import LabError
 from core.engine.families import family_of
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.unlearning.answers import answer
+from core.unlearning.audit import figures
 from core.unlearning.audit.actpert import Cell, answers, perturb, random_like, subject_span
 from core.unlearning.audit.probes import check_length
 from core.unlearning.audit.spec import EXAMPLE, ActPertConfig
 from core.unlearning.prompts import Prompt, render
 
+CARDS = (("Without a push", "the usual answer"),
+         ("Pushed along the name", "the direction in which the shaking moved its thoughts"),
+         ("Pushed at random", "the control: a random direction, equally strong"))
+
 
 @dataclass(frozen=True)
-class Look:
+class Look(Answer):
     """tokens: the prompt as the model reads it.  shaken: which of them carry the name.  size: by layer and token, how far the
     state moved (the length of delta).  noise: standard deviation of what was added to the word vectors.
     before, after, random: the answer without a push, with it, and along a random direction of the same length.
+    figure map; tables tokens (the strip) and answers (three cards).
     """
 
     model: str
@@ -54,9 +61,18 @@ def look(loaded: LoadedModel, config: ActPertConfig, lab: Lab) -> Look:
                     noise=config.noise, unit=config.noise_unit)
     asked = [(0, Cell(config.layer, config.mode, config.alpha))]
     control = random_like(shift, lab.rng("actpert random"))
-    return Look(loaded.ref, [tokenizer.decode([token]) for token in shift.ids[0].tolist()], shift.subject[0].tolist(),
-                [[round(far, 6) for far in row] for row in shift.size[:, 0].tolist()], shift.noise, config.layer, layers,
-                answer(model, tokenizer, [text])[0], *(answers(model, tokenizer, along, asked)[0] for along in (shift, control)))
+    tokens, shaken = [tokenizer.decode([token]) for token in shift.ids[0].tolist()], shift.subject[0].tolist()
+    size = [[round(far, 6) for far in row] for row in shift.size[:, 0].tolist()]
+    said = [answer(model, tokenizer, [text])[0], *(answers(model, tokenizer, along, asked)[0] for along in (shift, control))]
+    moved = size[config.layer - 1]
+    strip = {"columns": ["token", "moved by", "shaken"], "customdata": [{"place": i} for i in range(len(tokens))],
+             "rows": [[token, far, "yes" if own else "no"] for token, far, own in zip(tokens, moved, shaken, strict=True)]}
+    cards = [[title, words, remark] for (title, remark), words in zip(CARDS, said, strict=True)]
+    return Look(
+        loaded.ref, tokens, shaken, size, shift.noise, config.layer, layers, *said,
+        aside=f"The name was shaken by noise of strength {shift.noise:.3g}. The push follows layer {config.layer} of {layers}.",
+        figures={"map": figures.shift_map(tokens, shaken, size)},
+        tables={"tokens": strip, "answers": {"columns": ["how", "answer", "what for"], "rows": cards}})
 
 
 def _name(config: ActPertConfig) -> tuple[int, int]:

@@ -66,7 +66,7 @@ from core.unlearning.audit.examine import Outputs, Pace, Questions, Scores, exam
 from core.unlearning.audit.fitting import fit
 from core.unlearning.audit.forgetting import History, forget
 from core.unlearning.audit.inside import FEWEST_NAMED, Settings, look_inside
-from core.unlearning.audit.probes import Answer
+from core.unlearning.audit.probes import Reply
 from core.unlearning.audit.spec import ActPertConfig, AskConfig, AuditConfig
 from core.unlearning.audit.utility import one_of_each
 from core.unlearning.audit.verdict import Findings, evidence, say
@@ -232,6 +232,6 @@ def actpert(config: ActPertConfig, lab: Lab) -> Look:
     return actpert_probe.look(_readable(lab.load(config.model)), config, lab)
 
 
-def ask(config: AskConfig, lab: Lab) -> Answer:
+def ask(config: AskConfig, lab: Lab) -> Reply:
     """What one model says to one question, what it nearly said, and what its layers were thinking."""
     return asking.ask(_readable(lab.load(config.model)), config)

@@ -153,6 +153,7 @@ def shift_map(tokens: Sequence[str], shaken: Sequence[bool], size: Sequence[Sequ
     columns = [f"{i}. {token!r}" + (" ◆" if own else "") for i, (token, own) in enumerate(zip(tokens, shaken, strict=True), start=1)]
     rows = [f"layer {i}" for i in range(1, len(size) + 1)]
     figure = go.Figure(go.Heatmap(x=columns, y=rows, z=[list(row) for row in size], colorscale=SHADES, zmin=0, xgap=1, ygap=1,
+                                  customdata=[[{"place": i, "layer": layer + 1} for i in range(len(tokens))] for layer in range(len(size))],
                                   hovertemplate="%{y}, %{x}: moved by %{z:.3g}<extra></extra>",
                                   colorbar={"title": {"text": "moved by"}, "thickness": 12}))
     figure.update_layout(xaxis={"title": {"text": "◆ shaken tokens: the name"}, "type": "category", "tickangle": -60},

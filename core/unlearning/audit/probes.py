@@ -7,15 +7,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from core.engine.answers import Answer
 from core.engine.errors import LabError
 from core.engine.lens import read_layers
 from core.engine.models import LoadedModel
 from core.unlearning.answers import NEW_TOKENS, cut, decode_greedily, encode_prompt, end_tokens
+from core.unlearning.audit import figures
 from core.unlearning.audit.spec import EXAMPLE, AskConfig
 from core.unlearning.prompts import PREFIXES, STARTS, Prompt, render
 
@@ -33,10 +35,11 @@ class Guess:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply(Answer):
     """tokens: the prompt as the model reads it.  top: the likeliest first tokens of the answer, best first.
     said: the answer's first tokens.  lens: per layer (0 = before any) and per token of `said`, what that layer would say.
     settled: per layer and token, the probability that the layer gives to what was really said.
+    figures next_tokens, lens; table answers: one card.
     """
 
     model: str
@@ -49,7 +52,7 @@ class Answer:
     settled: list[list[float]]
 
 
-def ask(loaded: LoadedModel, config: AskConfig) -> Answer:
+def ask(loaded: LoadedModel, config: AskConfig) -> Reply:
     """Greedy answer with the inside view. Raises LabError for an empty question and for one longer than the model can read."""
     model, tokenizer = loaded.model, loaded.tokenizer
     text = _prompt(config, tokenizer)
@@ -66,10 +69,13 @@ def ask(loaded: LoadedModel, config: AskConfig) -> Answer:
             for tokens, probabilities in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
     settled = [[round(layer[i, token].item(), 6) for i, token in enumerate(shown)] for layer in depths]
     top = depths[-1, 0].topk(TOP)
-    return Answer(loaded.ref, text, [readable(tokenizer, token) for token in ids],
-                  cut(tokenizer.decode(said, skip_special_tokens=True)),
-                  [Guess(readable(tokenizer, t), round(p, 6)) for t, p in zip(top.indices.tolist(), top.values.tolist(), strict=True)],
-                  [readable(tokenizer, token) for token in shown], lens, settled)
+    guesses = [Guess(readable(tokenizer, t), round(p, 6)) for t, p in zip(top.indices.tolist(), top.values.tolist(), strict=True)]
+    answer, words = cut(tokenizer.decode(said, skip_special_tokens=True)), [readable(tokenizer, token) for token in shown]
+    drawn = {"next_tokens": figures.next_tokens([asdict(guess) for guess in guesses]),
+             "lens": figures.lens(words, [[asdict(guess) for guess in layer] for layer in lens], settled)}
+    card = [loaded.ref, answer, f"first token {guesses[0].token!r}, probability {guesses[0].probability:.3g}"]
+    return Reply(loaded.ref, text, [readable(tokenizer, token) for token in ids], answer, guesses, words, lens, settled,
+                 figures=drawn, tables={"answers": {"columns": ["who", "answer", "first token"], "rows": [card]}})
 
 
 def _prompt(config: AskConfig, tokenizer: PreTrainedTokenizerBase) -> str:

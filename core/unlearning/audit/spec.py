@@ -108,7 +108,8 @@ class AskConfig(Config):
     model: ModelRef = Field("embedded/worlds", title="Model", description="The model to ask.")
     question: CleanText = Field(EXAMPLE, max_length=400, title="Your question", description="At most 400 characters.")
     style: Literal["plain", "prefix", "affirm", "raw"] = Field(
-        "plain", title="How to ask",
+        "plain", title="How to ask", json_schema_extra={"labels": {
+            "plain": "Plainly", "prefix": "Demand an answer", "affirm": "Begin the answer for it", "raw": "Just continue my text"}},
         description="plain: as a question; prefix: with a demand to answer; affirm: with the answer already begun; "
                     "raw: the model continues your text as it stands.")
 
@@ -120,12 +121,13 @@ class ActPertConfig(Config):
     question: CleanText = Field(EXAMPLE, max_length=400, title="Your question", description="At most 400 characters.")
     subject: CleanText = Field("", max_length=100, title="The name in it",
                                description="Which words to shake; empty means the last name in the question.")
-    layer: int = Field(2, ge=1, le=200, title="Layer", description="Push after this layer, counted from 1.")
+    layer: int = Field(2, ge=1, le=200, title="Push after layer", json_schema_extra={"slider": [1, 12]},
+                       description="Counted from 1; larger models have more layers than the slider.")
     mode: Literal["last", "prompt", "first"] = Field(
         "last", title="Where to push", json_schema_extra={
             "labels": {"last": "from the last word on", "prompt": "on the question", "first": "at the last word only"}},
         description="At which words the push is added.")
-    alpha: float = Field(-1.0, ge=-10, le=10, title="Strength",
+    alpha: float = Field(-1.0, ge=-10, le=10, title="Strength", json_schema_extra={"slider": [-6, 6, 0.5]},
                          description="Above 0 strengthens what depends on the name, below 0 takes it away.")
     noise: float = Field(1.0, gt=0, le=20, title="Strength of the shaking", json_schema_extra={"more": True},
                          description="Standard deviation of the noise on the name.")

@@ -9,7 +9,7 @@ import { Feed } from "./feed.js";
 import { button, h, relabel } from "./dom.js";
 import { Pin } from "./pin.js";
 import { Player } from "./player.js";
-import { makePanel } from "./panels.js";
+import { fillRows, makePanel } from "./panels.js";
 import { loadPlotly } from "./plot.js";
 import { present, presenting, watchPresenter } from "./presenter.js";
 import { ReplayBar } from "./replay.js";
@@ -235,17 +235,4 @@ class LiveView {
     event.preventDefault();
     act();
   }
-}
-
-// Two columns at most: a narrow panel that would stand alone in its row gets the whole row.
-function fillRows(panels, made) {
-  const wide = (panel) => !panel || panel.wide || panel.kind === "numbers";
-  let alone = false;
-  panels.forEach((panel, i) => {
-    alone = !wide(panel) && !alone;
-    if (alone && wide(panels[i + 1])) {
-      made[i].element.classList.add("gb-panel--wide");
-      alone = false;
-    }
-  });
 }

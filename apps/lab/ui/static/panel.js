@@ -2,6 +2,7 @@
 
 import { addressOf } from "./client.js";
 import { h, human, say } from "./dom.js";
+import { agree, factOf } from "./linked.js";
 import { csvButtons, table } from "./tables.js";
 
 let made = 0;
@@ -74,6 +75,8 @@ export function waiting({ feed, whole }, room, name) {
 }
 
 export class TablePanel extends EventPanel {
+  #rows = []; // [row, what it belongs to]
+
   constructor(panel, context) {
     super(panel, context, "table", "tables", (event) => {
       const title = titleOf(panel);
@@ -82,7 +85,7 @@ export class TablePanel extends EventPanel {
         goTo(panel.select);
       };
       return [
-        table(event, title, panel.select ? chosen : null),
+        this.#linked(table(event, title, panel.select ? chosen : null), event.customdata),
         h(
           "div",
           { class: "gb-panel-foot" },
@@ -91,6 +94,39 @@ export class TablePanel extends EventPanel {
       ];
     });
   }
+
+  light(fact) {
+    for (const [row, own] of this.#rows) row.classList.toggle("gb-lit", agree(own, fact));
+  }
+
+  #linked(element, customdata = []) {
+    const rows = [...element.querySelectorAll("tbody tr")];
+    this.#rows = rows.map((row, i) => [row, factOf(customdata[i])]).filter(([, own]) => own);
+    for (const [row, own] of this.#rows) {
+      row.addEventListener("mouseenter", () => this.context.onHover?.(own));
+      row.addEventListener("focusin", () => this.context.onHover?.(own));
+    }
+    return element;
+  }
+}
+
+/** Rows of a table as cards side by side: who, what was said, a remark. */
+export class AnswersPanel extends EventPanel {
+  constructor(panel, context) {
+    super({ wide: true, ...panel }, context, "answers", "tables", ({ rows }) => [
+      h("div", { class: "gb-answers-row", "aria-live": "polite" }, rows.map(answer)),
+    ]);
+  }
+}
+
+function answer([who, said, remark]) {
+  return h(
+    "div",
+    { class: "gb-answer" },
+    h("h4", {}, String(who)),
+    h("p", { class: "gb-answer-text" }, said || h("i", {}, "says nothing")),
+    remark ? h("p", { class: "gb-quiet" }, String(remark)) : null,
+  );
 }
 
 export class TextPanel extends EventPanel {
@@ -104,7 +140,11 @@ export class TextPanel extends EventPanel {
 export class PicturePanel extends EventPanel {
   constructor(panel, context) {
     super(panel, context, "picture", "pictures", (event, { feed }) => [
-      h("img", { class: "gb-picture", src: addressOf(context.base, feed.id, `files/${event.file}`), alt: event.alt || titleOf(panel) }),
+      h("img", {
+        class: "gb-picture",
+        src: event.src ?? addressOf(context.base, feed.id, `files/${event.file}`), // a probe's picture comes with its answer
+        alt: event.alt || titleOf(panel),
+      }),
     ]);
   }
 }

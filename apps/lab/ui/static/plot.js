@@ -200,7 +200,7 @@ export class Plot {
   #observer;
   #size = [0, 0];
 
-  /** `onPoint(data)` gets a click on a point, `onZoom(zoomed)` tells whether the reader has zoomed in. */
+  /** `onPoint(data)` gets a click on a point, `onHover(customdata)` what is pointed at, `onZoom(zoomed)` tells whether the reader has zoomed in. */
   constructor(place, options) {
     this.#place = place;
     this.#options = options;
@@ -282,6 +282,7 @@ export class Plot {
           custom: point.customdata ?? null,
         }),
     );
+    if (this.#options.onHover) this.#place.on("plotly_hover", ({ points: [point] }) => point && this.#options.onHover(point.customdata ?? null));
     this.#place.on("plotly_relayout", (change) => {
       const zoomed = Object.keys(change).some((key) => key.includes("range[") || key.endsWith(".range"));
       const reset = Object.keys(change).some((key) => key.endsWith("autorange") && change[key]);

@@ -2,6 +2,7 @@
 
 import { h, number, say } from "./dom.js";
 import { asTable, chart, lookOf, overlay } from "./figures.js";
+import { lit } from "./linked.js";
 import { card, same, titleOf, waiting } from "./panel.js";
 import { PALETTE, Plot, isDark, shade } from "./plot.js";
 import { csvButtons, table } from "./tables.js";
@@ -41,6 +42,7 @@ export class PlotPanel {
     );
     this.#plot = new Plot(this.#place, {
       onPoint: (point) => context.onPoint({ panel: panel.name || title, ...point }),
+      onHover: context.onHover,
       onZoom: (zoomed) => {
         this.#reset.hidden = !zoomed;
       },
@@ -62,6 +64,11 @@ export class PlotPanel {
     if (!this.#tablePlace.hidden) this.#fillTable();
   }
 
+  /** What belongs to the same thing as what is pointed at elsewhere stands out. */
+  light() {
+    if (this.#figure && !this.foot.hidden) this.#draw();
+  }
+
   /** Again, after a change of colours or sizes. */
   redraw() {
     this.#drawn = null;
@@ -73,7 +80,7 @@ export class PlotPanel {
 
   async #draw() {
     try {
-      await this.#plot.draw(this.#figure, this.#revision);
+      await this.#plot.draw(lit(this.#figure, this.#context.fact?.()), this.#revision);
       this.#place.classList.remove("gb-plot--empty");
     } catch (error) {
       say(this.#word, `${error.message} The numbers are under “Show as table”.`);

@@ -1,6 +1,7 @@
 // A strip of tokens, each shaded and underlined by its value: blue above zero, orange below. One token is looked at closely.
 
 import { h, number, visible } from "./dom.js";
+import { agree, factOf } from "./linked.js";
 import { card, titleOf, waiting } from "./panel.js";
 import { csvButtons, table } from "./tables.js";
 
@@ -42,6 +43,19 @@ export class TokensPanel {
   redraw() {}
   close() {}
 
+  light(fact) {
+    this.#buttons.forEach((button, i) => {
+      const mine = agree(factOf(this.#event.customdata?.[i]), fact);
+      if (mine) this.#look(i);
+      button.toggleAttribute("data-lit", mine);
+    });
+  }
+
+  #point(i) {
+    this.#look(i);
+    this.context.onHover?.(this.#event.customdata?.[i] ?? null);
+  }
+
   #token(row, i, largest) {
     const value = Number(row[1]) || 0;
     const words = visible(row[0]);
@@ -52,12 +66,13 @@ export class TokensPanel {
         class: `gb-token${value < 0 ? " gb-token--below" : ""}`,
         tabindex: "-1",
         "aria-label": `${words}, ${this.#event.columns[1]} ${number(row[1])}`,
-        onmouseenter: () => this.#look(i),
-        onfocus: () => this.#look(i),
+        onmouseenter: () => this.#point(i),
+        onfocus: () => this.#point(i),
         onclick: () =>
           this.context.onPoint({
             panel: this.panel.name,
             index: i,
+            custom: this.#event.customdata?.[i] ?? null,
             values: Object.fromEntries(this.#event.columns.map((name, j) => [name, row[j]])),
           }),
       },

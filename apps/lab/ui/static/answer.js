@@ -1,0 +1,161 @@
+// The answer of a probe: what it says, and its numbers, figures, tables, texts and pictures in the same panels as those of a run.
+//
+//   const part = mount(place, { id, label, panels, whole, invite, tell });
+//   part.show({ asked, says, aside, error, hint, parts: [{ who, events }], keep, lit, later });      // null: nothing yet
+//
+// parts: one answer, or one for each of several models that were asked the same: then a row of buttons chooses whose pictures are shown.
+// An answer to an older question than the one on show is dropped, so that none turns the pictures back.
+
+import { h, say } from "./dom.js";
+import { agree, factOf } from "./linked.js";
+import { fillRows, makePanel, panelKinds } from "./panels.js";
+import { loadPlotly } from "./plot.js";
+import { EMPTY, reduce } from "./state.js";
+
+const PATIENCE = 60; // milliseconds that the pointer must rest before the desk is asked
+const SLOW = 1000; // after that many it says that it works
+const REST = 400; // milliseconds after an answer when the reader has come to rest
+
+export async function mount(place, options) {
+  if (options.extra) Object.assign(panelKinds, (await import(options.extra)).panels);
+  if (options.panels.some((panel) => panel.kind === "figure")) loadPlotly().catch(() => {});
+  const desk = new Answer(place, options);
+  return { show: (value) => desk.show(value) };
+}
+
+class Answer {
+  #options;
+  #panels;
+  #value = null;
+  #who = 0;
+  #lit = null;
+  #asked = 0;
+  #shown = 0;
+  #hovering = 0;
+  #resting = 0;
+  #sights = [];
+  #notice = h("div", { class: "gb-notice gb-notice--error", role: "alert", hidden: true });
+  #says = h("p", { class: "gb-probe-said", "aria-live": "polite" });
+  #working = h("p", { class: "gb-working", role: "status", hidden: true });
+  #whose = h("div", { class: "gb-whose", role: "group", "aria-label": "Whose pictures to show", hidden: true });
+  #whole;
+
+  constructor(place, options) {
+    this.#options = options;
+    this.#whole = h("button", { type: "button", class: "gb-link", hidden: true, onclick: () => this.#look(this.#options.nothing) }, options.whole);
+    const context = {
+      base: "",
+      refresh: () => this.#update(),
+      onPoint: (point) => this.#pressed(factOf(point.custom)),
+      onHover: (custom) => this.#hovered(factOf(custom)),
+      fact: () => this.#lit,
+    };
+    this.#panels = options.panels.map((panel) => makePanel(panel, context));
+    fillRows(options.panels, this.#panels);
+    const grid = h("div", { class: "gb-grid" }, this.#panels.map((panel) => panel.element));
+    const head = [this.#notice, this.#says, this.#working, this.#whole, this.#whose];
+    place.replaceChildren(h("section", { class: "gb-view gb-desk", "aria-label": options.label }, head, grid));
+    say(this.#says, options.invite);
+    document.addEventListener("gb-asked", ({ detail }) => detail.id === options.id && this.#wait(detail.n));
+    const restyle = () => {
+      this.#panels.forEach((panel) => panel.redraw());
+      this.#update();
+    };
+    new MutationObserver(restyle).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+    let seen = true; // what was drawn in a closed tab has no size yet
+    new ResizeObserver(([entry]) => {
+      if (entry.contentRect.width > 0 && !seen) restyle();
+      seen = entry.contentRect.width > 0;
+    }).observe(place);
+  }
+
+  show(value) {
+    if (!value || value.asked < this.#shown) return;
+    this.#shown = value.asked;
+    document.dispatchEvent(new CustomEvent("gb-answered", { detail: { id: this.#options.id, n: value.asked, keep: value.keep ?? {} } }));
+    if (this.#shown >= this.#asked) this.#working.hidden = true;
+    this.#notice.hidden = !value.error;
+    if (value.error) return this.#notice.replaceChildren(h("p", {}, h("strong", {}, value.error)), h("p", {}, value.hint ?? ""));
+    if (!value.parts) return; // nothing to show, and nothing wrong
+    this.#value = value;
+    this.#sights = value.parts.map(({ events }) => events.reduce(reduce, EMPTY));
+    this.#who = Math.min(this.#who, value.parts.length - 1);
+    this.#says.replaceChildren(value.says ?? "", " ", value.aside ? h("small", {}, value.aside) : "");
+    this.#says.hidden = !value.says && !value.aside;
+    this.#choose();
+    this.#light(value.lit ?? null);
+    clearTimeout(this.#resting);
+    if (value.later) this.#resting = setTimeout(() => this.#shown >= this.#asked && this.#options.tell("settled"), REST);
+  }
+
+  #wait(n) {
+    this.#asked = n;
+    clearTimeout(this.#resting);
+    const began = performance.now();
+    const tick = () => {
+      if (this.#shown >= this.#asked || this.#asked !== n) return;
+      const seconds = Math.round((performance.now() - began) / 1000);
+      this.#working.hidden = seconds < 1;
+      say(this.#working, `Working: ${seconds} s`);
+      setTimeout(tick, SLOW);
+    };
+    setTimeout(tick, SLOW);
+  }
+
+  #choose() {
+    const names = this.#value.parts.map((part) => part.who);
+    this.#whose.hidden = names.length < 2;
+    const button = (who, i) =>
+      h("button", { type: "button", class: "gb-button", "aria-pressed": String(i === this.#who), onclick: () => this.#turn(i) }, who);
+    this.#whose.replaceChildren(h("span", { class: "gb-quiet" }, "Look into"), ...names.map(button));
+  }
+
+  #turn(who) {
+    this.#who = who;
+    this.#choose();
+    this.#whose.querySelectorAll("button")[who].focus();
+    this.#update();
+  }
+
+  #update() {
+    const state = this.#sights[this.#who] ?? null;
+    // A run of its own for each model, so that a figure begins with a zoom of its own.
+    const feed = { id: `${this.#options.id} ${this.#who}`, ended: Boolean(state), answered: true };
+    const sight = { state, whole: state, feed: state ? feed : null, player: null, pinned: null, recorded: false };
+    for (const panel of this.#panels) {
+      panel.update(sight);
+      panel.element.hidden = state !== null && panel.element.classList.contains("gb-panel--empty"); // this answer has none
+    }
+  }
+
+  // At once, before the probe has answered with what belongs to that token or point alone.
+  #light(fact) {
+    this.#lit = fact;
+    const { nothing } = this.#options;
+    this.#whole.hidden = !fact || !this.#options.whole || agree(fact, nothing);
+    this.#update();
+    for (const panel of this.#panels) panel.light?.(fact);
+  }
+
+  #hovered(fact) {
+    if (!fact || (this.#lit && agree(this.#lit, fact))) return;
+    this.#light(fact);
+    clearTimeout(this.#hovering);
+    this.#hovering = setTimeout(() => this.#pick(fact, false), PATIENCE);
+  }
+
+  #pressed(fact) {
+    if (!fact) return;
+    this.#light(fact);
+    this.#pick(fact, true);
+  }
+
+  #look(fact) {
+    this.#light(null);
+    this.#pick(fact, true);
+  }
+
+  #pick(fact, pressed) {
+    document.dispatchEvent(new CustomEvent("gb-picked", { detail: { id: this.#options.id, fact, pressed } }));
+  }
+}

@@ -1,0 +1,62 @@
+"""The base of the parts of a page that we draw ourselves: a value, a script that shows it, and what a reader makes of it.
+
+    class DrawPad(Widget):
+        module = "draw_pad.js"
+
+The script gives `mount(place, {...options, say, tell}) -> { show(value) }`. `say(value)` makes what a reader did the value of the part and
+fires its event `input`; `tell(name)` fires another event. Neither carries data: Gradio's "always_last" sends the event that had to wait
+with the *data* of the one before it, but with the *values* of now. What is said in values can never be lost.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import gradio as gr
+
+from apps.lab.ui.scripts import SCRIPTS
+from core.engine.events import safe_labels, to_plain
+
+_MOUNT = """
+const place = element.firstElementChild;
+import(new URL(props.scripts + props.module, document.baseURI)).then(async ({ mount }) => {
+  const say = (value) => {
+    props.value = value;
+    trigger("input", {});
+  };
+  const part = await mount(place, { ...props, say, tell: (name, data = {}) => trigger(name, data) });
+  watch("value", () => part.show(props.value));
+  part.show(props.value);
+});
+"""
+
+
+class Widget(gr.HTML):
+    """Its value is plain data or None; `options` beside Gradio's own go to the script."""
+
+    module: ClassVar[str] = ""
+    place: ClassVar[str] = "gb-widget"
+
+    def __init__(self, *, value: Any = None, **options: Any) -> None:
+        # Gradio builds a component anew, with all its options, for every update.
+        fixed = {"html_template": f'<div class="{self.place}"></div>', "js_on_load": _MOUNT, "apply_default_css": False,
+                 "scripts": SCRIPTS, "module": self.module}
+        super().__init__(value=value, **(options | fixed))
+
+    def get_block_name(self) -> str:
+        return "html"
+
+    def postprocess(self, value: Any) -> Any:
+        """As the browser gets it: no label of a figure in it can hold a link."""
+        return None if value is None else _figures_made_safe(to_plain(value))
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object"}
+
+
+def _figures_made_safe(value: Any) -> Any:
+    if isinstance(value, dict):
+        if "data" in value and "layout" in value:
+            return safe_labels(value)
+        return {key: _figures_made_safe(item) for key, item in value.items()}
+    return [_figures_made_safe(item) for item in value] if isinstance(value, list) else value
