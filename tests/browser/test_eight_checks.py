@@ -191,7 +191,7 @@ def test_2_and_3_a_run_speaks_and_stops_at_once(checked, visitor, monkeypatch):
     within("first live event", time.monotonic() - began)
     page.wait_for_timeout(2500)
     began = time.monotonic()
-    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("button", name="Stop", exact=True).first.click()
     settled(page, "warn")
     within("stop", time.monotonic() - began)
     assert "Stopped" in page.locator(".gb-badge").inner_text()

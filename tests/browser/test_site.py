@@ -266,7 +266,7 @@ def test_stop_leaves_no_half_written_record(visitor, lab_engine):
     press_run(page)
     page.wait_for_function("document.querySelector('.gb-status').dataset.tone === 'live'")
     run = run_of(page)
-    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("button", name="Stop", exact=True).first.click()
     settled(page, "warn")
     deadline = time.monotonic() + 10
     while lab_engine.state(run)["outcome"] == "running" and time.monotonic() < deadline:

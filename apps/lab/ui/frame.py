@@ -35,6 +35,18 @@ from core.engine.runner import Engine
 # An event of the interface is nobody's API, and quick ones need no queue.
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
 
+# On a narrow screen the controls are a drawer behind a Run that stays.
+FORM_HANDLE = '<button type="button" class="gb-form-handle" aria-expanded="false">Settings</button>'
+FORM_OPENS = """
+const handle = element.querySelector("button"), form = element.closest(".gb-form");
+const turn = (open) => {
+  form.classList.toggle("gb-form--open", open);
+  handle.setAttribute("aria-expanded", String(open));
+};
+handle.addEventListener("click", () => turn(!form.classList.contains("gb-form--open")));
+document.addEventListener("gb-started", () => turn(false));
+"""
+
 
 @dataclass(frozen=True)
 class Site:
@@ -58,10 +70,11 @@ class View:
 
 
 def header(current: Page | None = None) -> None:
-    """The bar on top of every page."""
+    """The bar on top of every page, and before it two short ways for who uses the keyboard."""
     gr.Navbar(visible=False)  # ours names the page and stays out of a presentation
     where = f'<span class="gb-where" aria-current="page">{escape(current.name)}</span>' if current else ""
-    gr.HTML(f'<nav class="gb-bar gb-side" aria-label="Site"><a class="gb-brand" href="./">Glassbox Lab</a>{where}'
+    skips = '<a class="gb-skip" href="#run">Skip to Run</a><a class="gb-skip" href="#result">Skip to the result</a>' if current else ""
+    gr.HTML(f'{skips}<nav class="gb-bar gb-side" aria-label="Site"><a class="gb-brand" href="./">Glassbox Lab</a>{where}'
             '<a class="gb-bar-link" href="./">All experiments</a></nav>', apply_default_css=False)
 
 
@@ -74,20 +87,21 @@ def page(site: Site, described: Page, *, intro: str, panels: Sequence[Panel], mo
     """
     experiment = find(described.experiments[0])
     header(described)
-    gr.HTML(f'<header class="gb-head"><h1 class="gb-question">{escape(described.question)}</h1>'
-            f'<p class="gb-intro">{escape(intro)}</p></header>', apply_default_css=False)
+    gr.HTML(f'<header class="gb-head"><h1 class="gb-question">{escape(described.question)}</h1><details class="gb-about gb-side">'
+            f'<summary>What is this?</summary><p class="gb-intro">{escape(intro)}</p></details></header>', apply_default_css=False)
     if top:
         top(site)
     with gr.Row(elem_classes="gb-columns"):
-        with gr.Column(scale=1, min_width=270, elem_classes="gb-side gb-controls"):
-            controls = Controls(experiment, models=models, engine=site.engine)
+        with gr.Column(scale=1, min_width=270, elem_classes="gb-side gb-controls gb-form"):
             run = gr.Button("Run", variant="primary", elem_id="run")
+            gr.HTML(FORM_HANDLE, js_on_load=FORM_OPENS, apply_default_css=False, elem_classes="gb-form-opener")
+            controls = Controls(experiment, models=models, engine=site.engine)
             with gr.Row():
                 reset = gr.Button("Back to defaults", size="sm")
                 again = gr.Button("Compute again", size="sm", elem_id="run-again")
         with gr.Column(scale=3, min_width=320, elem_classes="gb-stage"):
             live = LiveView(page=described.route, experiment=experiment.name, title=described.question, panels=panels,
-                            value=first_view(site, described), pace=pace)
+                            value=first_view(site, described), pace=pace, first=experiment.name)
     with gr.Tabs(elem_classes="gb-tabs gb-side") as tabs:
         view = View(site, described, experiment, controls, live, tabs)
         _connect(view, run, again, reset)
@@ -106,7 +120,7 @@ def another(view: View, name: str, *, press: str, panels: Sequence[Panel], model
                 again = gr.Button("Compute this again", size="sm")
         with gr.Column(scale=3, min_width=320, elem_classes="gb-stage"):
             live = LiveView(page=view.page.route, experiment=name, title=experiment.title, panels=panels,
-                            value=first_view(view.site, view.page, name))
+                            value=first_view(view.site, view.page, name), first=view.page.experiments[0])
     made = View(view.site, view.page, experiment, controls, live, view.tabs)
     _connect(made, run, again, reset)
     return made
@@ -116,6 +130,7 @@ def _connect(view: View, run: gr.Button, again: gr.Button, reset: gr.Button) -> 
     controls, live = view.controls, view.live
     run.click(_starter(view), inputs=controls.inputs, outputs=live, **QUIET)
     again.click(_starter(view, fresh=True), inputs=controls.inputs, outputs=live, **QUIET)
+    live.again(_repeater(view), outputs=live, **QUIET)
     reset.click(controls.defaults, outputs=controls.inputs, **QUIET)
     view.site.blocks.load(_opener(view), outputs=[*controls.inputs, live], **QUIET)
 
@@ -138,7 +153,8 @@ def usual_tabs(view: View) -> None:
         gr.HTML(evidence_html(view.page.paper), apply_default_css=False)
 
 
-def start(view: View, config: dict[str, Any], seed: Any, request: gr.Request, *, fresh: bool = False) -> dict[str, Any]:
+def start(view: View, config: dict[str, Any], seed: Any, request: gr.Request, *, fresh: bool = False,
+          lesson: bool = False) -> dict[str, Any]:
     """Starts, joins or recalls a run for this visitor; what the live view should show."""
     try:
         if isinstance(seed, float) and seed.is_integer():
@@ -146,7 +162,7 @@ def start(view: View, config: dict[str, Any], seed: Any, request: gr.Request, *,
         run = view.site.engine.start(view.experiment.name, config, seed=seed, visitor=visitor_of(request), fresh=fresh, replace=True)
     except LabError as error:
         return refused(error)
-    return shown(run.id, recorded=run.recorded)
+    return shown(run.id, recorded=run.recorded, pressed=True, lesson=lesson)
 
 
 def _starter(view: View, *, fresh: bool = False) -> Callable[..., dict[str, Any]]:
@@ -156,6 +172,20 @@ def _starter(view: View, *, fresh: bool = False) -> Callable[..., dict[str, Any]
         return start(view, config, seed, request, fresh=fresh)
 
     return run
+
+
+def _repeater(view: View) -> Callable[..., dict[str, Any]]:
+    """Computes the run anew that is shown, whatever the controls say by now."""
+    def repeat(request: gr.Request, event: gr.EventData) -> dict[str, Any]:
+        try:
+            record = view.site.engine.records.read(str(event._data.get("run", "")))
+            if not view.site.engine.records.visible_to(record, visitor_of(request)):
+                raise LabError("That run belongs to somebody else.", "Press Run to make one of your own.")
+        except LabError as error:
+            return refused(error)
+        return start(view, record["config"], record["seed"], request, fresh=True)
+
+    return repeat
 
 
 def _opener(view: View):
@@ -224,7 +254,7 @@ def _set_up(view: View, settings: dict[str, Any]) -> None:
     config = view.experiment.validate(settings)  # a lesson that no longer fits fails when the site is built
 
     def apply(request: gr.Request) -> list[Any]:
-        return [*view.controls.values(config), start(view, config.model_dump(), 0, request)]
+        return [*view.controls.values(config), start(view, config.model_dump(), 0, request, lesson=True)]
 
     gr.Button("Set it up and run", variant="primary", size="sm").click(apply, outputs=[*view.controls.inputs, view.live], **QUIET)
 

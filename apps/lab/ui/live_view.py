@@ -26,22 +26,18 @@ _MOUNT = """
 const given = [...new URLSearchParams(location.search).keys()].some((name) => !props.foreign.some((start) => name.startsWith(start)));
 import(new URL(props.scripts + "live_view.js", document.baseURI)).then(({ mount }) => {
   const base = new URL(props.base, document.baseURI).href;
-  const { page, experiment, title, panels, pace } = props;
+  const { page, experiment, title, panels, pace, first } = props;
   const view = mount(element.querySelector(".gb-live"), {
-    base, page, experiment, title, panels, pace,
+    base, page, experiment, title, panels, pace, first,
     onPoint: (payload) => {
       trigger("select", payload);
       const fact = [payload.custom].flat(9).find((one) => one && typeof one === "object"); // a desk may hear it: static/asker.js
       if (fact) document.dispatchEvent(new CustomEvent("gb-picked", { detail: { id: "live", fact, pressed: true } }));
     },
     onEnd: (payload) => trigger("finish", payload),
+    onAgain: (payload) => trigger("again", payload),
   });
-  watch("value", () => {
-    view.show(props.value);
-    // on a narrow screen the controls stand above: bring what was asked for into sight
-    const asked = props.value && (props.value.error || !/^first-/.test(props.value.run));
-    if (asked && element.getBoundingClientRect().top > innerHeight * 0.8) element.scrollIntoView({ behavior: "smooth", block: "start" });
-  });
+  watch("value", () => view.show(props.value));
   if (!given || !props.value?.built) view.show(props.value);
 });
 """
@@ -53,14 +49,16 @@ class LiveView(gr.HTML):
     """Shows any run, live or recorded; its value is what `shown` and `refused` give.
 
     `pace`: seconds that each step of a run stays in sight at least; only the picture waits, never the run.
-    Events: `select` (a clicked point, row or token), `finish` (a live run ended: {"run", "outcome"}).
+    first: the first experiment of the page, which an address need not name.
+    Events: `select` (a clicked point, row or token), `finish` (a live run ended: {"run", "outcome"}), `again` ({"run"}: compute it anew).
     """
 
     def __init__(self, *, page: str, experiment: str, title: str, panels: Sequence[Panel], value: dict[str, Any] | None = None,
-                 pace: float = 0, **options: Any) -> None:
+                 pace: float = 0, first: str = "", **options: Any) -> None:
         super().__init__(value=value and {**value, "built": True}, html_template='<div class="gb-live" aria-busy="true"></div>',
                          js_on_load=_MOUNT, apply_default_css=False, elem_classes="gb-live-frame", base=BASE, scripts=SCRIPTS, page=page,
-                         experiment=experiment, title=title, panels=list(panels), pace=pace, foreign=list(FOREIGN_PREFIXES), **options)
+                         experiment=experiment, title=title, panels=list(panels), pace=pace, first=first, foreign=list(FOREIGN_PREFIXES),
+                         **options)
 
     def get_block_name(self) -> str:
         return "html"
@@ -69,9 +67,9 @@ class LiveView(gr.HTML):
         return {"type": "object"}
 
 
-def shown(run_id: str, *, recorded: bool = False) -> dict[str, Any]:
-    """Show this run. `recorded`: nothing new was computed."""
-    return {"run": run_id, "recorded": recorded, "error": "", "hint": "", "nonce": next(_counter)}
+def shown(run_id: str, *, recorded: bool = False, pressed: bool = False, lesson: bool = False) -> dict[str, Any]:
+    """Show this run. `recorded`: nothing new was computed. `pressed`: somebody has just asked for it; `lesson`: in a lesson."""
+    return {"run": run_id, "recorded": recorded, "error": "", "hint": "", "pressed": pressed, "lesson": lesson, "nonce": next(_counter)}
 
 
 def refused(error: LabError, run_id: str = "") -> dict[str, Any]:
@@ -112,6 +110,11 @@ def chart(title: str, metrics: Sequence[str | dict[str, str]], *, x: str = "step
     looks = {one["metric"]: one for one in metrics if isinstance(one, dict)}
     names = [one if isinstance(one, str) else one["metric"] for one in metrics]
     return {"kind": "chart", "title": title, "metrics": names, "looks": looks, "x": x, "y": y, "note": note, "wide": wide}
+
+
+def main(panel: Panel) -> Panel:
+    """The same as a main picture of its page: first, and no higher than the screen has room for."""
+    return {**panel, "main": True}
 
 
 def panel(kind: str, name: str, title: str, *, note: str = "", wide: bool = False, **more: Any) -> Panel:

@@ -5,6 +5,8 @@ A stand-in for the lab hands out events when the test says so.
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.browser.harness.story import HOSTILE, PANELS, lines
@@ -77,6 +79,35 @@ def test_the_picture_takes_its_time_while_the_lab_is_long_done(lab, open_page) -
     has_points(page, 20)
     assert text(page, ".gb-badge") == "Finished"
     assert text(page, ".gb-verdict").startswith("The answers are gone")
+
+
+def test_a_run_that_was_run_before_replays_from_zero_says_so_and_offers_to_compute_again(lab, open_page) -> None:
+    lab.add("run-1", lines(seconds=30.0))
+    page = open_page("")
+    show(page, "run-1", recorded=True, pressed=True)
+    page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Replaying'")
+    assert re.fullmatch("computed earlier, on 24 November 2026, replaying", text(page, ".gb-when"))
+    assert float(page.locator(".gb-scrub").input_value()) < 15
+    page.wait_for_function("Number(document.querySelector('.gb-scrub').value) > 1")
+    assert page.get_by_label("Replay speed").input_value() == "2", "half a minute is shown in a quarter"
+    page.get_by_role("button", name="Compute again").click()
+    page.wait_for_function("window.agains.length")
+    assert page.evaluate("window.agains") == [{"run": "run-1"}]
+    assert page.evaluate("location.search") == "?run=run-1"
+
+
+def test_a_page_that_is_closed_or_shows_another_run_says_that_it_left_the_first(lab, open_page) -> None:
+    lab.add("run-1", lines(), released=9)
+    lab.add("run-2", lines(), released=9)
+    page = open_page("run=run-1")
+    has_points(page, 3)
+    show(page, "run-2")
+    page.wait_for_selector(".gb-live[data-run=run-2]")
+    page.goto(f"{lab.url}panels.json")
+    left = [path.partition("?")[0] for method, path, _ in lab.asked if method == "POST"]
+    assert left == ["/runs/run-1/leave", "/runs/run-2/leave"]
+    named = {path.rpartition("page=")[2] for _, path, _ in lab.asked if "/events?" in path or "/leave?" in path}
+    assert len(named) == 2, "each view has a name of its own and keeps it"
 
 
 def test_a_lost_connection_loses_no_event(lab, open_page) -> None:
@@ -195,10 +226,10 @@ def test_stop_answers_at_once_and_says_when_it_has(lab, open_page) -> None:
     run = lab.add("run-1", lines(), released=9)
     run.honours_cancel = False
     page = open_page("run=run-1")
-    page.get_by_role("button", name="Stop", exact=True).click()
-    assert page.get_by_role("button", name="Stopping …").is_disabled()
+    page.get_by_role("button", name="Stop", exact=True).first.click()
+    assert page.get_by_role("button", name="Stopping …").first.is_disabled()
     page.wait_for_timeout(1200)
-    assert page.get_by_role("button", name="Stopping …").is_disabled()
+    assert page.get_by_role("button", name="Stopping …").first.is_disabled()
     assert run.cancelled
     run.end("cancelled")
     page.wait_for_selector(".gb-status[data-tone=warn]")
@@ -211,7 +242,7 @@ def test_stop_of_a_shared_run_leaves_it_to_the_others(lab, open_page) -> None:
     run = lab.add("run-1", lines(), released=9)
     run.honours_cancel, run.shared = False, True
     page = open_page("run=run-1")
-    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("button", name="Stop", exact=True).first.click()
     page.get_by_text("Somebody else asked for the same run").wait_for()
     assert page.get_by_role("button", name="Stop").count() == 0
     run.release()
@@ -236,7 +267,7 @@ def test_a_failed_run_says_what_to_do(lab, open_page) -> None:
     has_points(page, 3)
     run.end("failed", "The disk is full.", "Free some space and run again.")
     page.wait_for_selector(".gb-status[data-tone=bad]")
-    assert "The disk is full." in text(page, ".gb-status-line")
+    assert text(page, ".gb-headline") == "The disk is full."
     assert text(page, ".gb-status-hint") == "Free some space and run again."
     has_points(page, 3)
 

@@ -15,17 +15,17 @@ export class Refused extends Error {
 
 /**
  * Calls `onAnswer({events, next, outcome, place, estimate_s})` for every answer and `onTrouble(true|false)` when the
- * connection is lost and found again. One request at a time; each stays open while the run goes on and brings an answer
+ * connection is lost and found again. `page` names whoever follows, see `leave`. One request at a time; each stays open while the run goes on and brings an answer
  * whenever there is news. Ends after the line of kind "end", when `signal` aborts, or with `Refused`.
  */
-export async function follow(base, runId, since, { onAnswer, onTrouble, signal }) {
+export async function follow(base, runId, since, { onAnswer, onTrouble, signal, page = "" }) {
   let wait = 0,
     failures = 0,
     ended = false;
   while (!ended && !signal.aborted) {
     const began = performance.now();
     try {
-      const url = `${base}runs/${encodeURIComponent(runId)}/events?since=${since}&wait=${wait}`;
+      const url = `${base}runs/${encodeURIComponent(runId)}/events?since=${since}&wait=${wait}&page=${page}`;
       for await (const answer of answers(url, wait, signal)) {
         if (failures) onTrouble(false);
         failures = 0;
@@ -57,6 +57,7 @@ async function* answers(url, wait, signal) {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), (wait + 10) * 1000);
   const stop = () => late.abort();
+  const woken = afterSleep(stop);
   signal.addEventListener("abort", stop, { once: true });
   try {
     const response = await fetch(url, { signal: late.signal, credentials: "same-origin", cache: "no-store" });
@@ -72,8 +73,20 @@ async function* answers(url, wait, signal) {
   } finally {
     late.abort();
     clearTimeout(timer);
+    woken();
     signal.removeEventListener("abort", stop);
   }
+}
+
+// Calls `act` when the page is seen again after so long that its connection may have died unnoticed. The answer ends that.
+function afterSleep(act) {
+  let hidden = document.hidden ? performance.now() : Infinity;
+  const look = () => {
+    if (document.hidden) hidden = performance.now();
+    else if (performance.now() - hidden > 5000) act();
+  };
+  document.addEventListener("visibilitychange", look);
+  return () => document.removeEventListener("visibilitychange", look);
 }
 
 async function refuse(response) {
@@ -93,11 +106,13 @@ function pause(milliseconds, signal) {
       clearTimeout(timer);
       signal.removeEventListener("abort", done);
       removeEventListener("online", done);
+      document.removeEventListener("visibilitychange", done);
       resolve();
     };
     const timer = setTimeout(done, milliseconds);
     signal.addEventListener("abort", done, { once: true });
     addEventListener("online", done, { once: true });
+    document.addEventListener("visibilitychange", done, { once: true });
   });
 }
 
@@ -114,6 +129,17 @@ export function addressOf(base, runId, what = "") {
 /** Asks the server to stop a run; the end event tells when it has. */
 export function cancel(base, runId) {
   return send(base, runId, "cancel");
+}
+
+/** Says that this page no longer watches a run, also while the page is being closed. Without it the lab waits for some minutes. */
+export function leave(base, runId, page) {
+  const address = `${addressOf(base, runId, "leave")}?page=${page}`;
+  fetch(address, { method: "POST", credentials: "same-origin", keepalive: true }).catch(() => {});
+}
+
+/** Ends what others compute or wait for; only whoever sits at the computer of the lab may. */
+export async function clearLine(base) {
+  return answerOf(await fetch(`${base}line/clear`, { method: "POST", credentials: "same-origin" }));
 }
 
 /** POST runs/ID/VERB with a small JSON body (`pin`, `publish`, `cancel`). */

@@ -3,7 +3,7 @@
 //   const feed = new Feed(base, "20261124-audit-1", () => redraw(), 0.08);   // pace: see Timeline
 //   feed.timeline.latest.verdict
 
-import { Refused, addressOf, follow, read } from "./client.js";
+import { Refused, addressOf, follow, leave, read } from "./client.js";
 import { Timeline } from "./state.js";
 
 export class Feed {
@@ -17,6 +17,10 @@ export class Feed {
   /** Whether this browser saw the run before it had ended. */
   witnessed = false;
   #stop = new AbortController();
+  #page = Math.random().toString(36).slice(2, 12);
+  #leave = () => {
+    if (this.running || !this.answered) leave(this.base, this.id, this.#page);
+  };
   #onChange;
   #arrived = performance.now();
 
@@ -25,6 +29,7 @@ export class Feed {
     this.base = base;
     this.id = id;
     this.#onChange = onChange;
+    addEventListener("pagehide", this.#leave);
     this.#follow();
     this.refresh();
   }
@@ -57,6 +62,8 @@ export class Feed {
   }
 
   close() {
+    removeEventListener("pagehide", this.#leave);
+    if (!this.#stop.signal.aborted) this.#leave();
     this.#stop.abort();
   }
 
@@ -67,7 +74,12 @@ export class Feed {
       if (!lost && !this.info) this.refresh();
     };
     try {
-      await follow(this.base, this.id, 0, { signal: this.#stop.signal, onTrouble, onAnswer: (answer) => this.#take(answer) });
+      await follow(this.base, this.id, 0, {
+        signal: this.#stop.signal,
+        page: this.#page,
+        onTrouble,
+        onAnswer: (answer) => this.#take(answer),
+      });
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       this.refused = error;

@@ -1,14 +1,16 @@
 // The live view of a run: verdict, status, replay, panels, comparison, things to take away.
 //
-//   const view = mount(place, { base: "/", page, experiment, panels, title, onPoint, onEnd });
+//   const view = mount(place, { base: "/", page, experiment, panels, title, onPoint, onEnd, onAgain });
 //   // pace (option): seconds that each step of a run stays in sight at least
 //   view.show({ run: "20261124-audit-1", recorded: false, error: "", hint: "", nonce: 1 });   // as often as you like
+//   // pressed: somebody has just asked for this run; lesson: from a step of the lesson
 //   view.close();
 
 import { Feed } from "./feed.js";
 import { button, h, relabel } from "./dom.js";
 import { Pin } from "./pin.js";
-import { Player } from "./player.js";
+import { Player, SPEEDS } from "./player.js";
+import { goTo } from "./panel.js";
 import { fillRows, makePanel } from "./panels.js";
 import { loadPlotly } from "./plot.js";
 import { present, presenting, watchPresenter } from "./presenter.js";
@@ -19,6 +21,8 @@ import { Take } from "./take.js";
 // Milliseconds between two drawings: while events arrive or a replay runs, and after something the reader did.
 const CALM = 250,
   PROMPT = 60;
+const MAIN = "\0main";
+const REPLAY_S = 15; // a replay that begins by itself takes no longer than about that
 const WELCOME = "Choose a setting and press Run. The picture builds up while the model works.";
 
 /** Builds the view inside `place`. Gives `{ show(value), close() }`. */
@@ -43,27 +47,31 @@ class LiveView {
   #drawnAt = -Infinity;
   #present = button("Present", () => present(), { icon: "present", "aria-pressed": "false" });
   #notice = h("div", { class: "gb-notice gb-notice--error", role: "alert", hidden: true });
-  #replay = new ReplayBar();
+  #replay;
   #status;
+  #back = button("Back to the lesson", () => goTo(".gb-lesson"), { hidden: false });
   #pin;
   #take;
   #undo = [];
 
   constructor(place, options) {
     this.#place = place;
-    this.#options = { panels: [], onPoint() {}, onEnd() {}, ...options };
-    const { base, panels, title, experiment } = this.#options;
+    this.#options = { panels: [], onPoint() {}, onEnd() {}, onAgain() {}, ...options };
+    const { base, title, experiment, first } = this.#options;
+    const panels = withMain(this.#options.panels);
     const soon = () => this.#schedule(PROMPT);
     this.#pin = new Pin({ base, experiment }, () => this.#schedule(CALM));
     this.#take = new Take(base, (id) => this.#deleted(id));
-    this.#status = new Status([...this.#pin.tools, this.#present]);
+    this.#back.hidden = true;
+    this.#status = new Status([this.#back, ...this.#pin.tools, this.#present], (run) => this.#options.onAgain({ run }));
+    this.#replay = new ReplayBar(this.#status.barStop);
     this.#numbers = panels.filter((panel) => panel.kind === "numbers").flatMap((panel) => panel.items || []);
     this.#panels = panels.map((panel) =>
       makePanel(panel, { base, refresh: soon, onPoint: (point) => this.#options.onPoint({ run: this.#feed?.id ?? "", ...point }) }),
     );
     const view = h(
       "section",
-      { class: "gb-view", tabindex: "-1", "aria-label": title || "Live view", onkeydown: (event) => this.#key(event) },
+      { class: "gb-view", id: first === experiment ? "result" : null, tabindex: "-1", "aria-label": title || "Live view", onkeydown: (event) => this.#key(event) },
       this.#notice,
       this.#status.element,
       this.#pin.note,
@@ -78,18 +86,19 @@ class LiveView {
     this.#draw();
   }
 
-  // Panels in their order; those that name a fold stand together behind its title until somebody opens it.
+  // The main pictures, then the others in their order; those that name a fold stand together behind its title until somebody opens it.
   #groups(panels) {
-    const folds = [...new Set(panels.map((panel) => panel.fold || ""))];
+    const place = (panel) => (panel.main ? MAIN : panel.fold || "");
+    const folds = [...new Set([MAIN, "", ...panels.map(place)])].filter((fold) => panels.some((panel) => place(panel) === fold));
     return folds.map((fold) => {
-      const mine = panels.map((_, i) => i).filter((i) => (panels[i].fold || "") === fold);
+      const mine = panels.map((_, i) => i).filter((i) => place(panels[i]) === fold);
       const made = mine.map((i) => this.#panels[i]);
       fillRows(
         mine.map((i) => panels[i]),
         made,
       );
-      const grid = h("div", { class: "gb-grid" }, made.map((panel) => panel.element));
-      return fold ? h("details", { class: "gb-fold", ontoggle: () => this.#unfolded(made) }, h("summary", {}, fold), grid) : grid;
+      const grid = h("div", { class: fold === MAIN ? "gb-grid gb-grid--main" : "gb-grid" }, made.map((panel) => panel.element));
+      return fold && fold !== MAIN ? h("details", { class: "gb-fold", ontoggle: () => this.#unfolded(made) }, h("summary", {}, fold), grid) : grid;
     });
   }
 
@@ -100,15 +109,16 @@ class LiveView {
 
   /** Shows what the page says: `{run, recorded, error, hint}`; null empties the view. An error keeps the run that is shown. */
   show(value) {
-    const { run = "", recorded = false, error = "", hint = "" } = value || {};
+    const { run = "", recorded = false, error = "", hint = "", pressed = false, lesson = false } = value || {};
     this.#tell(error, hint);
+    if (pressed || error) this.#bringIntoSight();
     if (error && !run) return;
     this.#recorded = Boolean(recorded);
+    this.#back.hidden = !lesson;
     if (run && run === this.#feed?.id && !this.#feed.refused) this.#player.follow();
-    else {
-      this.#open(run);
-      if (run && !run.startsWith("first-")) this.#bringIntoSight();
-    }
+    else this.#open(run);
+    if (pressed && recorded && this.#player) this.#player.replay();
+    if (run && !run.startsWith("first-")) this.#address(run);
     this.#schedule(0);
   }
 
@@ -134,6 +144,7 @@ class LiveView {
     let said = false; // what a recorded run has to show is there at once
     const onChange = () => {
       this.#schedule(said ? CALM : 0);
+      if (!said && this.#player?.replaying && this.#feed.ended) this.#player.speed = speedFor(this.#feed.timeline.duration);
       said = Boolean(this.#feed?.answered);
     };
     this.#feed = new Feed(base, run, onChange, pace);
@@ -144,10 +155,20 @@ class LiveView {
     if (pace && !this.#recorded) this.#player.chase();
   }
 
-  // On a phone the controls stand above the view: whoever has just pressed Run there wants to see what happens.
+  // Whoever has started a run wants to see its picture, how far it is, and Stop, wherever on the page that was.
   #bringIntoSight() {
-    if (!navigator.userActivation?.isActive || this.#place.getBoundingClientRect().top < 0.6 * innerHeight) return;
-    this.#place.scrollIntoView({ block: "start", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+    const picture = this.#place.querySelector(".gb-panel .gb-plot, .gb-panel") ?? this.#place;
+    const seen = this.#place.getBoundingClientRect().top > -40 && picture.getBoundingClientRect().top < 0.65 * innerHeight;
+    if (!seen) goTo(this.#place);
+    document.dispatchEvent(new CustomEvent("gb-started"));
+  }
+
+  // The address names the run from its first second, so that a reload, the way back and a phone that slept find it again.
+  #address(run) {
+    const { first, experiment } = this.#options;
+    const own = [...new URLSearchParams(location.search)].filter(([name]) => name.startsWith("__"));
+    const query = new URLSearchParams([...own, ["run", run], ...(first && first !== experiment ? [["of", experiment]] : [])]);
+    history.replaceState(history.state, "", `${location.pathname}?${query}`);
   }
 
   #tell(error, hint) {
@@ -235,4 +256,14 @@ class LiveView {
     event.preventDefault();
     act();
   }
+}
+
+// Which picture is the main one a page says; where it says nothing, the first that is one.
+function withMain(panels) {
+  const first = panels.find((panel) => panel.main) ?? panels.find((panel) => ["matrix", "chart", "figure", "picture"].includes(panel.kind));
+  return panels.map((panel) => (panel === first ? { ...panel, main: true } : panel));
+}
+
+function speedFor(seconds) {
+  return SPEEDS.find((speed) => speed >= 1 && seconds / speed <= REPLAY_S) ?? SPEEDS.at(-1);
 }

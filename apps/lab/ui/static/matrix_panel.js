@@ -92,12 +92,13 @@ export class MatrixPanel {
     const place = this.element.querySelector(".gb-plot");
     const narrow = this.element.clientWidth < NARROW;
     const model = grid.traces.some((trace) => trace.name === this.#model) ? this.#model : grid.subject;
-    const mark = [grid.figure, at?.question, at?.way, narrow && model, isDark()];
+    const width = this.element.clientWidth;
+    const mark = [grid.figure, at?.question, at?.way, narrow && model, isDark(), width];
     if (!this.#last || mark.some((one, i) => one !== this.#last.mark[i])) {
-      this.#last = { mark, figure: grid.framed(at, narrow ? model : "") };
+      this.#last = { mark, figure: grid.framed(at, narrow ? model : "", width) };
       this.#maps.hidden = !narrow || grid.traces.length < 2;
       options(this.#whose, grid.traces.map((trace) => [trace.name, trace.name]), model);
-      place.style.setProperty("--gb-height", `${grid.figure.layout?.height || 480}px`);
+      place.style.setProperty("--gb-height", `${this.#last.figure.height}px`);
     }
     const event = { ...sight.state.figures[this.#panel.name], figure: this.#last.figure };
     return { ...sight, state: { ...sight.state, figures: { ...sight.state.figures, [this.#panel.name]: event } } };
@@ -168,30 +169,63 @@ class Grid {
     return { question: 0, way: this.ids[0] };
   }
 
-  /** With a frame round the pressed cell; `only`: the one model whose map there is room for. */
-  framed(at, only) {
-    const { data, layout } = only ? this.#alone(only) : this.figure;
-    const column = this.ids.indexOf(at?.way);
-    const shapes = column < 0 ? [] : data.filter((trace) => trace.z).map((trace) => ({
-      type: "rect", xref: trace.xaxis || "x", yref: "y", x0: column - 0.5, x1: column + 0.5, y0: at.question - 0.5, y1: at.question + 0.5,
+  /**
+   * As it is drawn: lying, the ways of asking below each other and readable, the questions as narrow columns, a frame round the chosen
+   * cell. `only`: the one model whose map there is room for; `width` in pixels.
+   */
+  framed(at, only, width) {
+    const shown = only ? this.traces.filter((trace) => trace.name === only) : this.traces;
+    const room = Math.max(120, width - 215) / shown.length;
+    const pale = (trace) => (isDark() ? JSON.parse(JSON.stringify(trace).replaceAll(PALE.light, PALE.dark)) : trace);
+    const axes = Object.fromEntries(shown.map((trace, place) => [`xaxis${place ? place + 1 : ""}`, this.#axis(trace, place, shown.length, room)]));
+    const row = this.ids.indexOf(at?.way);
+    const frame = (place) => ({
+      type: "rect", xref: `x${place ? place + 1 : ""}`, yref: "y", x0: at.question - 0.5, x1: at.question + 0.5, y0: row - 0.5, y1: row + 0.5,
       line: { color: "#B0558A", width: 3 },
-    }));
-    return { data: isDark() ? JSON.parse(JSON.stringify(data).replaceAll(PALE.light, PALE.dark)) : data, layout: { ...layout, shapes } };
+    });
+    const legend = only ? [] : this.figure.data.filter((trace) => !trace.z);
+    return {
+      data: [...shown.map((trace, place) => pale(this.#lying(trace, place))), ...legend.map(pale)],
+      layout: {
+        ...axes,
+        yaxis: { autorange: "reversed", automargin: true, ticklabelstandoff: 4, tickmode: "array", tickvals: this.columns.map((_, i) => i),
+          ticktext: this.columns },
+        legend: { orientation: "h", y: -0.03, yanchor: "top", x: 0 },
+        showlegend: !only,
+        shapes: row < 0 || !at ? [] : shown.map((_, place) => frame(place)),
+        margin: { l: 12, r: 12, t: 50, b: 12 },
+      },
+      origin: this.figure, // its table has a row for each question
+      height: 110 + (only ? 0 : 30) + 27 * this.columns.length,
+    };
   }
 
-  // Its questions are numbers; the legend would be wider than the map, and the note above says the same.
-  #alone(model) {
-    const { layout } = this.figure;
-    const trace = this.traces.find((one) => one.name === model) || this.traces[0];
-    const { xaxis } = layout;
+  #lying(trace, place) {
+    const turned = (rows) => this.columns.map((_, way) => this.questions.map((_, i) => list(list(rows)[i])[way] ?? null));
+    const words = turned(trace.text);
+    const { colorscale, zmin, zmax, showscale, name } = trace;
     return {
-      data: [{ ...trace, xaxis: "x" }],
-      layout: {
-        ...Object.fromEntries(Object.entries(layout).filter(([key]) => !/^xaxis\d/.test(key))),
-        showlegend: false,
-        xaxis: { ...xaxis, domain: [0, 1], title: { ...xaxis.title, text: trace.name } },
-        yaxis: { ...layout.yaxis, tickmode: "array", tickvals: this.questions, ticktext: this.questions.map((_, i) => String(i + 1)) },
-      },
+      type: "heatmap", name, colorscale, zmin, zmax, showscale, xgap: 1, ygap: 3, z: turned(trace.z), customdata: turned(trace.customdata),
+      x: this.questions.map((_, i) => i), y: this.columns.map((_, i) => i), xaxis: `x${place ? place + 1 : ""}`, yaxis: "y",
+      text: this.columns.map((column, way) => this.questions.map((question, i) => `${question}<br>${column}: ${words[way][i] ?? ""}`)),
+      hovertemplate: `%{text}<extra>${name}</extra>`,
+    };
+  }
+
+  // Questions about one subject stand together under its name, where there is room for it; else they are numbers.
+  #axis({ name }, place, count, room) {
+    const whole = this.questions.map((label) => /^\d+\. (.+?), /.exec(label)?.[1] ?? "");
+    const fits = (names) => names.every((subject) => subject && (room * names.filter((one) => one === subject).length) / names.length > 7.5 * subject.length);
+    const short = whole.map((subject) => subject.split(" ")[0]);
+    const subjects = fits(whole) ? whole : fits(short) ? short : whole.map(() => "");
+    const starts = subjects.map((_, i) => i).filter((i) => i === 0 || subjects[i] !== subjects[i - 1]);
+    const ends = [...starts.slice(1), subjects.length];
+    const named = subjects.every(Boolean);
+    const each = Math.max(1, Math.ceil(subjects.length / Math.max(1, Math.floor(room / 30))));
+    const ticks = named ? starts.map((from, i) => (from + ends[i] - 1) / 2) : subjects.map((_, i) => i).filter((i) => i % each === 0);
+    return {
+      domain: [place / count + (place ? 0.012 : 0), (place + 1) / count], side: "top", title: { text: name }, showgrid: false, zeroline: false,
+      tickmode: "array", tickvals: ticks, ticktext: named ? starts.map((from) => subjects[from]) : ticks.map((i) => String(i + 1)), tickangle: 0,
     };
   }
 }

@@ -12,13 +12,15 @@ export function card(panel, kind, ...body) {
   const id = `gb-panel-${(made += 1)}`;
   const title = titleOf(panel);
   const wide = panel.wide ? " gb-panel--wide" : "";
+  const main = panel.main ? " gb-panel--main" : "";
   const rare = panel.rare ? " gb-panel--rare" : ""; // not there at all while it has nothing to say
   return h(
     "section",
-    { class: `gb-panel gb-panel--${kind}${wide}${rare}`, "aria-labelledby": id },
+    { class: `gb-panel gb-panel--${kind}${wide}${main}${rare}`, "aria-labelledby": id },
     h("h3", { id, class: "gb-panel-title" }, title),
-    panel.note ? h("p", { class: "gb-panel-note" }, panel.note) : null,
+    panel.note && !panel.main ? h("p", { class: "gb-panel-note" }, panel.note) : null,
     body,
+    panel.note && panel.main ? h("details", { class: "gb-panel-how" }, h("summary", {}, "How to read this"), h("p", { class: "gb-panel-note" }, panel.note)) : null,
   );
 }
 
@@ -26,11 +28,11 @@ export function titleOf(panel) {
   return panel.title || human(panel.name || (panel.metrics || []).join(", ") || "Numbers");
 }
 
-/** Brings the place into sight to which a pressed row leads: `select` of a panel is true, or a selector. */
+/** Brings a place into sight: an element or its selector; anything else (a panel may say just `true`) leads nowhere. */
 export function goTo(place) {
-  if (typeof place !== "string") return;
+  const element = typeof place === "string" ? document.querySelector(place) : place;
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  document.querySelector(place)?.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
+  element?.scrollIntoView?.({ block: "start", behavior: calm ? "auto" : "smooth" });
 }
 
 /** Whether two lists hold the same things, in order. */

@@ -8,6 +8,8 @@ export class Player {
   playing = false;
   /** Plays a run that goes on, or did until just now, no quicker than its timeline allows. */
   chasing = false;
+  /** Plays by itself what was computed earlier. */
+  replaying = false;
   speed = 1;
   #timeline;
   #clock = 0;
@@ -38,6 +40,15 @@ export class Player {
     this.#stand(0);
     this.playing = this.chasing = true;
     this.#run(performance.now());
+  }
+
+  /** Plays from the start what is all there already. */
+  replay() {
+    this.#halt();
+    this.#stand(0);
+    this.playing = this.replaying = true;
+    this.#run(performance.now());
+    this.#onMove(false);
   }
 
   /** Plays on from here, from the start if it stands at the end; pauses if it plays. */
@@ -92,7 +103,7 @@ export class Player {
   }
 
   #halt() {
-    this.playing = this.chasing = false;
+    this.playing = this.chasing = this.replaying = false;
     cancelAnimationFrame(this.#frame);
   }
 
@@ -101,8 +112,9 @@ export class Player {
       if (!this.playing) return;
       this.#clock += ((now - before) / 1000) * this.speed;
       const { duration, ended, latest } = this.#timeline;
+      if (this.replaying && !ended) this.#clock = Math.min(this.#clock, duration); // its events are still on their way
       if (this.chasing && ended && latest.end.outcome !== "finished") return this.follow();
-      if (this.#clock >= duration && (ended || !this.chasing)) return this.follow();
+      if (this.#clock >= duration && (ended || !(this.chasing || this.replaying))) return this.follow();
       this.#clock = Math.min(this.#clock, duration);
       this.position = this.#timeline.countAt(this.#clock);
       this.#onMove(true);

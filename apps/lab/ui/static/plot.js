@@ -107,6 +107,8 @@ export function inLines(text, most) {
 
 // What stands beside an axis: ticks, legend and margins take about that many pixels of the picture.
 const BESIDE = 90;
+const NARROW = 480,
+  BELOW = { orientation: "h", yref: "container", y: 0, yanchor: "bottom", xref: "paper", x: 0, xanchor: "left" }; // the picture first
 const LETTER = 0.55; // the width of a letter, in font sizes
 
 // A title longer than its axis would be cut off: it gets another line.
@@ -148,7 +150,7 @@ export function themed(layout, ink, dark, revision) {
     colorway: PALETTE[dark ? "dark" : "light"],
     ...own,
     ...axes,
-    legend: { orientation: "h", yanchor: "bottom", y: 1.02, x: 0, ...own.legend, font: { size: ink.size, color: ink.text } },
+    legend: { orientation: "h", yanchor: "bottom", y: 1.02, x: 0, ...own.legend, ...(ink.width < NARROW ? BELOW : {}), font: { size: ink.size, color: ink.text } },
     font: { family: ink.family, size: ink.size, color: ink.text },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",

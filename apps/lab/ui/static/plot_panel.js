@@ -132,9 +132,9 @@ export class PlotPanel {
     const buttons = h(
       "div",
       { class: "gb-panel-foot" },
-      csvButtons(() => asTable(this.#figure), this.#panel.name || title),
+      csvButtons(() => asTable(this.#figure.origin ?? this.#figure), this.#panel.name || title),
     );
-    this.#tablePlace.replaceChildren(table(asTable(this.#figure), `${title}, as a table`), buttons);
+    this.#tablePlace.replaceChildren(table(asTable(this.#figure.origin ?? this.#figure), `${title}, as a table`), buttons);
   }
 
   #toggleSwap() {

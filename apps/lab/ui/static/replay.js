@@ -1,4 +1,4 @@
-// The bar under the verdict: play, pause, step, scrub, speed, back to the newest. The same for live and recorded runs.
+// The bar under the picture: play, pause, step, scrub, speed, back to the newest, stop. The same for live and recorded runs.
 
 import { button, clock, h, relabel, say } from "./dom.js";
 import { SPEEDS } from "./player.js";
@@ -24,26 +24,33 @@ export class ReplayBar {
       class: "gb-speed",
       "aria-label": "Replay speed",
       onchange: () => {
-        this.#player.speed = Number(this.#speed.value);
+        this.#chosen = this.#player.speed = Number(this.#speed.value);
       },
     },
     SPEEDS.map((speed) => h("option", { value: speed, selected: speed === 1 }, `${speed}×`)),
   );
   #newest = button("Live", () => this.#player?.follow(), { icon: "live", kind: "gb-newest" });
   #player = null;
+  #chosen = 0; // the speed that the reader wants, once one has been chosen
 
-  element = h(
-    "div",
-    { class: "gb-replay", role: "group", "aria-label": "Replay" },
-    h("div", { class: "gb-replay-buttons" }, this.#back, this.#play, this.#forward),
-    this.#slider,
-    this.#time,
-    h("div", { class: "gb-replay-more" }, this.#speed, this.#newest),
-  );
+  element;
+
+  /** `stop` is the button that stops the run; it stands here because the bar is always in sight. */
+  constructor(stop) {
+    this.element = h(
+      "div",
+      { class: "gb-replay", role: "group", "aria-label": "Replay" },
+      h("div", { class: "gb-replay-buttons" }, this.#back, this.#play, this.#forward),
+      this.#slider,
+      this.#time,
+      h("div", { class: "gb-replay-more" }, this.#speed, this.#newest, stop),
+    );
+  }
 
   /** `player` null switches the bar off. */
   update(player, timeline) {
-    if (player && player !== this.#player) player.speed = Number(this.#speed.value);
+    if (player && player !== this.#player && this.#chosen) player.speed = this.#chosen;
+    if (player) this.#speed.value = String(player.speed);
     this.#player = player;
     const idle = !player || timeline.length === 0;
     for (const control of [this.#back, this.#play, this.#forward, this.#slider, this.#speed, this.#newest]) control.disabled = idle;

@@ -26,13 +26,25 @@ export function reduce(state, event) {
   const next = { ...state, count: state.count + 1, t: Math.max(state.t, event.t ?? 0) };
   if (event.kind === "progress") next.progress = { step: event.step, total: event.total, note: event.note || "" };
   else if (event.kind === "metric") next.metrics = { ...state.metrics, [event.name]: grow(state.metrics[event.name], event) };
-  else if (event.kind === "verdict") next.verdict = { text: event.text, evidence: event.evidence || {} };
+  else if (event.kind === "verdict") next.verdict = verdictOf(event);
   else if (event.kind === "end") next.end = { outcome: event.outcome, error: event.error || "", hint: event.hint || "" };
   else if (event.kind in NAMED) {
     const room = NAMED[event.kind];
     next[room] = { ...state[room], [event.name]: event };
   }
   return next;
+}
+
+const LONGEST_HEADLINE = 25;
+
+/** `{ headline, text, rest, evidence }`; a verdict without a headline is headed by its first sentence, or what fits of it. */
+function verdictOf({ text = "", headline = "", evidence }) {
+  const end = text.search(/[.!?]["')]? (?=[A-Z])/);
+  const first = end < 0 ? text : text.slice(0, end + 1);
+  const words = first.split(/\s+/);
+  const short = words.length <= LONGEST_HEADLINE ? first : `${words.slice(0, LONGEST_HEADLINE - 1).join(" ")} …`;
+  const head = headline || short;
+  return { headline: head, text, rest: head === first ? text.slice(first.length).trim() : text, evidence: evidence || {} };
 }
 
 // States of one run share the arrays of a series and differ in how far they read (`n`), so a long run costs one copy.
