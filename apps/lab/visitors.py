@@ -1,57 +1,105 @@
-"""Who is asking: a random token that the browser keeps as a cookie. No names, no accounts."""
+"""Who is asking: a random token, which a browser keeps as a cookie and a program may send as a header. No names, no accounts.
+
+Every request gets exactly one, written into the header that everything behind the guard reads. Who brings none gets a new one: a
+browser with the page, a program in the header of its answer; a program's session without either is somebody of its own.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import re
 import secrets
+from collections.abc import Iterator
 from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
-COOKIE = "glassbox_visitor"
+from apps.lab.handed import Handed
+from core.engine.door import Door
+from core.engine.errors import LabError
+from core.engine.runner import Engine
+
+COOKIE, HEADER = "glassbox_visitor", "x-glassbox-visitor"
 A_YEAR = 365 * 24 * 3600
 _TOKEN = re.compile(r"[0-9a-f]{32}")
+_SALT = secrets.token_bytes(16)
 
 
 def visitor_of(request: Any) -> str:
-    """The visitor's token, from a Starlette or Gradio request; "api" for a program without a cookie."""
-    token = getattr(request, "cookies", {}).get(COOKIE, "")
-    return token if _TOKEN.fullmatch(token) else "api"
+    """The visitor's token, from a Starlette or Gradio request that came through `Visitors`; "" for nobody, who owns nothing."""
+    token = dict(getattr(request, "headers", None) or {}).get(HEADER, "")
+    return token if _TOKEN.fullmatch(token) else ""
 
 
-class VisitorCookie:
-    """ASGI middleware: every browser that opens a page gets a token; other requests are left alone."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "GET" or not _wants_page(scope) or _has_token(scope):
-            return await self.app(scope, receive, send)
-        token = secrets.token_hex(16)
-
-        async def with_cookie(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).append(
-                    "set-cookie", f"{COOKIE}={token}; Path=/; Max-Age={A_YEAR}; HttpOnly; SameSite=Strict")
-            await send(message)
-
-        await self.app(scope, receive, with_cookie)
+def of_session(session: str) -> str:
+    """The token of a program that sends neither cookie nor header: its session's, which nobody can turn back."""
+    return hashlib.sha256(_SALT + session.encode(errors="replace")).hexdigest()[:32]
 
 
-def _header(scope: Scope, name: bytes) -> str:
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+class Here:
+    """The engine as far as whoever is asking just now may use it: what pages and endpoints are built with.
+
+    While the site is built nobody asks, and only what everybody may see can be reached.
+    """
+
+    def __init__(self, engine: Engine, handed: Handed) -> None:
+        self._engine, self._handed = engine, handed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.door(), name)
+
+    def door(self) -> Door:
+        """The door of this moment's visitor, to be taken along where somebody else's turn may come in between."""
+        from gradio.context import LocalContext
+
+        return self._engine.for_visitor(visitor_of(LocalContext.request.get(None)))
 
 
-def _wants_page(scope: Scope) -> bool:
-    return "text/html" in _header(scope, b"accept")
+    @contextlib.contextmanager
+    def taken(self, path: str | None) -> Iterator[Path]:
+        """A file that this visitor's browser has just handed over; it is gone afterwards. Raises LabError for any other."""
+        visitor = self.door().visitor
+        if not path or not self._handed.owns(visitor, path):
+            raise LabError("That file did not arrive.", "Choose it again.")
+        try:
+            yield Path(path)
+        finally:
+            self._handed.release(path, visitor)
 
 
-def _has_token(scope: Scope) -> bool:
+def identify(scope: Scope, session: str = "") -> tuple[str, bool]:
+    """The token of who sent a request, and whether they brought it themselves; `session`: the one that a Gradio client speaks of.
+
+    Afterwards the request's header says it, whatever it said before.
+    """
+    given = header(scope, HEADER)
+    token = given if _TOKEN.fullmatch(given) else _from_cookie(scope)
+    known = bool(token)
+    token = token or (of_session(session) if session else secrets.token_hex(16))
+    scope["headers"] = [(key, value) for key, value in scope["headers"] if key != HEADER.encode()] + [(HEADER.encode(), token.encode())]
+    return token, known
+
+
+def keep(headers: MutableHeaders, scope: Scope, token: str) -> None:
+    """Lets who was given a new token keep it: a browser that opens a page as a cookie, a program in the answer's header."""
+    if scope["method"] == "GET" and "text/html" in header(scope, "accept"):
+        headers.append("set-cookie", f"{COOKIE}={token}; Path=/; Max-Age={A_YEAR}; HttpOnly; SameSite=Strict")
+    else:
+        headers[HEADER] = token
+
+
+def header(scope: Scope, name: str) -> str:
+    """The first header of that name, "" without one."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name.encode()), "")
+
+
+def _from_cookie(scope: Scope) -> str:
     try:
-        morsel = SimpleCookie(_header(scope, b"cookie")).get(COOKIE)
+        morsel = SimpleCookie(header(scope, "cookie")).get(COOKIE)
     except CookieError:
-        return False
-    return morsel is not None and _TOKEN.fullmatch(morsel.value) is not None
+        return ""
+    return morsel.value if morsel is not None and _TOKEN.fullmatch(morsel.value) else ""

@@ -129,7 +129,7 @@ class Records:
             found = self.shipped / run_id.removeprefix("first-") if self._ships(run_id) else self.root / run_id
             if (found / "run.json").is_file():
                 return found
-        raise _no_such_run()
+        raise no_such_run()
 
     def _ships(self, run_id: str) -> bool:
         return self.shipped is not None and run_id.startswith("first-")
@@ -179,7 +179,7 @@ class Records:
         try:
             return self._as_it_stands(RunRecord.of(read_file(folder / "run.json") if self._ships(run_id) else self._text(run_id)))
         except FileNotFoundError:  # deleted a moment ago
-            raise _no_such_run() from None
+            raise no_such_run() from None
         except (OSError, ValueError):
             raise LabError("The record of this run is damaged.", "Delete it, or press Run to get a new one.") from None
 
@@ -265,6 +265,10 @@ class Records:
                 if (self.root / run_id / "run.json").exists():
                     found.append(run_id)
         return found
+
+    def kept_by(self, visitor: str) -> int:
+        """Bytes of the models that this visitor's runs keep."""
+        return sum(file.stat().st_size for run in self.list(visitor) for file in (self.root / run.id / "models").glob("*/*"))
 
     def _ids(self) -> list[str]:
         try:
@@ -366,8 +370,10 @@ def _insert(base: Any, table: str, rows: list[list[Any]]) -> None:
         base.execute(f"INSERT INTO {table} SELECT {', '.join('unnest(?)' for _ in columns)}", columns)
 
 
-def _no_such_run() -> LabError:
-    return LabError("There is no such run here, or it was deleted.", "Open the page without 'run=' and press Run.")
+def no_such_run() -> LabError:
+    """The one answer for a run that does not exist, and for one of somebody else: who asks cannot tell which."""
+    return LabError("There is no such run here, it was deleted, or it belongs to somebody else who has not opened it.",
+                    "Press Run to compute it yourself, or ask whoever made it to press 'Let others open this link'.")
 
 
 def follow(records: Records, run_id: str, since: int) -> Iterator[dict[str, Any]]:

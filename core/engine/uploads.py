@@ -3,8 +3,8 @@
     ref = uploads.add(path, "questions.csv", visitor)     # "upload/9f86d081884c7d659a2feaa0"
     uploads.path(ref)                                     # what an experiment reads, through lab.data(ref)
 
-A file is named by its content, so nobody can ask for one that they do not have. It stays on this machine and is removed
-after a day, when its visitor says so, or when newer files need the room. What it says is checked by those who read it.
+A file is named by its content and used only by those who brought it. It stays on this machine and is removed after a day, when
+its visitor says so, or when newer files need the room: first those of whoever holds most. What it says is checked by those who read it.
 """
 
 from __future__ import annotations
@@ -12,22 +12,41 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 import secrets
 import shutil
 import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import filelock
+import psutil
+from pydantic import BaseModel, Field
+
 from core.engine.errors import LabError
 from core.engine.settings import Settings
+from core.engine.stored import parse, read_file
 
 MB = 2**20
 LARGEST = 20 * MB
-ROOM = 500 * MB
+ROOM, ROOM_EACH = 500 * MB, 100 * MB
+MOST_EACH = 50
 KEPT_S = 24 * 3600
+LOCK = ".lock"
 _ID = re.compile(r"[0-9a-f]{24}")
+
+
+class About(BaseModel):
+    """about.json of one file. added: seconds since 1970, by the clock of this machine."""
+
+    name: str = Field(min_length=1, max_length=100)
+    size: int = Field(ge=0)
+    visitors: list[str]
+    added: float
 
 
 class Uploads:
@@ -36,6 +55,14 @@ class Uploads:
     def __init__(self, settings: Settings) -> None:
         self._settings, self._lock = settings, threading.Lock()
         self.root = settings.home / "uploads"
+        self._between = filelock.FileLock(self.root / LOCK, timeout=20, thread_local=False, poll_interval=0.01)
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        with self._lock:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with self._between:
+                yield
 
     def add(self, source: Path, name: str, visitor: str = "") -> str:
         """Copies a file in and gives its reference. Raises LabError for one that is empty, too large or cannot be stored."""
@@ -46,32 +73,36 @@ class Uploads:
         with source.open("rb") as stream:
             name_of_content = hashlib.file_digest(stream, "sha256").hexdigest()[:24]
         try:
-            with self._lock:
-                self._make_room(size)
+            with self._turn():
+                self._make_room(size, visitor)
                 self._store(source, name_of_content, _plain_name(name), size, visitor)
-        except OSError as problem:
-            raise LabError(f"The file could not be stored: {problem.strerror}.", "Free some space and try again.") from None
+        except (OSError, filelock.Timeout) as problem:
+            raise LabError(f"The file could not be stored: {getattr(problem, 'strerror', None) or problem}.",
+                           "Free some space and try again.") from None
         return f"upload/{name_of_content}"
 
     def _store(self, source: Path, content: str, name: str, size: int, visitor: str) -> None:
         folder, known = self.root / content, self._about(content)
         if known is None:
             # made under another name, so that nobody ever reads half a file
-            draft = self.root / f".{secrets.token_hex(8)}"
-            draft.mkdir(parents=True)
-            shutil.copyfile(source, draft / name)
-            known = {"name": name, "size": size, "visitors": []}
-            _write(draft, known | {"added": time.time()})
-            shutil.rmtree(folder, ignore_errors=True)
-            draft.rename(folder)
-        _write(folder, known | {"added": time.time(), "visitors": sorted({*known["visitors"], visitor})})
+            draft = self.root / f".{os.getpid()}-{secrets.token_hex(8)}"
+            try:
+                draft.mkdir(parents=True)
+                shutil.copyfile(source, draft / name)
+                _write(draft, About(name=name, size=size, visitors=[visitor], added=time.time()))
+                shutil.rmtree(folder, ignore_errors=True)
+                draft.rename(folder)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+            return
+        _write(folder, known.model_copy(update={"added": time.time(), "visitors": sorted({*known.visitors, visitor})}))
 
-    def about(self, ref: str) -> dict[str, Any]:
-        """{name, size in bytes} of an upload. Raises LabError for one that is gone."""
+    def about(self, ref: str, visitor: str | None = None) -> dict[str, Any]:
+        """{name, size in bytes} of an upload. Raises LabError for one that is gone, or that this visitor has not brought."""
         found = self._about(_content(ref))
-        if found is None:
+        if found is None or visitor is not None and visitor not in found.visitors:
             raise _gone()
-        return {"name": found["name"], "size": found["size"]}
+        return {"name": found.name, "size": found.size}
 
     def path(self, ref: str) -> Path:
         """The file, or for `path/` on the command line perhaps a folder. Raises LabError for what is not there or not allowed."""
@@ -106,38 +137,56 @@ class Uploads:
     def delete(self, ref: str, visitor: str) -> None:
         """Removes a visitor's file; while others brought the same one, only their name leaves it."""
         content = _content(ref)
-        with self._lock:
+        with self._turn():
             known = self._about(content)
-            if known is None or visitor not in known["visitors"]:
+            if known is None or visitor not in known.visitors:
                 raise LabError("There is no such file of yours.", "It may have been removed already.")
-            others = [other for other in known["visitors"] if other != visitor]
-            if others:
-                _write(self.root / content, known | {"visitors": others})
-            else:
-                shutil.rmtree(self.root / content, ignore_errors=True)
+            self._leave(content, known, visitor)
 
-    def _about(self, content: str) -> dict[str, Any] | None:
+    def _leave(self, content: str, known: About, visitor: str) -> None:
+        others = [other for other in known.visitors if other != visitor]
+        if others:
+            _write(self.root / content, known.model_copy(update={"visitors": others}))
+        else:
+            shutil.rmtree(self.root / content, ignore_errors=True)
+
+    def _about(self, content: str) -> About | None:
+        """What is known of a file; None for one that is gone, too old or damaged."""
         with contextlib.suppress(OSError, ValueError):
-            found = json.loads((self.root / content / "about.json").read_bytes())
-            if time.time() - found["added"] < KEPT_S:
+            found = About.model_validate(parse(read_file(self.root / content / "about.json")))
+            if time.time() - found.added < KEPT_S and _plain_name(found.name) == found.name and (self.root / content / found.name).is_file():
                 return found
         return None
 
-    def _make_room(self, size: int) -> None:
-        """Removes what is too old, and then the oldest until `size` bytes fit."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        kept = []
+    def _make_room(self, size: int, visitor: str) -> None:
+        """Removes what is too old or damaged, then this visitor's oldest, then the oldest of whoever holds most."""
+        kept = self._swept()
+        mine = [(content, known) for content, known in kept if visitor in known.visitors]
+        while mine and (sum(known.size for _, known in mine) + size > ROOM_EACH or len(mine) >= MOST_EACH):
+            self._leave(*mine.pop(0), visitor)
+        kept = self._swept()
+        while kept and sum(known.size for _, known in kept) + size > ROOM:
+            holds = Counter[str]()
+            for _, known in kept:
+                holds.update(dict.fromkeys(known.visitors, known.size))
+            most, held = holds.most_common(1)[0]
+            if most != visitor and held <= holds[visitor] + size:
+                raise LabError("The lab holds as many files as it can.", "Try again later: files are removed after a day.")
+            self._leave(*next((content, known) for content, known in kept if most in known.visitors), most)
+            kept = self._swept()
+
+    def _swept(self) -> list[tuple[str, About]]:
+        """(id, what is known) of all files, oldest first; what is none is removed, unless another process is just making it."""
+        found = []
         for folder in self.root.iterdir():
-            if known := self._about(folder.name):
-                kept.append((known, folder))
-            else:
+            if folder.name == LOCK:
+                continue
+            known, maker = self._about(folder.name), folder.name.removeprefix(".").partition("-")[0]
+            if known is not None:
+                found.append((folder.name, known))
+            elif not (folder.name.startswith(".") and maker.isdecimal() and psutil.pid_exists(int(maker))):
                 shutil.rmtree(folder, ignore_errors=True)
-        kept.sort(key=lambda pair: pair[0]["added"])
-        total = size + sum(known["size"] for known, _ in kept)
-        while kept and total > ROOM:
-            known, folder = kept.pop(0)
-            shutil.rmtree(folder, ignore_errors=True)
-            total -= known["size"]
+        return sorted(found, key=lambda pair: pair[1].added)
 
 
 def _content(ref: str) -> str:
@@ -153,11 +202,11 @@ def _gone() -> LabError:
 
 def _plain_name(name: str) -> str:
     """The last part of a file's name, of letters, digits, dots and dashes; never 'about.json'."""
-    stem = re.sub(r"[^\w.-]+", "_", re.split(r"[\\/]", name)[-1]).strip("._")[-80:]
+    stem = re.sub(r"[^\w.-]+", "_", re.split(r"[\\/]", name)[-1]).strip("._")[-80:].strip("._")
     return f"file-{stem}" if stem in ("", "about.json") else stem
 
 
-def _write(folder: Path, about: dict[str, Any]) -> None:
+def _write(folder: Path, about: About) -> None:
     draft = folder / f".{secrets.token_hex(4)}"
-    draft.write_text(json.dumps(about), encoding="utf-8")
+    draft.write_text(json.dumps(about.model_dump()), encoding="utf-8")
     draft.replace(folder / "about.json")
