@@ -16,6 +16,8 @@ usage() {
 ./launch.sh                 opens the lab in the browser, at http://127.0.0.1:7860
     --port N                another port
     --host ADDRESS          let other machines in: 0.0.0.0
+    --allow-host NAME       another name or address by which browsers may call the lab
+    --behind-proxy          a proxy on this machine stands in front: believe its headers
     --no-browser            do not open a browser window
     --models DIR            a folder of models that pages may load
     --mcp                   also offer the experiments as MCP tools

@@ -1,17 +1,23 @@
-"""Opens the lab: `python -m apps.lab [--port 7860] [--host 127.0.0.1] [--no-browser] [--models DIR] [--mcp]`."""
+"""Opens the lab: `python -m apps.lab [--port 7860] [--host 127.0.0.1] [--allow-host NAME] [--no-browser] [--models DIR] [--mcp]`."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import ipaddress
+import os
 import socket
 import sys
+import tempfile
 import threading
 import webbrowser
 from pathlib import Path
 
 from core.engine.settings import Settings  # first: switches telemetry off
+
+AT_ONCE = 1000  # requests, most of which wait for news
+OPEN_FILES = 8192
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,19 +38,43 @@ def main(arguments: list[str] | None = None) -> int:
 
     from apps.lab.server import create_app
 
-    app = create_app(Settings(models_dir=options.models), host=options.host, mcp=options.mcp)
+    settings = Settings(models_dir=options.models)
+    try:
+        _make_room(settings.home)
+        app = create_app(settings, host=options.host, allow_hosts=options.allow_host, trusted=options.behind_proxy, mcp=options.mcp)
+    except OSError as error:
+        return _refuse(f"The lab cannot write into its folder {settings.home} ({error.strerror or error}).",
+                       "Make room there, or choose another folder with GLASSBOX_HOME.")
     port = listening.getsockname()[1]
     address = f"http://{'127.0.0.1' if _everywhere(options.host) else options.host}:{port}/"
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, limit_concurrency=AT_ONCE, ws="none",
+                                           proxy_headers=options.behind_proxy, server_header=False))
     threading.Thread(target=_announce, args=(server, address, options), daemon=True).start()
     server.run(sockets=[listening])
     return 0
+
+
+def _make_room(home: Path) -> None:
+    """What a library writes for a moment lies in the lab's own folder too, and as many files may be open as the system allows."""
+    spool = home / "tmp" / str(os.getpid()) / "spool"  # swept when a later lab starts, see Handed
+    spool.mkdir(parents=True, exist_ok=True)
+    tempfile.tempdir = os.environ["TMPDIR"] = str(spool)
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./launch.sh", description="Opens Glassbox Lab in the browser.")
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (7860; 0 takes any free one)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 lets other machines in")
+    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME",
+                        help="another name or address by which browsers may call the lab; may be given several times")
+    parser.add_argument("--behind-proxy", action="store_true",
+                        help="a proxy on this machine stands in front: believe its X-Forwarded headers")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
     parser.add_argument("--models", type=Path, metavar="DIR", help="a folder of model folders that pages may load as path/NAME")
     parser.add_argument("--mcp", action="store_true", help="also offer the experiments as MCP tools, under /gradio_api/mcp/")

@@ -14,16 +14,17 @@ from typing import Any
 
 import gradio as gr
 
+from apps.lab.visitors import Here
 from core.engine import claims
+from core.engine.door import Door
 from core.engine.errors import LabError
 from core.engine.experiment import Experiment
 from core.engine.registry import everything
-from core.engine.runner import Engine
 
 AT_ONCE = 64
 
 
-def add_endpoints(engine: Engine) -> None:
+def add_endpoints(engine: Here) -> None:
     """Adds all endpoints to the Blocks being built."""
     for experiment in everything():
         answer = _runner(engine, experiment) if experiment.kind == "experiment" else _prober(engine, experiment)
@@ -49,22 +50,23 @@ def describe(experiment: Experiment) -> str:
     return f"{experiment.title} (paper {experiment.paper}). config fields: {fields}."
 
 
-def _runner(engine: Engine, experiment: Experiment) -> Callable[..., Any]:
+def _runner(engine: Here, experiment: Experiment) -> Callable[..., Any]:
     async def run(config: dict, seed: int = 0, fresh: bool = False) -> dict:
+        door = engine.door()
         try:
-            handle = await asyncio.to_thread(engine.start, experiment.name, config, seed=_whole(seed), visitor="api", fresh=bool(fresh))
-            await _end(engine, handle.id)
-            return await asyncio.to_thread(engine.result, handle.id)
+            handle = await asyncio.to_thread(door.start, experiment.name, config, seed=_whole(seed), fresh=bool(fresh))
+            await _end(door, handle.id)
+            return await asyncio.to_thread(door.result, handle.id)
         except LabError as error:
             return error.to_dict()
 
     return run
 
 
-def _prober(engine: Engine, experiment: Experiment) -> Callable[..., Any]:
+def _prober(engine: Here, experiment: Experiment) -> Callable[..., Any]:
     async def ask(config: dict) -> dict:
         try:
-            return await asyncio.to_thread(engine.probe, experiment.name, config)
+            return await asyncio.to_thread(engine.door().probe, experiment.name, config)
         except LabError as error:
             return error.to_dict()
 
@@ -75,12 +77,12 @@ def _whole(seed: Any) -> Any:
     return int(seed) if isinstance(seed, float) and seed.is_integer() else seed
 
 
-async def _end(engine: Engine, run_id: str) -> None:
+async def _end(door: Door, run_id: str) -> None:
     """Waits without holding a thread, however long the run takes; the listener counts as somebody watching."""
     loop, news = asyncio.get_running_loop(), asyncio.Event()
-    stop = engine.listen(run_id, lambda: loop.call_soon_threadsafe(news.set))
+    stop = door.listen(run_id, lambda: loop.call_soon_threadsafe(news.set))
     try:
-        while (await asyncio.to_thread(engine.state, run_id))["outcome"] == "running":
+        while (await asyncio.to_thread(door.state, run_id))["outcome"] == "running":
             try:
                 await asyncio.wait_for(news.wait(), timeout=1.0)
             except TimeoutError:

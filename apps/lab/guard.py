@@ -157,11 +157,11 @@ class Guard:
             raise Refused(413 if size.isdecimal() else 400)
         body = _object(await _all_of(_counted(receive, limit, answer))) if kind in ("values", "session") else {}
         session = _session(scope, body)
-        visitor, known = identify(scope, session)
-        if not known and not session:
+        visitor, source = identify(scope, session)
+        if source == "new":
             answer.adorn = lambda headers: keep(headers, scope, visitor)
         if session:
-            self._bind(session, visitor)
+            self._bind(session, visitor if source == "cookie" else "", visitor)
         if kind == "files" and scope["path"].startswith("/gradio_api"):
             if not self._handed.has_room(visitor, int(size or limit)):
                 raise Refused(429)
@@ -173,12 +173,13 @@ class Guard:
             return _again(scope, json.dumps(passed).encode(), receive)
         return _counted(receive, limit, answer)
 
-    def _bind(self, session: str, visitor: str) -> None:
-        """A page's session belongs to whoever opened the page."""
-        if self._sessions.setdefault(session, visitor) != visitor:
+    def _bind(self, session: str, browser: str, visitor: str) -> None:
+        """A page's session belongs to the browser that opened the page. A program's is not bound: tools share one."""
+        if browser:
+            self._sessions.setdefault(session, browser)
+        if self._sessions.get(session, visitor) != visitor:
             raise Refused(404, "This page was opened by somebody else.", "Open it again.")
-        self._sessions.move_to_end(session)
-        if len(self._sessions) > MOST_SESSIONS:
+        while len(self._sessions) > MOST_SESSIONS:
             self._sessions.popitem(last=False)
 
 

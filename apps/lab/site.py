@@ -9,10 +9,10 @@ import gradio as gr
 from apps.lab.pages import PAGES, home, programs
 from apps.lab.ui.frame import Site
 from apps.lab.ui.lesson import Tally
-from core.engine.runner import Engine
+from apps.lab.visitors import Here
 
 
-def build_site(engine: Engine) -> gr.Blocks:
+def build_site(engine: Here) -> gr.Blocks:
     """All pages around one engine."""
     with gr.Blocks(title="Glassbox Lab", analytics_enabled=False, fill_width=True) as blocks:
         site = Site(engine, blocks, Tally())

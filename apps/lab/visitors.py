@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterator
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import Scope
@@ -71,17 +71,21 @@ class Here:
             self._handed.release(path, visitor)
 
 
-def identify(scope: Scope, session: str = "") -> tuple[str, bool]:
-    """The token of who sent a request, and whether they brought it themselves; `session`: the one that a Gradio client speaks of.
+def identify(scope: Scope, session: str = "") -> tuple[str, Literal["header", "cookie", "session", "new"]]:
+    """The token of who sent a request, and where it comes from; `session`: the one that a Gradio client speaks of.
 
     Afterwards the request's header says it, whatever it said before.
     """
-    given = header(scope, HEADER)
-    token = given if _TOKEN.fullmatch(given) else _from_cookie(scope)
-    known = bool(token)
-    token = token or (of_session(session) if session else secrets.token_hex(16))
+    if _TOKEN.fullmatch(given := header(scope, HEADER)):
+        token, source = given, "header"
+    elif found := _from_cookie(scope):
+        token, source = found, "cookie"
+    elif session:
+        token, source = of_session(session), "session"
+    else:
+        token, source = secrets.token_hex(16), "new"
     scope["headers"] = [(key, value) for key, value in scope["headers"] if key != HEADER.encode()] + [(HEADER.encode(), token.encode())]
-    return token, known
+    return token, source
 
 
 def keep(headers: MutableHeaders, scope: Scope, token: str) -> None:

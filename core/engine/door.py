@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from core.engine import report
 from core.engine.errors import LabError
 from core.engine.experiment import Config
-from core.engine.records import DONE, no_such_run
+from core.engine.records import no_such_run
 from core.engine.stored import PICTURE_FILE, RunRecord
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Door:
             raise LabError(f"{everybody} runs are waiting already.", "Try again in some minutes.")
         kept = self._engine.records.kept_by(self.visitor)
         if kept > MOST_KEPT:
-            raise LabError(f"Your runs keep models of {kept / GB:.1f} GB.", f"At most {MOST_KEPT / GB:.0f} GB are allowed: delete some of them.")
+            raise LabError(f"Your runs keep models of {kept / GB:.1f} GB.", f"Delete some: at most {MOST_KEPT / GB:.0f} GB are allowed.")
 
     # ---- runs ----
 
@@ -161,6 +161,10 @@ class Door:
         self._shared(run_id)
         state = self._engine.cancel(run_id, self.visitor)
         return {"outcome": state["outcome"], "left": state.get("left", False)}
+
+    def clear_line(self) -> int:
+        """See `Engine.clear_line`; whoever lets somebody do that knows why."""
+        return self._engine.clear_line(self.visitor)
 
     def pin(self, run_id: str, pinned: bool = True) -> None:
         """See `Engine.pin`."""

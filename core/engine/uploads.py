@@ -154,7 +154,8 @@ class Uploads:
         """What is known of a file; None for one that is gone, too old or damaged."""
         with contextlib.suppress(OSError, ValueError):
             found = About.model_validate(parse(read_file(self.root / content / "about.json")))
-            if time.time() - found.added < KEPT_S and _plain_name(found.name) == found.name and (self.root / content / found.name).is_file():
+            plain = _plain_name(found.name) == found.name and (self.root / content / found.name).is_file()
+            if plain and time.time() - found.added < KEPT_S:
                 return found
         return None
 

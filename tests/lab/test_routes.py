@@ -7,36 +7,29 @@ import shutil
 import time
 
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from apps.lab import routes
-from apps.lab.server import SameOrigin, _say
+from apps.lab.server import create_app
 from apps.lab.ui import scripts
 from apps.lab.ui.scripts import SCRIPTS
-from apps.lab.visitors import COOKIE, VisitorCookie
+from apps.lab.visitors import COOKIE, HEADER
 from core.engine.errors import LabError
 
-PAGE = {"accept": "text/html"}
+PAGE, ADDRESS = {"accept": "text/html"}, "http://127.0.0.1:7860"
 
 
 @pytest.fixture(scope="module")
 def app(engine):
-    app = FastAPI()
-    app.include_router(routes.router(engine))
-    app.add_exception_handler(LabError, _say)
-    app.add_middleware(VisitorCookie)
-    app.add_middleware(SameOrigin)
+    """The lab as it is, with its guard."""
+    return create_app(engine=engine)
 
-    @app.get("/")
-    def page():
-        return {}
 
-    return app
+def program(app, **how) -> TestClient:
+    return TestClient(app, base_url=ADDRESS, **how)
 
 
 def browser(app) -> TestClient:
-    client = TestClient(app)
+    client = program(app)
     client.get("/", headers=PAGE)
     return client
 
@@ -47,14 +40,17 @@ def ended(engine, client, config=None, seed=0):
     return run.id
 
 
-def test_a_browser_keeps_one_token_and_programs_get_none(app):
-    client = TestClient(app)
+def test_a_browser_keeps_one_token_as_a_cookie_and_a_program_is_told_its_own(app):
+    client = program(app)
     assert COOKIE not in client.get("/lab/runs").cookies
     first = client.get("/", headers=PAGE)
     assert len(first.cookies[COOKIE]) == 32
     assert "httponly" in first.headers["set-cookie"].lower() and "samesite=strict" in first.headers["set-cookie"].lower()
     assert COOKIE not in client.get("/", headers=PAGE).cookies
-    assert len(TestClient(app, cookies={COOKIE: "<script>"}).get("/", headers=PAGE).cookies[COOKIE]) == 32
+    assert len(program(app, cookies={COOKIE: "<script>"}).get("/", headers=PAGE).cookies[COOKIE]) == 32
+    one, two = (program(app).get("/lab/runs").headers[HEADER] for _ in range(2))
+    assert len(one) == 32 and one != two
+    assert HEADER not in client.get("/lab/runs", headers={HEADER: one}).headers
 
 
 def test_events_come_from_where_the_reader_left_off(app, engine):
@@ -179,7 +175,7 @@ def test_other_websites_cannot_change_things(app, engine):
     answer = client.delete(f"/lab/runs/{run}", headers={"origin": "http://evil.example"})
     assert answer.status_code == 403
     assert client.get(f"/lab/runs/{run}").status_code == 200
-    assert client.delete(f"/lab/runs/{run}", headers={"origin": "http://testserver"}).status_code == 200
+    assert client.delete(f"/lab/runs/{run}", headers={"origin": ADDRESS}).status_code == 200
 
 
 def test_every_answer_forbids_talking_to_other_machines(app):

@@ -278,7 +278,7 @@ def _output_of(view: frame.View, live: dict[str, Any] | None) -> dict[str, Any] 
     if not run:
         return None
     try:
-        record = view.site.engine.records.read(run)
+        record = view.site.engine.read(run)
         config = view.experiment.validate(record["config"])
         said = [line["text"] for line in view.site.engine.events(run) if line["kind"] == "text" and line["name"] == "output"]
     except LabError:

@@ -10,7 +10,6 @@ from apps.lab.pages import PAGES, Page
 from apps.lab.routes import recent
 from apps.lab.ui import frame
 from apps.lab.ui.words import number, when
-from apps.lab.visitors import visitor_of
 
 HERO = """<header class="gb-hero"><h1>Look inside AI models, live.</h1>
 <p>Ten research papers, ten questions, real models that run on this computer. Pick a question, press Run, and watch what happens inside;
@@ -24,8 +23,8 @@ def build(site: frame.Site) -> None:
     gr.HTML(f'<ul class="gb-cards">{"".join(card(page) for page in PAGES)}</ul>', apply_default_css=False)
     runs = gr.HTML(apply_default_css=False)
 
-    def load(request: gr.Request) -> str:
-        return runs_html(recent(site.engine, visitor_of(request))[:SHOWN])
+    def load() -> str:
+        return runs_html(recent(site.engine.door())[:SHOWN])
 
     site.blocks.load(load, outputs=runs, **frame.QUIET)
 

@@ -12,9 +12,9 @@ from apps.lab.ui import frame, setups
 from apps.lab.ui.desk import Desk
 from apps.lab.ui.live_view import Panel, chart, numbers, panel
 from apps.lab.ui.words import term
+from apps.lab.visitors import Here
 from core.engine.errors import LabError
 from core.engine.outputs import figure, table
-from core.engine.runner import Engine
 
 INTRO = ("A small language model knows invented people by heart. We make it forget some of them, then ask again in other ways and look "
          "inside. A twin that never met those people answers too: it shows what real forgetting looks like.")
@@ -163,7 +163,7 @@ def models_on_show(view: frame.View, shown: dict[str, Any] | None) -> dict[str, 
     run = (shown or {}).get("run", "")
     if run:
         try:
-            config = view.experiment.validate(engine.records.read(run)["config"])
+            config = view.experiment.validate(engine.read(run)["config"])
             kept = [line["ref"] for line in engine.events(run) if line["kind"] == "keep"]
         except LabError:
             pass
@@ -174,9 +174,9 @@ def models_on_show(view: frame.View, shown: dict[str, Any] | None) -> dict[str, 
     return {who: ref for who, ref in named.items() if ref and _there(engine, ref)}
 
 
-def _there(engine: Engine, ref: str) -> bool:
+def _there(engine: Here, ref: str) -> bool:
     try:
-        engine.models.fingerprint(ref)
+        engine.fingerprint(ref)
     except LabError:
         return False
     return True

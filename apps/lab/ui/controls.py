@@ -22,8 +22,8 @@ from pydantic.fields import FieldInfo
 
 from apps.lab.ui.drawer import Drawer
 from apps.lab.ui.own_file import OwnFile
+from apps.lab.visitors import Here
 from core.engine.experiment import Config, Experiment
-from core.engine.runner import Engine
 
 RADIO_AT_MOST = 4
 
@@ -59,7 +59,7 @@ class Fields:
     """
 
     def __init__(self, experiment: Experiment, *, models: Mapping[str, Sequence[str]] | None = None, prefix: str = "field",
-                 engine: Engine | None = None) -> None:
+                 engine: Here | None = None) -> None:
         self.experiment, self._models, self._prefix, self._engine = experiment, models or {}, prefix, engine
         self._files: dict[str, OwnFile] = {}
         self.components: dict[str, Any] = {}
@@ -134,7 +134,7 @@ class Controls(Fields):
     """All fields of an experiment, in order, those that are "more" in a drawer; `inputs` are the components, the last one is the seed."""
 
     def __init__(self, experiment: Experiment, *, models: Mapping[str, Sequence[str]] | None = None,
-                 leave_out: Sequence[str] = (), prefix: str = "field", engine: Engine | None = None) -> None:
+                 leave_out: Sequence[str] = (), prefix: str = "field", engine: Here | None = None) -> None:
         super().__init__(experiment, models=models, prefix=prefix, engine=engine)
         fields = {name: info for name, info in experiment.config.model_fields.items() if name not in leave_out}
         plain = [name for name, info in fields.items() if not _extra(info).get("more")]

@@ -26,11 +26,10 @@ from apps.lab.ui.evidence import evidence_html
 from apps.lab.ui.lesson import Tally, paragraphs, read_lesson, tally_html
 from apps.lab.ui.live_view import LiveView, Panel, refused, shown
 from apps.lab.ui.words import notice
-from apps.lab.visitors import visitor_of
+from apps.lab.visitors import Here, visitor_of
 from core.engine.errors import LabError
 from core.engine.experiment import Experiment
 from core.engine.registry import find
-from core.engine.runner import Engine
 
 # An event of the interface is nobody's API, and quick ones need no queue.
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
@@ -52,7 +51,7 @@ document.addEventListener("gb-started", () => turn(false));
 class Site:
     """What every page is built from: one engine, the guesses of the room, and the Blocks they belong to."""
 
-    engine: Engine
+    engine: Here
     blocks: gr.Blocks
     tally: Tally
 
@@ -139,7 +138,7 @@ def first_view(site: Site, described: Page, experiment: str = "") -> dict[str, A
     """The recorded run that fills a page, or its part with another experiment, when it opens; None where there is none yet."""
     run = f"first-{described.first_view(experiment or described.experiments[0])}"
     try:
-        site.engine.records.read(run)
+        site.engine.read(run)
     except LabError:
         return None
     return shown(run, recorded=True)
@@ -159,7 +158,7 @@ def start(view: View, config: dict[str, Any], seed: Any, request: gr.Request, *,
     try:
         if isinstance(seed, float) and seed.is_integer():
             seed = int(seed)
-        run = view.site.engine.start(view.experiment.name, config, seed=seed, visitor=visitor_of(request), fresh=fresh, replace=True)
+        run = view.site.engine.start(view.experiment.name, config, seed=seed, fresh=fresh, replace=True)
     except LabError as error:
         return refused(error)
     return shown(run.id, recorded=run.recorded, pressed=True, lesson=lesson)
@@ -196,10 +195,7 @@ def _opener(view: View):
         config, seed, error, run = opened.config, opened.seed, opened.error, opened.run
         if run:
             try:
-                record = view.site.engine.records.read(run)
-                if not view.site.engine.records.visible_to(record, visitor_of(request)):
-                    raise LabError("The run in this link belongs to somebody else.",
-                                   "Ask them to press 'Let others open this link', or press Run to compute it yourself.")
+                record = view.site.engine.read(run)
                 if config is None and error is None and record["name"] == view.experiment.name:
                     config, seed = view.experiment.validate(record["config"]), record["seed"]
             except LabError as problem:

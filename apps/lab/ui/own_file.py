@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import contextlib
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from apps.lab.ui.words import notice
-from apps.lab.visitors import visitor_of
+from apps.lab.visitors import Here
 from core.engine.errors import LabError
 from core.engine.experiment import Experiment
-from core.engine.runner import Engine
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "queue": False}
 BUILT_IN = "What comes with the lab"
@@ -30,7 +28,7 @@ PRIVACY = "It stays on this computer and is removed after a day. What your runs 
 class OwnFile:
     """Dropdown, two buttons and a line that says what was found in the file."""
 
-    def __init__(self, engine: Engine, experiment: Experiment, field: str, *, prefix: str) -> None:
+    def __init__(self, engine: Here, experiment: Experiment, field: str, *, prefix: str) -> None:
         info = experiment.config.model_fields[field]
         extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
         self._engine, self._field, self._reader = engine, field, extra.get("reader")
@@ -59,24 +57,21 @@ class OwnFile:
         choices = [(self._none, "")]
         if ref:
             try:
-                choices.append((self._engine.uploads.about(ref)["name"], ref))
+                choices.append((self._engine.brought(ref)["name"], ref))
             except LabError:
                 choices.append((ref, ref))  # the run will say that it is gone
         return gr.Dropdown(choices=choices, value=ref)
 
-    def _bring(self, request: gr.Request, path: str) -> list[Any]:
-        given = Path(path)
+    def _bring(self, path: str | None) -> list[Any]:
         try:
-            ref = self._engine.uploads.add(given, given.name, visitor_of(request))
+            with self._engine.taken(path) as given:
+                ref = self._engine.bring(given, given.name)
             found = self._engine.probe(self._reader, {self._field: ref})["says"] if self._reader else f"{given.name} is here."
         except LabError as error:
             return [gr.skip(), notice(error.message, error.hint), gr.skip()]
-        finally:
-            with contextlib.suppress(OSError):
-                given.unlink()  # the copy that Gradio made
         return [self.shown(ref), notice(found, PRIVACY, kind="good"), gr.Button(visible=True)]
 
-    def _forget(self, request: gr.Request, ref: str) -> list[Any]:
+    def _forget(self, ref: str) -> list[Any]:
         with contextlib.suppress(LabError):
-            self._engine.uploads.delete(ref, visitor_of(request))
+            self._engine.take_away(ref)
         return [self.shown(""), notice("Your file is gone from this computer.", kind="info"), gr.Button(visible=False)]

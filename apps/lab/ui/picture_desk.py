@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -20,8 +19,8 @@ from apps.lab.ui import frame
 from apps.lab.ui.controls import Dial
 from apps.lab.ui.draw_pad import DrawPad, ink_of
 from apps.lab.ui.live_plot import LivePlot
+from apps.lab.visitors import Here
 from core.engine.errors import LabError
-from core.engine.runner import Engine
 
 KINDS = [".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif"]
 LAST = 255  # number of the last test picture that is shown of the lab's own
@@ -45,7 +44,7 @@ class PictureDesk:
         """The components that say which picture it is."""
         return [self.picture, self.focus]
 
-    def connect(self, engine: Engine, answer: Answer, *, rest: Sequence[Any], outputs: Sequence[Any]) -> None:
+    def connect(self, engine: Here, answer: Answer, *, rest: Sequence[Any], outputs: Sequence[Any]) -> None:
         """Asks again for every drawing, file and test picture, and for other pictures. `outputs[0]` is where sentences go."""
         inputs, quick = [*self.setting, *rest], {"trigger_mode": "always_last", **frame.QUIET}
         for chosen in (self.picture, *rest[-2:]):  # what was drawn for other pictures is not placed like these
@@ -55,7 +54,7 @@ class PictureDesk:
         self._file.upload(_brought(engine, answer, len(outputs)), inputs=[self._file, *inputs], **own)
 
 
-def _drawn(engine: Engine, answer: Answer, outputs: int) -> Answer:
+def _drawn(engine: Here, answer: Answer, outputs: int) -> Answer:
     from core.learngene.pictures import from_drawing
 
     def drawn(event: gr.EventData, picture: Any, _: Any, *rest: Any) -> list[Any]:
@@ -68,22 +67,21 @@ def _drawn(engine: Engine, answer: Answer, outputs: int) -> Answer:
     return drawn
 
 
-def _brought(engine: Engine, answer: Answer, outputs: int) -> Answer:
+def _brought(engine: Here, answer: Answer, outputs: int) -> Answer:
     from core.learngene.pictures import read_picture, to_pixels
 
     def brought(file: str, picture: Any, _: Any, *rest: Any) -> list[Any]:
         try:
-            rows = to_pixels(read_picture(Path(file)), _placed(engine, *rest))[0, 0].tolist()
+            with engine.taken(file) as given:
+                rows = to_pixels(read_picture(given), _placed(engine, *rest))[0, 0].tolist()
         except LabError as error:
             return refused(error, outputs, skipped=1)
-        finally:
-            Path(file).unlink(missing_ok=True)  # the copy that Gradio made
         return [rows, *answer(picture, rows, *rest)]
 
     return brought
 
 
-def _placed(engine: Engine, *rest: Any) -> Any:
+def _placed(engine: Here, *rest: Any) -> Any:
     from core.learngene.data import PLACED
 
     *_, task, pictures = rest
@@ -100,7 +98,7 @@ def whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def bring(engine: Engine, presses: Sequence[gr.Button], lives: Sequence[Any], what: str, fill: Fill, outputs: Sequence[Any]) -> None:
+def bring(engine: Here, presses: Sequence[gr.Button], lives: Sequence[Any], what: str, fill: Fill, outputs: Sequence[Any]) -> None:
     """Each of `presses` takes what was made last up to the top of the page, where it can be tried.
 
     lives: the live views whose runs count.  what: what should have been made.  fill(record of the run, names of what it kept) gives
@@ -117,13 +115,13 @@ def bring(engine: Engine, presses: Sequence[gr.Button], lives: Sequence[Any], wh
         press.click(brought, inputs=lives, outputs=outputs, **frame.QUIET).then(None, js="() => scrollTo({ top: 0, behavior: 'smooth' })")
 
 
-def _newest(engine: Engine, lives: Sequence[Any], what: str) -> tuple[dict[str, Any], set[str]]:
+def _newest(engine: Here, lives: Sequence[Any], what: str) -> tuple[dict[str, Any], set[str]]:
     """The record of the run that was made last among those that live views show, and the names of what it kept.
 
     Raises LabError when none of them is a finished run of a visitor.
     """
     runs = [live["run"] for live in lives if isinstance(live, dict) and isinstance(live.get("run"), str)]
-    records = [engine.records.read(run) for run in runs if run and not run.startswith("first-")]
+    records = [engine.read(run) for run in runs if run and not run.startswith("first-")]
     made = [record for record in records if record["outcome"] == "finished"]
     if not made:
         raise LabError(f"You have made no {what} on this page yet.", "Make one below, wait until it is finished, then come back.")

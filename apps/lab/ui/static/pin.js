@@ -93,7 +93,7 @@ export class Pin {
     this.feed = new Feed(this.#context.base, id, this.#onChange);
     remember(this.#store, id);
     // The lab keeps a pinned run going even when nobody watches it; runs of others cannot be asked for that.
-    if (shown && this.#shown.info?.mine) send(this.#context.base, id, "pin", { pinned: true }).catch(() => {});
+    if (shown && this.#shown.info?.owner) send(this.#context.base, id, "pin", { pinned: true }).catch(() => {});
     this.#onChange();
   }
 
@@ -103,7 +103,7 @@ export class Pin {
     this.feed = null;
     this.#key = "";
     remember(this.#store, "");
-    if (info?.mine) send(this.#context.base, id, "pin", { pinned: false }).catch(() => {});
+    if (info?.owner) send(this.#context.base, id, "pin", { pinned: false }).catch(() => {});
     this.#onChange();
   }
 

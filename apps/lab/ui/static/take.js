@@ -68,7 +68,8 @@ export class Take {
     if (!info || info === this.#known) return;
     this.#known = info;
     const own = info.mine && !info.first_view;
-    this.#share.hidden = this.#delete.hidden = !own;
+    this.#share.hidden = !info.owner || info.first_view;
+    this.#delete.hidden = !own;
     this.#share.setAttribute("aria-pressed", String(Boolean(info.published)));
     relabel(this.#share, info.published ? "Shared: stop sharing" : "Let others open this link");
     this.#command.hidden = !info.command;
