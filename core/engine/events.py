@@ -113,7 +113,7 @@ def layers(verdict: Any) -> dict[str, Any]:
 
 
 def _first_sentence(text: str) -> str:
-    words = re.split(r"""(?<=[.!?])["')]? (?=[A-Z])""", text, maxsplit=1)[0].split()
+    words = re.split(r"""(?<=[.!?])["')]? (?=[A-Z0-9])""", text, maxsplit=1)[0].split()
     return " ".join(words) if len(words) <= LONGEST_HEADLINE else " ".join(words[:LONGEST_HEADLINE - 1]) + " …"
 
 

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from html import escape as escape_html
 from typing import Any
 
+from core.engine.events import layers
 from core.engine.records import Records
 from core.engine.stored import RunRecord
 from core.engine.text_values import to_text
@@ -106,8 +107,10 @@ def _heading(name: str) -> str:
 def _answer(run: RunRecord, verdict: dict[str, Any] | None) -> str:
     if verdict is None:
         return f'<p class="verdict">{escape(run["outcome"])}: {escape(run["error"])} {escape(run["hint"])}</p>'
-    evidence = verdict["evidence"] and _rows(["evidence", ""], list(map(list, verdict["evidence"].items())))
-    return f'<p class="verdict">{escape(verdict["text"])}</p>{evidence or ""}'
+    found = layers(verdict)
+    evidence = found["evidence"] and _rows(["evidence", ""], list(map(list, found["evidence"].items())))
+    sure = "" if found["text"] == found["headline"] else f'<h2>How sure?</h2><p>{escape(found["text"])}</p>'
+    return f'<p class="verdict">{escape(found["headline"])}</p>{sure}{evidence or ""}'
 
 
 def _policy(*scripts: str) -> str:

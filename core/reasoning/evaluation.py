@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -178,7 +178,17 @@ def verdict(generations: Generations, found: Sorted, config: RocConfig) -> Verdi
     return Verdict(
         f"Of {len(generations)} outputs {100 * generations.positive('correct').mean():.0f} % are right{lucky}. The energy picks out the "
         f"{config.label} ones {coin} (AUROC {own.auroc:.2f}, {own.low:.2f} to {own.high:.2f}). It {rank} the model's plain certainty while "
-        f"reasoning ({plain.auroc:.2f}); certainty about the answer alone reaches {answer.auroc:.2f}.", evidence)
+        f"reasoning ({plain.auroc:.2f}); certainty about the answer alone reaches {answer.auroc:.2f}.", evidence, headline(evidence))
+
+
+def headline(found: Mapping[str, Any]) -> str:
+    """At most 25 words from the evidence: whether the energy sorts, beside what costs nothing."""
+    own, low, high = found["AUROC energy"]
+    _, worse, better = found["energy minus MaxProb think"]
+    coin = "better than a coin" if low > 0.5 else "worse than a coin" if high < 0.5 else "no better than a coin"
+    rank = "better than" if worse > 0 else "worse than" if better < 0 else "not clearly unlike"
+    return (f"Energy picks out {found['positive']} {coin} (AUROC {own:.2f}), and {rank} the model's plain certainty "
+            f"({found['AUROC MaxProb think'][0]:.2f}).")
 
 
 def nothing_to_sort(positive: np.ndarray, config: RocConfig) -> str:

@@ -26,6 +26,7 @@ from apps.lab.visitors import Here
 from core.engine.experiment import Config, Experiment
 
 RADIO_AT_MOST = 4
+IN_SIGHT = 3  # so many controls stand beside the picture, the others in a drawer
 
 
 class Dial(gr.Slider):
@@ -69,6 +70,11 @@ class Fields:
         for name in names:
             if self._engine or name not in self.experiment.data_fields():
                 self.components[name] = self._component(name, self.experiment.config.model_fields[name])
+
+    @property
+    def files(self) -> list[OwnFile]:
+        """The controls that take a visitor's own file."""
+        return list(self._files.values())
 
     def given(self, values: Sequence[Any]) -> dict[str, Any]:
         """What the components say, by field."""
@@ -131,16 +137,19 @@ class Fields:
 
 
 class Controls(Fields):
-    """All fields of an experiment, in order, those that are "more" in a drawer; `inputs` are the components, the last one is the seed."""
+    """All fields of an experiment, in order: the first three in sight, the others and those that are "more" in a drawer.
+
+    `inputs` are the components, the last one is the seed.
+    """
 
     def __init__(self, experiment: Experiment, *, models: Mapping[str, Sequence[str]] | None = None,
                  leave_out: Sequence[str] = (), prefix: str = "field", engine: Here | None = None) -> None:
         super().__init__(experiment, models=models, prefix=prefix, engine=engine)
         fields = {name: info for name, info in experiment.config.model_fields.items() if name not in leave_out}
         plain = [name for name, info in fields.items() if not _extra(info).get("more")]
-        self.add(*plain)
-        with Drawer("More"):
-            self.add(*(name for name in fields if name not in plain))
+        self.add(*plain[:IN_SIGHT])
+        with Drawer("More settings" if len(plain) > IN_SIGHT else "More"):
+            self.add(*plain[IN_SIGHT:], *(name for name in fields if name not in plain))
             self.seed = gr.Number(0, label="Seed", precision=0, elem_id=f"{prefix}-seed",
                                   info="The same seed gives the same numbers again.")
         self.inputs = [*self.components.values(), self.seed]

@@ -23,10 +23,11 @@ from apps.lab import links
 from apps.lab.pages import Page
 from apps.lab.ui.controls import Controls
 from apps.lab.ui.evidence import evidence_html
-from apps.lab.ui.lesson import Tally, paragraphs, read_lesson, tally_html
+from apps.lab.ui.lesson import Tally
 from apps.lab.ui.live_view import LiveView, Panel, refused, shown
+from apps.lab.ui.own_file import REFUSED
 from apps.lab.ui.words import notice
-from apps.lab.visitors import Here, visitor_of
+from apps.lab.visitors import Here
 from core.engine.errors import LabError
 from core.engine.experiment import Experiment
 from core.engine.registry import find
@@ -131,6 +132,8 @@ def _connect(view: View, run: gr.Button, again: gr.Button, reset: gr.Button) -> 
     again.click(_starter(view, fresh=True), inputs=controls.inputs, outputs=live, **QUIET)
     live.again(_repeater(view), outputs=live, **QUIET)
     reset.click(controls.defaults, outputs=controls.inputs, **QUIET)
+    for file in controls.files:  # with a refused one there is nothing that Run could mean
+        file.choice.change(lambda chosen: [gr.Button(interactive=chosen != REFUSED)] * 2, inputs=file.choice, outputs=[run, again], **QUIET)
     view.site.blocks.load(_opener(view), outputs=[*controls.inputs, live], **QUIET)
 
 
@@ -146,8 +149,10 @@ def first_view(site: Site, described: Page, experiment: str = "") -> dict[str, A
 
 def usual_tabs(view: View) -> None:
     """The tabs that every page has."""
+    from apps.lab.ui.lesson_tab import lesson
+
     with gr.Tab("Lesson", id="lesson"):
-        _lesson(view)
+        lesson(view)
     with gr.Tab("Evidence", id="evidence"):
         gr.HTML(evidence_html(view.page.paper), apply_default_css=False)
 
@@ -156,6 +161,8 @@ def start(view: View, config: dict[str, Any], seed: Any, request: gr.Request, *,
           lesson: bool = False) -> dict[str, Any]:
     """Starts, joins or recalls a run for this visitor; what the live view should show."""
     try:
+        if REFUSED in config.values():
+            raise LabError("Your file could not be used, so nothing was started.", "Bring a better one, or press 'Remove my file'.")
         if isinstance(seed, float) and seed.is_integer():
             seed = int(seed)
         run = view.site.engine.start(view.experiment.name, config, seed=seed, fresh=fresh, replace=True)
@@ -208,49 +215,6 @@ def _opener(view: View):
         return [*settings, shown(run, recorded=True) if run else first]
 
     return open_link
-
-
-def _lesson(view: View) -> None:
-    lesson = read_lesson(view.page.route)
-    gr.HTML(f'<div class="gb-lesson-head"><h2>{escape(lesson.title)}</h2><p>{escape(lesson.aim)} About {lesson.minutes} minutes. '
-            f'<a href="lab/worksheets/{view.page.route}" target="_blank">Printable worksheet</a></p></div>', apply_default_css=False)
-    with gr.Walkthrough(selected=0, elem_classes="gb-lesson") as walk:
-        for index, step in enumerate(lesson.steps):
-            with gr.Step(step.heading, id=index):
-                _step(view, walk, index, len(lesson.steps), step)
-
-
-def _step(view: View, walk: gr.Walkthrough, index: int, count: int, step: Any) -> None:
-    gr.HTML(f'<div class="gb-lesson-step">{paragraphs(step.say)}</div>', apply_default_css=False)
-    explanation = gr.HTML(f'<div class="gb-lesson-explain">{paragraphs(step.explain)}</div>', apply_default_css=False,
-                          visible=step.predict is None and bool(step.explain))
-    if step.predict is not None:
-        guess = gr.Radio([(choice, i) for i, choice in enumerate(step.predict.choices)], label=step.predict.ask, value=None)
-        counted = gr.HTML(apply_default_css=False)
-
-        def vote(request: gr.Request, choice: int | None) -> list[Any]:
-            if choice is None:
-                return [gr.skip(), gr.skip()]
-            counts = view.site.tally.vote(view.page.route, index, visitor_of(request), choice)
-            return [tally_html(step.predict, counts), gr.update(visible=bool(step.explain))]
-
-        guess.input(vote, inputs=guess, outputs=[counted, explanation], **QUIET)
-    with gr.Row():
-        if index:
-            gr.Button("Back", size="sm").click(lambda: gr.Walkthrough(selected=index - 1), outputs=walk, **QUIET)
-        if step.settings is not None:
-            _set_up(view, step.settings)
-        if index < count - 1:
-            gr.Button("Next step", size="sm").click(lambda: gr.Walkthrough(selected=index + 1), outputs=walk, **QUIET)
-
-
-def _set_up(view: View, settings: dict[str, Any]) -> None:
-    config = view.experiment.validate(settings)  # a lesson that no longer fits fails when the site is built
-
-    def apply(request: gr.Request) -> list[Any]:
-        return [*view.controls.values(config), start(view, config.model_dump(), 0, request, lesson=True)]
-
-    gr.Button("Set it up and run", variant="primary", size="sm").click(apply, outputs=[*view.controls.inputs, view.live], **QUIET)
 
 
 def say(error: LabError) -> str:

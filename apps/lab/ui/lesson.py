@@ -18,13 +18,17 @@ LARGEST_CLASS = 2000
 
 
 class Predict(BaseModel):
+    """`right`: which choices are right, from 0; empty where every run decides for itself."""
+
     model_config = ConfigDict(extra="forbid")
     ask: str
     choices: list[str] = Field(min_length=2, max_length=5)
+    right: list[int] = []
 
 
 class Step(BaseModel):
-    """`settings`: control values that "Set it up" applies and runs; `explain` appears after the guess."""
+    """`settings`: control values that "Set it up" applies and runs; `explain` appears when the run has ended, or after the guess
+    where there is nothing to run."""
 
     model_config = ConfigDict(extra="forbid")
     heading: str
@@ -63,15 +67,44 @@ class Tally:
                 votes.popitem(last=False)
             return Counter(votes.values())
 
+    def counts(self, route: str, step: int) -> Counter[int]:
+        """choice -> count, as it stands."""
+        with self._lock:
+            return Counter(self._votes.get((route, step), {}).values())
 
-def tally_html(predict: Predict, counts: Counter[int]) -> str:
-    """The guesses as bars with numbers."""
+
+def tally_html(predict: Predict, counts: Counter[int], own: int | None = None, *, revealed: bool = False) -> str:
+    """The guesses as bars with numbers, `own` marked as this visitor's; `revealed`: with what was right."""
     most, total = max(counts.values(), default=0), sum(counts.values())
     rows = "".join(
-        f'<li><span class="gb-tally-word">{escape(choice)}</span>'
+        f'<li{_marks(predict, i, own, revealed)}><span class="gb-tally-word">{escape(choice)}{_word(predict, i, own, revealed)}</span>'
         f'<span class="gb-tally-bar" style="--share: {counts[i] / most if most else 0:.3f}"></span>'
         f'<span class="gb-tally-count">{counts[i]}</span></li>' for i, choice in enumerate(predict.choices))
-    return f'<p class="gb-quiet">{total} guess{"" if total == 1 else "es"} so far in this lab</p><ul class="gb-tally">{rows}</ul>'
+    return (f'{_said(predict, own, revealed)}<p class="gb-quiet">{total} guess{"" if total == 1 else "es"} so far in this lab</p>'
+            f'<ul class="gb-tally">{rows}</ul>')
+
+
+def _marks(predict: Predict, choice: int, own: int | None, revealed: bool) -> str:
+    right = " gb-tally--right" if revealed and choice in predict.right else ""
+    return f' class="{"gb-tally--own" if choice == own else ""}{right}"'
+
+
+def _word(predict: Predict, choice: int, own: int | None, revealed: bool) -> str:
+    yours = " (your guess)" if choice == own else ""
+    if not (revealed and predict.right):
+        return yours
+    return yours + (" <b>\u2713 right</b>" if choice in predict.right else " <b>\u2717</b>" if yours else "")
+
+
+def _said(predict: Predict, own: int | None, revealed: bool) -> str:
+    """Where a guess stands, in words."""
+    if own is None:
+        return ""
+    if not revealed:
+        return '<p role="status"><b>Your guess is locked.</b> The answer comes when the run has ended.</p>'
+    if not predict.right:
+        return '<p role="status"><b>Your own run decides here:</b> compare your guess with the picture above.</p>'
+    return f'<p role="status"><b>{"You were right." if own in predict.right else "It came out differently."}</b></p>'
 
 
 def paragraphs(lines: list[str]) -> str:

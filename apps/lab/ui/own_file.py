@@ -21,6 +21,7 @@ from core.engine.errors import LabError
 from core.engine.experiment import Experiment
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "queue": False}
+REFUSED = "refused"  # the value of the control after a file that could not be used
 BUILT_IN = "What comes with the lab"
 PRIVACY = "It stays on this computer and is removed after a day. What your runs show of it goes when you delete them."
 
@@ -68,10 +69,13 @@ class OwnFile:
                 ref = self._engine.bring(given, given.name)
             found = self._engine.probe(self._reader, {self._field: ref})["says"] if self._reader else f"{given.name} is here."
         except LabError as error:
-            return [gr.skip(), notice(error.message, error.hint), gr.skip()]
+            hint = f"{error.hint} Until then nothing can be run: bring a better file, or remove this one.".strip()
+            choice = gr.Dropdown([(self._none, ""), ("Your file, which could not be used", REFUSED)], value=REFUSED)
+            return [choice, notice(error.message, hint), gr.Button(visible=True)]
         return [self.shown(ref), notice(found, PRIVACY, kind="good"), gr.Button(visible=True)]
 
     def _forget(self, ref: str) -> list[Any]:
         with contextlib.suppress(LabError):
-            self._engine.take_away(ref)
+            if ref != REFUSED:
+                self._engine.take_away(ref)
         return [self.shown(""), notice("Your file is gone from this computer.", kind="info"), gr.Button(visible=False)]

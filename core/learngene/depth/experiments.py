@@ -28,6 +28,7 @@ from transformers import PreTrainedModel
 from core.engine.events import Event, Figure, Keep, Metric, Progress, Table, Verdict
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
+from core.learngene import headlines
 from core.learngene.data import Task
 from core.learngene.depth import figures
 from core.learngene.depth.learngene import Learngene, freeze_slope, load_learngene, new_learngene
@@ -123,11 +124,13 @@ def _look_at(gene: Learngene, ancestor: PreTrainedModel, task: Task, lab: Lab) -
                 [[depth, share, *share_interval(share, n), descendant_parameters(gene, depth), macs(gene.store.config, depth)]
                  for depth, share in curve.items()])
     good = [depth for depth, share in curve.items() if share >= own - 0.05]
+    evidence = {"auxiliary": own, "ancestor": teacher, "within 5 points": good, "n": n, "smallest difference": smallest_difference(own, n)}
+    learned = own > 2 / len(task.classes)
     yield Verdict(
         f"Two layers' worth of numbers gave {len(good)} networks, of depth {good[0]} to {good[-1]}, within 5 points of the one that was "
-        f"trained ({own:.1%} right at depth {gene.depth}); the ancestor has {teacher:.1%}." if own > 2 / len(task.classes) else
+        f"trained ({own:.1%} right at depth {gene.depth}); the ancestor has {teacher:.1%}." if learned else
         f"After this little training the auxiliary model is right in {own:.1%} of the cases only: give it more epochs.",
-        {"auxiliary": own, "ancestor": teacher, "within 5 points": good, "n": n, "smallest difference": smallest_difference(own, n)})
+        evidence, headlines.trained(evidence) if learned else "")
 
 
 def linear_groups(model: PreTrainedModel, lab: Lab) -> list[Linearity]:
@@ -257,7 +260,8 @@ def _compare(config: FinetuneConfig, gene: Learngene, racers: list[_Racer], curv
     inherited, scratch = shares["inherited"][-1], shares["scratch"][-1]
     least = smallest_difference((inherited + scratch) / 2, n)
     told_apart = "That is more than chance would give." if abs(inherited - scratch) > least else "That difference could be chance."
+    evidence = {"inherited": inherited, "scratch": scratch, "n": n, "smallest difference": least,
+                "auxiliary epochs not counted": gene.epochs}
     yield Verdict(f"With {config.depth} layers, after {config.epochs} passes over the pictures the network that inherited is right in "
                   f"{inherited:.1%}, the one from scratch after {config.scratch_epochs} in {scratch:.1%} of {n} pictures. {told_apart}",
-                  {"inherited": inherited, "scratch": scratch, "n": n, "smallest difference": least,
-                   "auxiliary epochs not counted": gene.epochs})
+                  evidence, headlines.finetuned(evidence))

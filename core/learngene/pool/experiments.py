@@ -31,6 +31,7 @@ from transformers import ViTConfig
 from core.engine.events import Event, Figure, Keep, Metric, Progress, Table, Verdict
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
+from core.learngene import headlines
 from core.learngene.data import Task
 from core.learngene.metrics import accuracy, share_interval, smallest_difference
 from core.learngene.pool import figures
@@ -65,10 +66,11 @@ def pool(config: PoolConfig, lab: Lab) -> Iterator[Event]:
     sizes = storage_rows(made, ancestor.model.config, classes)
     yield Figure("storage", figures.storage(sizes))
     yield Table("storage", ["what is stored", "numbers"], [list(row) for row in sizes.items()])
+    evidence = {"small": shares[SMALL], "large": shares[LARGE], "ancestor": teacher, "n": len(task.test_labels)}
     yield Verdict(f"Of an ancestor that is right in {teacher:.1%}, a small model ({shares[SMALL]:.1%}) and a large one "
                   f"({shares[LARGE]:.1%}) of {config.blocks} blocks each were made: {2 * config.blocks} blocks to build "
                   f"{3 * config.blocks} models from.",
-                  {"small": shares[SMALL], "large": shares[LARGE], "ancestor": teacher, "n": len(task.test_labels)})
+                  evidence, headlines.pooled(evidence))
 
 
 def instances(config: PoolConfig, lab: Lab, task: Task, ancestor: LoadedModel) -> Iterator[Event]:
@@ -156,8 +158,9 @@ def inits(config: InitsConfig, lab: Lab) -> Iterator[Event]:
     yield Table("inits", ["way to begin", "right before", "right after"], [[name, rows[0][1], rows[1][1]] for name, rows in found.items()])
     order = sorted(found, key=lambda name: -found[name][1][1])
     said = ", ".join(f"{name.replace('_', ' ')} {found[name][1][1]:.1%}" for name in order)
-    yield Verdict(f"After {config.epochs} passes over the pictures, mean over the stitched paths: {said}.",
-                  {name: rows[1][1] for name, rows in found.items()} | {"n": len(task.test_labels)})
+    evidence = {name: rows[1][1] for name, rows in found.items()} | {"n": len(task.test_labels)}
+    yield Verdict(f"After {config.epochs} passes over the pictures, mean over the stitched paths: {said}.", evidence,
+                  headlines.begun(evidence))
 
 
 def _stored(config: StitchConfig | InitsConfig, lab: Lab, task: Task) -> Pool:
@@ -237,10 +240,11 @@ def _report(config: StitchConfig, made: Pool, before: dict[Way, float], after: d
         beside += " Networks that were trained alone, to compare with, come with the lab for digits only."
     elif absent:
         beside += f" Not there to compare with: {', '.join(absent)} (glassbox models build NAME makes each)."
+    evidence = {"before": _mean(before), "after": _mean(after), "worst": min(after[way] for way in stitched), "n": n,
+                "alone": {rival.width: right for rival, right in rivals}, "smallest difference": smallest_difference(_mean(after), n)}
     yield Verdict(f"{len(stitched)} stitched networks, begun with '{config.init.replace('_', ' ')}': right in {_mean(before):.1%} "
                   f"of the pictures before training and in {_mean(after):.1%} after {config.epochs} passes over them, on average.{beside}",
-                  {"before": _mean(before), "after": _mean(after), "worst": min(after[way] for way in stitched), "n": n,
-                   "alone": {rival.width: right for rival, right in rivals}, "smallest difference": smallest_difference(_mean(after), n)})
+                  evidence, headlines.stitched(evidence))
 
 
 def _beside(rivals: list[tuple[Rival, float]], paths: dict[Way, tuple[int, float]], n: int) -> Iterator[Event]:

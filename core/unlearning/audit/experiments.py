@@ -69,7 +69,7 @@ from core.unlearning.audit.inside import FEWEST_NAMED, Settings, look_inside
 from core.unlearning.audit.probes import Reply
 from core.unlearning.audit.spec import ActPertConfig, AskConfig, AuditConfig
 from core.unlearning.audit.utility import one_of_each
-from core.unlearning.audit.verdict import Findings, evidence, say
+from core.unlearning.audit.verdict import Findings, evidence, headline, say
 from core.unlearning.data import WORLDS, World, read_world
 from core.unlearning.figures import NAMES
 from core.unlearning.prompts import AUDITS, shuffled
@@ -125,7 +125,7 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
     yield Metric("steps taken", history.steps, unit="steps")
     findings = Findings(questions, run.scores, inside, history.steps, history.broken_at, not trains, lab.rng("verdict intervals"),
                         refusal=ALGORITHMS[config.algorithm].refusal if trains else "")
-    yield Verdict(say(findings), evidence(findings))
+    yield Verdict(say(findings), numbers := evidence(findings), headline(numbers))
 
 
 class _Run:

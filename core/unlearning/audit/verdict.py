@@ -212,6 +212,25 @@ def _kept(before: Outputs, after: Outputs) -> str:
     return f"{asked}: forgetting has damaged what it should have kept."
 
 
+def headline(numbers: Mapping[str, Any]) -> str:
+    """The answer in at most 25 words, from the evidence alone."""
+    n, direct, beyond = numbers["n"], numbers["direct unlearned"], numbers.get("beyond the model that never knew")
+    original = numbers.get("direct original")
+    if original and original["share"] < KNEW_IT:
+        return f"The model knew only {original['right']} of {n} facts to begin with: too few to find out about forgetting."
+    plain = (f"It answers {direct['right']} of {n} plain questions" if not numbers["steps"] else "It looks forgotten"
+             if direct["share"] <= FORGOTTEN else f"It has not forgotten: {direct['right']} of {n} plain questions are answered")
+    if beyond is None:
+        some = numbers["any way unlearned"]["right"]
+        return f"{plain}; {some} of {n} answers come out some way, but nobody stands beside it to tell luck."
+    low, high = beyond["interval"]
+    if low > 0:
+        return f"{plain}, {'but' if numbers['steps'] else 'and'} {beyond['difference'] * n:.0f} of {n} answers come out beyond luck."
+    if high < 0:
+        return f"{plain}, and gives away even less than a model that never knew: something was removed."
+    return f"{plain}, and no way of asking brings out more than luck for sure."
+
+
 def evidence(findings: Findings) -> dict[str, Any]:
     """Counts, shares and intervals by name."""
     numbers: dict[str, Any] = {"n": findings.n, "steps": findings.steps, "broken_at": findings.broken_at,

@@ -28,7 +28,7 @@ from core.unlearning.soft_tokens.results import Outcome, cells_table, estimate, 
 from core.unlearning.soft_tokens.spec import DASHES, WHO, YOURS, Who
 from core.unlearning.soft_tokens.surface import map_lengths
 from core.unlearning.soft_tokens.targets import Target, check_room, first_token, seen_tokens
-from core.unlearning.soft_tokens.verdict import Findings, evidence, say
+from core.unlearning.soft_tokens.verdict import Findings, evidence, headline, say
 
 if TYPE_CHECKING:
     from core.unlearning.soft_tokens.spec import SoftTokensConfig
@@ -308,4 +308,4 @@ def _finish(bench: Bench) -> Iterator[Event]:
     trained = [o.success for who, o in bench.own.items() if who != "blank"]
     if trained:
         yield Metric("said on all trained models", float(all(trained)), unit="0 or 1")
-    yield Verdict(say(findings), evidence(findings))
+    yield Verdict(say(findings), numbers := evidence(findings), headline(numbers))

@@ -170,6 +170,25 @@ def _count(outcomes: list[Outcome]) -> int:
     return sum(o.success for o in outcomes)
 
 
+def headline(numbers: Mapping[str, Any]) -> str:
+    """The answer in at most 25 words, from the evidence alone; "" where the text begins with it anyway."""
+    b, d, c = (numbers.get(CELLS[key].title) for key in "BDC")
+    if not (b and d and c):
+        said = numbers.get("own sentence said by")
+        if said is None:
+            return ""
+        return f"Your sentence was said by {len(said)} of the models." if said else "No model could be made to say your sentence."
+    if not numbers.get("comparison means something", True):
+        return "Just asked, the models do not do what they stand for, so the attack has nothing to compare."
+    counts = f"true answers {b['said']} of {b['of']}, false ones {d['said']}, from a model that never knew {c['said']}"
+    spans = [numbers[f"true minus {CELLS[key].title}"]["interval"] for key in "DC"]
+    if numbers["uninformative"]:
+        return f"An answer proves nothing: the attack gets {counts}."
+    if all(low > 0 for low, _ in spans):
+        return f"Here the attack tells memory from none: it gets {counts}."
+    return f"This attack is no sign of memory: it gets {counts}."
+
+
 def evidence(findings: Findings) -> dict[str, Any]:
     """Counts, shares and intervals by name."""
     numbers: dict[str, Any] = {"soft tokens": findings.tokens, "told": findings.mode}

@@ -41,6 +41,7 @@ class LiveView {
   #player = null;
   #recorded = false;
   #told = false;
+  #asked = false; // somebody has pressed for the run that is shown
   #welcome = WELCOME;
   #timer = 0;
   #due = Infinity;
@@ -117,7 +118,11 @@ class LiveView {
     this.#back.hidden = !lesson;
     if (run && run === this.#feed?.id && !this.#feed.refused) this.#player.follow();
     else this.#open(run);
-    if (pressed && recorded && this.#player) this.#player.replay();
+    this.#asked = pressed;
+    if (pressed && recorded && this.#player) {
+      this.#told = false;
+      this.#player.replay();
+    }
     if (run && !run.startsWith("first-")) this.#address(run);
     this.#schedule(0);
   }
@@ -214,7 +219,8 @@ class LiveView {
     for (const panel of this.#panels) panel.update(sight);
     this.#pin.update(sight, this.#numbers);
     this.#take.update(sight);
-    if (feed?.ended && (feed.info || feed.witnessed) && !sight.recorded && !this.#told) {
+    const over = sight.recorded ? this.#asked && !player?.replaying && player?.following : feed?.info || feed?.witnessed;
+    if (feed?.ended && over && !this.#told) {
       this.#told = true;
       this.#options.onEnd({ run: feed.id, outcome: feed.timeline.latest.end.outcome });
     }

@@ -39,7 +39,7 @@ const LONGEST_HEADLINE = 25;
 
 /** `{ headline, text, rest, evidence }`; a verdict without a headline is headed by its first sentence, or what fits of it. */
 function verdictOf({ text = "", headline = "", evidence }) {
-  const end = text.search(/[.!?]["')]? (?=[A-Z])/);
+  const end = text.search(/[.!?]["')]? (?=[A-Z0-9])/);
   const first = end < 0 ? text : text.slice(0, end + 1);
   const words = first.split(/\s+/);
   const short = words.length <= LONGEST_HEADLINE ? first : `${words.slice(0, LONGEST_HEADLINE - 1).join(" ")} …`;
