@@ -77,6 +77,10 @@ def _library_verbs(verbs) -> None:
     kind.add_argument("--recorded", action="store_true", help="show the results that come with the lab, at once")
     kind.add_argument("--write", action="store_true", help="store what was measured among the results that come with the lab")
 
+    verb = _verb(verbs, "get", cli_library.get, "fetch a real model or a data set once, or list what there is to get")
+    verb.add_argument("name", nargs="?", metavar="NAME", help="for example smollm2; without a name: what there is")
+    verb.add_argument("--remove", action="store_true", help="take it off this machine again")
+
     models = _group(verbs, "models", "the models that come with the lab")
     _verb(models, "list", cli_library.list_models, "the embedded models")
     verb = _verb(models, "card", cli_library.show_card, "what a model is and how good it was measured to be")

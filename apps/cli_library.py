@@ -54,6 +54,31 @@ def _claim_in_words(row: dict[str, Any]) -> str:
     return f"{row['id']}  {row['statement']}\n    held: {HELD[row['held']]}{measured}{between}, wanted {row['threshold']}{note}"
 
 
+def get(options: argparse.Namespace) -> Answer:
+    """`{"items": [...]}` of what there is to get; for a name `{name, ref, folder}` or `{name, removed}`.
+
+    Ctrl-C stops it; the next time goes on where that was.
+    """
+    from core.engine.shop import Shop
+
+    shop = Shop(Settings())
+    if options.name is None:
+        rows = shop.list()
+        text = table(["name", "what", "MB", "licence", "state"],
+                     [[row["name"], row["title"], f"{row['size'] / 1e6:.1f}", row["licence"], row["state"]] for row in rows])
+        return Answer({"items": rows}, text)
+    item = shop.state(options.name)
+    if options.remove:
+        with working():
+            shop.remove(options.name)
+        return Answer({"name": options.name, "removed": True}, f"Removed: {item['title']}")
+    with working(), Bar() as bar:
+        say(f"{item['title']}: {item['size'] / 1e6:.0f} MB, {item['licence']}.")
+        folder = shop.get(options.name, report=lambda step: bar.step(step.done // 1_000_000, step.total // 1_000_000, step.words))
+    use = f" Use it as {item['ref']}." if item["ref"] else ""
+    return Answer({"name": options.name, "ref": item["ref"], "folder": str(folder)}, f"Stored in {folder}.{use}")
+
+
 def list_models(options: argparse.Namespace) -> Answer:
     """`{"models": [{name, ref, architecture, parameters, megabytes, fingerprint}]}` of the embedded models."""
     from core.engine.models import ModelStore

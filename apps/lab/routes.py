@@ -7,6 +7,8 @@
     POST   /lab/line/clear                         ends what others compute or wait for; only from the machine itself
     GET    /lab/runs?experiment=NAME               this visitor's runs
     POST   /lab/uploads (a form with `file`)       {"ref": "upload/ID"} for the configs that take a file;  DELETE /lab/uploads/ID
+    GET    /lab/shop                               what can be got, and how far it is: {"items": [...], "host": may this visitor?}
+    POST   /lab/shop/NAME/get  stop                DELETE /lab/shop/NAME; only from the machine itself
     GET    /lab/samples/NAME                       how such a file may look
     GET    /lab/static/VERSION/NAME                our scripts and styles, and Plotly
 
@@ -23,7 +25,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response, UploadFile
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
@@ -133,6 +135,26 @@ def router(engine: Engine) -> APIRouter:
     def take_away(content: str, request: Request) -> dict[str, str]:
         door(request).take_away(f"upload/{content}")
         return {"deleted": f"upload/{content}"}
+
+    @routes.get("/shop")
+    def shop(request: Request) -> dict[str, Any]:
+        return {"items": engine.shop.list(), "host": is_host(request)}
+
+    @routes.post("/shop/{name}/{what}")
+    def shop_ask(name: str, what: Literal["get", "stop"], request: Request) -> dict[str, Any]:
+        at_home(request)
+        (engine.shop.start if what == "get" else engine.shop.stop)(name)
+        return engine.shop.state(name)
+
+    @routes.delete("/shop/{name}")
+    def shop_remove(name: str, request: Request) -> dict[str, Any]:
+        at_home(request)
+        engine.shop.remove(name)
+        return engine.shop.state(name)
+
+    def at_home(request: Request) -> None:
+        if not is_host(request):
+            raise LabError("Only whoever sits at the computer of the lab can fetch or remove something.", "Ask them.")
 
     @routes.get("/samples/{name}")
     def sample(name: str) -> Response:

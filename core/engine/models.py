@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import re
 import shutil
 import tempfile
 import threading
@@ -22,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from core.engine import gguf
 from core.engine.errors import LabError
 from core.engine.families import family_name
-from core.engine.hub import fetch
+from core.engine.places import Places
 from core.engine.settings import ASSETS, Settings
 from core.engine.weights import (
     character_files,
@@ -70,11 +70,21 @@ class LoadedModel:
     card: str | None
 
 
+@dataclass(frozen=True)
+class Offered:
+    """A model that may be chosen: its reference, words for people, and why it cannot be used (None: it can)."""
+
+    ref: str
+    words: str
+    why_not: str | None
+
+
 class ModelStore:
     """All models of one process, least recently used forgotten first when they outgrow the memory budget."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._places = Places(settings, self._check_download)
         self._lock = threading.Lock()
         self._loading: dict[tuple[str, str], threading.Lock] = {}
         self._loaded: OrderedDict[tuple[str, str], LoadedModel] = OrderedDict()
@@ -82,7 +92,7 @@ class ModelStore:
 
     def embedded(self) -> list[str]:
         """Names of the models that come with the lab."""
-        return sorted(file.parent.name for file in (ASSETS / "models").glob("[!.]*/config.json"))
+        return self._places.embedded()
 
     def load(self, ref: str, *, attention: str = "sdpa") -> LoadedModel:
         """The shared instance; never change it. Raises LabError when it cannot or may not be loaded."""
@@ -112,7 +122,9 @@ class ModelStore:
 
         The same model in another place has the same one.
         """
-        folder, _ = self._resolve(ref)
+        folder, _ = self._places.find(ref)
+        if folder.is_file():
+            return self._gguf_fingerprint(ref, folder)
         checked_config(folder)
         weights = weight_files(folder)
         files = [folder / "config.json", *weights, *character_files(folder)]
@@ -121,6 +133,39 @@ class ModelStore:
             self._check_fits(ref, count_parameters(weights) * BYTES_PER_PARAMETER)  # before hashing what can never be loaded
             self._fingerprints[key] = fingerprint(folder, weights)
         return self._fingerprints[key]
+
+    def _gguf_fingerprint(self, ref: str, file: Path) -> str:
+        key = (str(file), file.stat().st_mtime_ns, file.stat().st_size)
+        if key not in self._fingerprints:
+            head = gguf.read_header(file)
+            gguf.check(head)
+            self._check_fits(ref, head.parameters * BYTES_PER_PARAMETER)  # before hashing what can never be loaded
+            self._fingerprints[key] = gguf.fingerprint(file)
+        return self._fingerprints[key]
+
+    def offered(self) -> list[Offered]:
+        """What of the visitor's own can be chosen: models that were got, and folders and GGUF files under --models, each looked at.
+
+        Nothing is loaded. What cannot be used is listed with the reason, so that nobody wonders where it is.
+        """
+        return [self._look(ref) for ref in self._places.own()]
+
+    def _look(self, ref: str) -> Offered:
+        try:
+            place, _ = self._places.find(ref)
+            if place.is_file():
+                head = gguf.read_header(place)
+                gguf.check(head)
+                words, parameters = f"{head.title} (GGUF)", head.parameters
+            else:
+                looked = inspect(place)
+                words, parameters = ref.partition("/")[2], looked.parameters
+            self._check_fits(ref, parameters * BYTES_PER_PARAMETER)
+            return Offered(ref, f"{words}, {parameters / 1e6:,.0f} million parameters", None)
+        except LabError as problem:
+            return Offered(ref, ref.partition("/")[2], str(problem))
+        except OSError as problem:
+            return Offered(ref, ref.partition("/")[2], f"It cannot be read: {problem.strerror}.")
 
     def save(self, model: PreTrainedModel, folder: Path, tokenizer: Any = None, dtype: torch.dtype | None = None) -> None:
         """Writes safetensors, all or nothing; adapters are merged into a copy first. `dtype`: storage type, None for the model's own."""
@@ -148,7 +193,9 @@ class ModelStore:
     def _read(self, ref: str, attention: str) -> LoadedModel:
         import torch
 
-        folder, revision = self._resolve(ref)
+        folder, revision = self._places.find(ref)
+        if folder.is_file():
+            folder = self._converted(ref, folder)
         raw, files = checked_config(folder), weight_files(folder)
         if ref.startswith("embedded/"):
             check_manifest(folder)
@@ -177,6 +224,23 @@ class ModelStore:
             sum(p.numel() for p in model.parameters()), revision, card.read_text(encoding="utf-8") if card.is_file() else None,
         )  # fmt: skip
 
+    def _converted(self, ref: str, file: Path) -> Path:
+        """The folder made from a GGUF file: the first time this takes about a minute, then it is there."""
+        folder = self._settings.home / "converted" / self._gguf_fingerprint(ref, file)
+        with self._lock:
+            gate = self._loading.setdefault((str(folder), "convert"), threading.Lock())
+        with gate:
+            if not (folder / "config.json").is_file():
+                self._make_room(ref, gguf.read_header(file).parameters * gguf.BYTES_WHILE_CONVERTING // BYTES_PER_PARAMETER)
+                gguf.convert(file, folder)
+        return folder
+
+    def _check_download(self, ref: str, folder: Path, size: int) -> None:
+        """Before the weights of a model from the hub are fetched: `folder` holds everything else, `size` is theirs in bytes."""
+        config = checked_config(folder)
+        halved = config.get("dtype", config.get("torch_dtype")) in ("float16", "bfloat16")
+        self._check_fits(ref, size * (2 if halved else 1))
+
     def _make_room(self, ref: str, parameters: int) -> None:
         needed = parameters * BYTES_PER_PARAMETER
         with self._lock:
@@ -198,59 +262,6 @@ class ModelStore:
                 f"{ref} needs {needed / GB:.1f} GB, {free / GB:.1f} GB free.",
                 f"These would fit: {', '.join(fitting) or 'none of the embedded models'}.",
             )
-
-    # ---- from a reference to a folder ----
-
-    def _resolve(self, ref: str) -> tuple[Path, str | None]:
-        source, _, rest = ref.partition("/")
-        find = {"embedded": self._embedded, "path": self._path, "run": self._kept, "hf": self._hub}.get(source)
-        if find is None or not rest or not rest.isprintable():
-            raise LabError(f"'{ref}' does not name a model.", "A model is embedded/NAME, hf/ORG/NAME, path/FOLDER or run/RUN_ID/NAME.")
-        return find(rest)
-
-    def _embedded(self, name: str) -> tuple[Path, None]:
-        if name not in self.embedded():
-            raise LabError(f"There is no embedded model called '{name}'.", f"There are: {self._embedded_refs()}.")
-        return ASSETS / "models" / name, None
-
-    def _embedded_refs(self) -> str:
-        return ", ".join(f"embedded/{name}" for name in self.embedded()) or "none"
-
-    def _path(self, rest: str) -> tuple[Path, None]:
-        settings = self._settings
-        root = settings.models_dir.expanduser().resolve() if settings.models_dir else None
-        if root is None and not settings.any_path:
-            raise LabError("Models from folders are switched off.", "Start the lab with --models DIR to allow the folders in DIR.")
-        outside = LabError("That folder lies outside the folder of models.", "Only folders inside --models DIR can be loaded.")
-        try:
-            folder = (root / rest if root else Path(rest).expanduser()).resolve()
-            if not settings.any_path and not folder.is_relative_to(root):
-                raise outside
-            if not folder.is_dir():
-                raise FileNotFoundError(rest)
-            files = [file.resolve() for file in folder.iterdir()]
-        except (OSError, RuntimeError):  # RuntimeError: links in a circle, or the home of somebody unknown
-            raise LabError(f"There is no model folder '{rest}'.", "Name a folder that holds config.json and safetensors.") from None
-        if not settings.any_path and not all(file.is_relative_to(root) for file in files):
-            raise outside
-        return folder, None
-
-    def _kept(self, rest: str) -> tuple[Path, None]:
-        match = re.fullmatch(r"([a-z0-9][a-z0-9-]{3,79})/([a-z0-9_-]{1,40})", rest)
-        folder = self._settings.runs / match[1] / "models" / match[2] if match else None
-        if folder is None or not folder.is_dir():
-            raise LabError(f"No run kept a model called 'run/{rest}'.", "Run the experiment again; its page names what it keeps.")
-        return folder, None
-
-    def _hub(self, rest: str) -> tuple[Path, str | None]:
-        def check(folder: Path, size: int) -> None:
-            config = checked_config(folder)
-            halved = config.get("dtype", config.get("torch_dtype")) in ("float16", "bfloat16")
-            self._check_fits(f"hf/{rest}", size * (2 if halved else 1))
-
-        folder = fetch(rest, before_weights=check, instead=f"Use an embedded model instead: {self._embedded_refs()}.")
-        return folder, folder.name
-
 
 def _put_in_place(part: Path, folder: Path) -> None:
     """Renames `part` to `folder`; what was there before is gone afterwards, or back if that failed."""

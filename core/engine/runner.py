@@ -36,6 +36,7 @@ from core.engine.registry import find
 from core.engine.run import Run, versions
 from core.engine.settings import FIRST_VIEWS, Settings
 from core.engine.shelf import Shelf
+from core.engine.shop import Shop
 from core.engine.slot import Slot
 from core.engine.uploads import Uploads
 
@@ -60,6 +61,7 @@ class Engine:
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
         self.models = ModelStore(self.settings)
+        self.shop = Shop(self.settings)
         self.records = Records(self.settings.runs, FIRST_VIEWS)
         self.records.sweep()
         self.uploads = Uploads(self.settings)
