@@ -299,5 +299,6 @@ class Shop:
         (made / "card.md").write_text(CARD.format(stored=stored, **dataclasses.asdict(item)), encoding="utf-8")
         told = {name: getattr(item, name) for name in ("name", "package", "version", "wheel", "sha256", "licence", "source")}
         (made / "got.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        made.chmod(0o755)
         shutil.rmtree(self.root / item.name, ignore_errors=True)
         made.rename(self.root / item.name)
