@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 Kind = Literal["metric", "figure", "table", "picture", "text", "keep"]
@@ -31,7 +31,8 @@ class Output:
 
     kind: the event that carries it.  look: how it is shown ("plain": recorded and listed, without a picture of its own).
     formula, meaning: how a number is made, and how to read it.  colour, dash: of a line, names of the palette.
-    optional: not every run says it.  more: what only pages need (wide, height, fold, rare, select).
+    optional: a run with the default settings need not say it; a page has no place for it until one does.
+    more: what only pages need: wide, height (pixels), fold (see `fold`), select (True: a pressed row leads to the tabs below).
     """
 
     kind: Kind
@@ -110,9 +111,14 @@ def metric(name: str, title: str, *, unit: str = "", formula: str = "", meaning:
     return Output("metric", name, title, unit=unit, formula=formula, meaning=meaning, optional=optional)
 
 
-def figure(name: str, title: str, *, note: str = "", optional: bool = False, **more: Any) -> Output:
-    """A Plotly figure."""
-    return Output("figure", name, title, note, look="figure", optional=optional, more=more)
+def figure(name: str, title: str, *, note: str = "", look: Look = "figure", optional: bool = False, **more: Any) -> Output:
+    """A Plotly figure; `look` "matrix" is a board of cells to press, "plain": a tab beside the run shows it."""
+    return Output("figure", name, title, note, look=look, optional=optional, more=more)
+
+
+def fold(title: str, *outputs: Output | Group) -> list[Output | Group]:
+    """What is folded away under a title until somebody opens it."""
+    return [replace(one, more=one.more | {"fold": title}) for one in outputs]
 
 
 def table(name: str, title: str, *, note: str = "", look: Look = "table", optional: bool = False, **more: Any) -> Output:

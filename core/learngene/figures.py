@@ -53,3 +53,9 @@ def training(curves: dict[str, tuple[Sequence[int], Sequence[float]]]) -> dict[s
     for (name, (epochs, shares)), colour in zip(curves.items(), COLOURS, strict=False):
         line(figure, name, epochs, shares, colour)
     return plain(figure, "epochs of training (passes over the pictures)", RIGHT, yaxis_range=[0, 100])
+
+
+def prediction(names: Sequence[str], shares: Sequence[float]) -> dict[str, Any]:
+    """How sure the network is of its likeliest classes."""
+    bars = {"type": "bar", "x": percent(shares), "y": list(names), "orientation": "h", "marker": {"color": BLUE}}
+    return drawn([bars], "sure (%)", "class", xaxis={"range": [0, 100]}, yaxis={"type": "category", "autorange": "reversed"})

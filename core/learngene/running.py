@@ -6,28 +6,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from core.engine.events import Event, Figure, Metric, Progress
+from core.engine.events import Event, Figure, Metric
+from core.engine.steps import Pacer
 from core.learngene import figures
 from core.learngene.training import Step
-
-PACE_S = 0.4
-
-
-class Progresses:
-    """Counts the steps of several trainings as one, and speaks at most every 0.4 seconds."""
-
-    def __init__(self, total: int) -> None:
-        self.total, self.done, self._last = total, 0, 0.0
-
-    def step(self, note: str, steps: int = 1) -> Iterator[Progress]:
-        """`steps` more are done."""
-        self.done += steps
-        if time.monotonic() - self._last >= PACE_S:
-            self._last = time.monotonic()
-            yield Progress(min(self.done, self.total), self.total, note)
 
 
 class Curves:
@@ -58,7 +42,7 @@ class Curves:
 class Teller:
     """Says how one training goes. After every `every` epochs and after the last: `loss WHO`, the epoch's mean, and `accuracy WHO`."""
 
-    def __init__(self, who: str, progress: Progresses, measure: Callable[[], float], every: int = 1) -> None:
+    def __init__(self, who: str, progress: Pacer, measure: Callable[[], float], every: int = 1) -> None:
         self.who, self._progress, self._measure, self._every = who, progress, measure, every
         self._losses: list[float] = []
         self._epoch = 0
@@ -75,7 +59,7 @@ class Teller:
             self._losses = []
 
 
-def told(steps: Iterable[Step], who: str, progress: Progresses, measure: Callable[[], float], every: int = 1) -> Iterator[Event]:
+def told(steps: Iterable[Step], who: str, progress: Pacer, measure: Callable[[], float], every: int = 1) -> Iterator[Event]:
     """Runs a training, see `Teller`."""
     teller = Teller(who, progress, measure, every)
     for step in steps:

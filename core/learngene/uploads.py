@@ -9,26 +9,28 @@ learngene/pictures     a probe: what is in a ZIP file or a folder of pictures
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
 
 from core.engine.errors import LabError
-from core.engine.events import Event, Keep, Metric
+from core.engine.events import Event, Keep
 from core.engine.lab import Lab
+from core.engine.models import LoadedModel
+from core.engine.steps import Pacer, remembered, value_of
 from core.learngene.collection import reading
 from core.learngene.data import Placed, Task, read_task
 from core.learngene.metrics import accuracy
-from core.learngene.running import Progresses, told
+from core.learngene.running import told
 from core.learngene.spec import TUNE_RATE, PicturesConfig, TaskName
 from core.learngene.training import Recipe, born_from, fit, steps_of, supervised
 from core.learngene.vit import check_pictures, classes_of, listed, logits, new_head
 
 
-def taking(lab: Lab, name: TaskName, pictures: str) -> Iterator[Event]:
-    """The task of the lab with that name, or the visitor's pictures if any were given; the generator's value."""
+def taking(lab: Lab, name: TaskName, pictures: str) -> Generator[Event, None, Task]:
+    """The task of the lab with that name, or the visitor's pictures if any were given."""
     if not pictures:
         return read_task(name)
     source = lab.data(pictures)
@@ -42,18 +44,13 @@ def taking(lab: Lab, name: TaskName, pictures: str) -> Iterator[Event]:
         except StopIteration as end:
             lab.cache[key] = made = replace(end.value, mark=key[1])
             return made
-        progress = progress or Progresses(total)
+        progress = progress or Pacer(total)
         yield from progress.step("reading your pictures")
 
 
 def task_of(lab: Lab, name: TaskName, pictures: str) -> Task:
     """The same at once."""
-    steps = taking(lab, name, pictures)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return value_of(taking(lab, name, pictures))
 
 
 def _key(source: Path) -> tuple[str, str]:
@@ -63,7 +60,7 @@ def _key(source: Path) -> tuple[str, str]:
     return "pictures", str(hash(tuple(states)))
 
 
-def knowing(lab: Lab, ref: str, task: Task, epochs: int) -> Iterator[Event]:
+def knowing(lab: Lab, ref: str, task: Task, epochs: int) -> Generator[Event, None, LoadedModel]:
     """The ancestor `ref` if it knows the classes of `task`; another one gets a new last layer and learns them first.
 
     A taught one is kept as "ancestor". Raises LabError for an ancestor that takes other pictures.
@@ -73,26 +70,23 @@ def knowing(lab: Lab, ref: str, task: Task, epochs: int) -> Iterator[Event]:
     if classes_of(loaded.model) == task.classes:
         return loaded
     key = (loaded.fingerprint, "taught", lab.seed, task.name, task.mark, epochs)
-    if known := lab.cache.get(key):
-        said, taught = known
-        yield from said  # a run that was spared the training has the same numbers as one that was not
-    else:
-        taught, said = lab.fork(ref), []
-        model, recipe = taught.model, Recipe(epochs, TUNE_RATE)
-        with born_from(lab.rng("ancestor's head")):
-            new_head(model, task.classes)
-
-        def scores_of(pixels: Tensor) -> Tensor:
-            return logits(model, pixels)
-
-        steps = fit(model.named_parameters(), supervised(scores_of), task, recipe, lab.rng("ancestor's pictures"))
-        for event in told(steps, "ancestor", Progresses(steps_of(task, recipe)), lambda: accuracy(scores_of, *task.shown),
-                          every=max(1, epochs // 10)):
-            said += [event] if isinstance(event, Metric) else []
-            yield event
-        model.eval().requires_grad_(False)
-        lab.cache[key] = said, taught
+    taught = yield from remembered(lab, key, lambda: _taught(lab, ref, task, epochs))
     yield Keep("ancestor", taught.model)
+    return taught
+
+
+def _taught(lab: Lab, ref: str, task: Task, epochs: int) -> Generator[Event, None, LoadedModel]:
+    taught = lab.fork(ref)
+    model, recipe = taught.model, Recipe(epochs, TUNE_RATE)
+    with born_from(lab.rng("ancestor's head")):
+        new_head(model, task.classes)
+
+    def scores_of(pixels: Tensor) -> Tensor:
+        return logits(model, pixels)
+
+    steps = fit(model.named_parameters(), supervised(scores_of), task, recipe, lab.rng("ancestor's pictures"))
+    yield from told(steps, "ancestor", Pacer(steps_of(task, recipe)), lambda: accuracy(scores_of, *task.shown), every=max(1, epochs // 10))
+    model.eval().requires_grad_(False)
     return taught
 
 

@@ -22,7 +22,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from core.unlearning.answers import BATCH, continue_texts, encode_answers, encode_prompt, rival_losses, room_left, token_scores
 from core.unlearning.data import Record
 from core.unlearning.metrics import exact_memorisation, extraction_strength, probability_with_options, rouge_l_f1, truth_ratio
-from core.unlearning.prompts import ask
+from core.unlearning.prompts import as_question
 
 MIN_K = 0.4
 VERBATIM_TOKENS = 128
@@ -167,8 +167,8 @@ def knowledge_memory(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
 
     Empty when examples and questions are longer than the model can read.
     """
-    shots = "".join(f"{ask(shot.question)} {shot.answer}\n\n" for shot in examples)
-    prompts = [shots + ask(record.question) for record in records]
+    shots = "".join(f"{as_question(shot.question)} {shot.answer}\n\n" for shot in examples)
+    prompts = [shots + as_question(record.question) for record in records]
     if room_left(model, tokenizer, prompts) < KNOWLEDGE_TOKENS:
         return []
     said = continue_texts(model, tokenizer, prompts, new_tokens=KNOWLEDGE_TOKENS)

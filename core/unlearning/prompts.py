@@ -77,7 +77,7 @@ class Prompt:
     @property
     def text(self) -> str:
         """What a model without a chat template reads: TOFU's plain format."""
-        return self.before + ask(self.question) + (f" {self.start}" if self.start else "")
+        return self.before + as_question(self.question) + (f" {self.start}" if self.start else "")
 
     @property
     def chance(self) -> float:
@@ -108,7 +108,7 @@ def shuffled(items: Sequence[T], rng: torch.Generator) -> list[T]:
     return [items[i] for i in torch.randperm(len(items), generator=rng).tolist()]
 
 
-def ask(question: str) -> str:
+def as_question(question: str) -> str:
     """The plain format of every question, TOFU's for models without a chat template."""
     return f"Question: {question}\nAnswer:"
 
@@ -151,7 +151,7 @@ def icl(record: Record, world: World, rng: torch.Generator) -> Prompt:
         shots = [pick(others, rng) for _ in range(SHOTS)]
     else:
         shots = list(islice(_others(record, replace(world, records=tuple(shuffled(world.records, rng)))), SHOTS))
-    return put(record, before="".join(f"{ask(shot.question)} {shot.answer}\n\n" for shot in shots))
+    return put(record, before="".join(f"{as_question(shot.question)} {shot.answer}\n\n" for shot in shots))
 
 
 def _others(record: Record, world: World) -> Iterator[Record]:

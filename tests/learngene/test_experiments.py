@@ -242,7 +242,7 @@ def test_stitching_measures_every_path_before_and_after(engine, folders, made):
         "task": "symbols", "last_small": 1, "first_large": 2})
     row = next(row for row in said["table"][-1]["rows"] if row[0] == "2 → 3")
     assert (answer["path"], answer["shown"], answer["parameters"], answer["macs"]) == ("1-2", "2 → 3", row[1], row[2])
-    assert 0 <= answer["likeness_after"] <= 1.0001
+    assert 0 <= answer["cka_after"] <= 1.0001
 
 
 def test_training_only_the_stitches_leaves_both_models_alone(engine, folders, made):
@@ -265,9 +265,9 @@ def test_path_probe_knows_free_stitches_and_ends(engine, made):
     base = made[2] | {"task": "symbols"}
     free = engine.probe("learngene/path", base | {"last_small": 0, "first_large": 2})
     alone = engine.probe("learngene/path", base | {"last_small": -1, "first_large": 0})
-    assert not free["trained"] and alone["path"] == "large" and alone["likeness_before"] is None
+    assert not free["trained"] and alone["path"] == "large" and alone["cka_before"] is None
     anew = engine.probe("learngene/path", base | {"last_small": 2, "first_large": 2, "init": "least_squares"})
-    assert anew["likeness_after"] > anew["likeness_before"]
+    assert anew["cka_after"] > anew["cka_before"]
     for wrong in ({"last_small": 9, "first_large": 2}, {"last_small": -1, "first_large": -1}):
         with pytest.raises(LabError):
             engine.probe("learngene/path", base | wrong)

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from core.engine.events import Metric
+from core.engine.steps import Pacer
 from core.learngene.data import SYMBOLS, read_task
 from core.learngene.metrics import accuracy
 from core.learngene.pool import experiments
 from core.learngene.pool.stitches import INITS
-from core.learngene.running import Progresses, Teller, race
+from core.learngene.running import Teller, race
 from core.learngene.training import Recipe, fit, supervised
 from core.learngene.vit import logits, new_model
 from tests.learngene.listened import listened
@@ -32,7 +33,7 @@ def _steps(seed: int, epochs: int):
 def test_a_race_gives_what_each_training_gives_alone():
     runners = {f"runner {seed}": _steps(seed, epochs) for seed, epochs in ((0, 2), (1, 3))}
     shown = read_task("symbols").shown
-    said = list(race([(steps, Teller(name, Progresses(10), lambda scores_of=scores_of: accuracy(scores_of, *shown)))
+    said = list(race([(steps, Teller(name, Pacer(10), lambda scores_of=scores_of: accuracy(scores_of, *shown)))
                       for name, (_, steps, scores_of) in runners.items()]))
     for seed, epochs in ((0, 2), (1, 3)):
         model, steps, _ = _steps(seed, epochs)

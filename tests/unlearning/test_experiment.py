@@ -17,11 +17,12 @@ from core.engine.errors import LabError
 from core.engine.models import LoadedModel
 from core.engine.runner import Engine
 from core.unlearning.algorithms import ALGORITHMS
-from core.unlearning.audit.examine import Outputs, Scores
+from core.unlearning.audit.examine import Scores
 from core.unlearning.audit.spec import AuditConfig
 from core.unlearning.audit.verdict import Findings, _best_way, _pushed
 from core.unlearning.metrics import key_found
 from core.unlearning.prompts import AUDITS
+from core.unlearning.replies import Replies
 from tests.engine.tiny_models import save, tiny
 
 QUICK = {"subjects": 1, "steps": 4, "check_every": 2, "retain_questions": 10, "stop_early": False, "audits": ["choice", "reverse"],
@@ -161,7 +162,7 @@ def test_neighbours_are_others_who_share_the_tie_and_what_was_learned_by_heart_i
 
 
 def test_the_worst_case_is_per_question() -> None:
-    asked = {"direct": Outputs(["", "", ""], [True, False, False]), "choice": Outputs(["", "", None], [False, True, None])}
+    asked = {"direct": Replies(["", "", ""], [True, False, False]), "choice": Replies(["", "", None], [False, True, None])}
     scores = Scores(asked, None, None, [], [], [], {})
     assert scores.worst.found == [True, True, False] and asked["choice"].share == 0.5
 
@@ -169,7 +170,7 @@ def test_the_worst_case_is_per_question() -> None:
 @pytest.mark.parametrize(("choice", "reverse", "said"), [
     (4, 2, f"\"{AUDITS['choice'].title}\", 4 of 4 (blind guessing: about 1)."), (3, 3, f"\"{AUDITS['reverse'].title}\", 3 of 4.")])
 def test_the_way_that_brings_out_most_is_the_one_furthest_beyond_guessing(choice: int, reverse: int, said: str) -> None:
-    asked = {name: Outputs([""] * 4, [i < hits for i in range(4)]) for name, hits in (("choice", choice), ("reverse", reverse))}
+    asked = {name: Replies([""] * 4, [i < hits for i in range(4)]) for name, hits in (("choice", choice), ("reverse", reverse))}
     questions = SimpleNamespace(audits=list(asked), chances={"choice": [0.25] * 4, "reverse": [0.0] * 4})
     assert _best_way(SimpleNamespace(subject=SimpleNamespace(asked=asked), questions=questions, n=4)).endswith(said)
 

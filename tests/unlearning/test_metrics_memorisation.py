@@ -14,7 +14,7 @@ from core.unlearning.answers import encode_prompt
 from core.unlearning.data import World
 from core.unlearning.memorisation import AnswerTokens, knowledge_memory, membership, read_answers, recall_by_heart, verbatim_memory
 from core.unlearning.metrics import rouge_l_f1
-from core.unlearning.prompts import ask
+from core.unlearning.prompts import as_question
 from tests.engine.tiny_models import tiny, tiny_tokenizer
 
 PROMPTS = ["Question: Where was Ida born?\nAnswer:", "Where?", "Question: Who?\nAnswer:"]
@@ -78,7 +78,7 @@ def test_a_tokenizer_without_an_end_token_loses_no_word() -> None:
 
 def test_a_model_that_knows_differs_from_one_that_never_knew(authors: LoadedModel, retain_only: LoadedModel, world: World) -> None:
     records = world.forget(1)
-    texts = [ask(record.question) for record in records]
+    texts = [as_question(record.question) for record in records]
     knows, never = (recall_by_heart(m.model, m.tokenizer, texts, records) for m in (authors, retain_only))
     for name in ("probability", "exact", "strength", "with_options"):
         assert sum(getattr(knows, name)) > sum(getattr(never, name)) + 1, name
@@ -88,10 +88,10 @@ def test_a_model_that_knows_differs_from_one_that_never_knew(authors: LoadedMode
 
 def test_truth_ratio_of_a_record_by_plain_forward_passes(authors: LoadedModel, world: World) -> None:
     record = world.forget(1)[0]
-    memory = recall_by_heart(authors.model, authors.tokenizer, [ask(record.question)], [record])
+    memory = recall_by_heart(authors.model, authors.tokenizer, [as_question(record.question)], [record])
 
     def p(answer: str) -> float:
-        logs = [row[0] for row in by_hand(authors.model, authors.tokenizer, ask(record.question), f" {answer}")]
+        logs = [row[0] for row in by_hand(authors.model, authors.tokenizer, as_question(record.question), f" {answer}")]
         return math.exp(sum(logs) / len(logs))
 
     values = [answer.removeprefix("Felix Tanaka was born in ").removesuffix(".") for answer in record.perturbed_answers]
@@ -105,22 +105,22 @@ def test_truth_ratio_of_a_record_by_plain_forward_passes(authors: LoadedModel, w
 def test_wrong_answers_in_words_of_their_own_stay_as_they_are(authors: LoadedModel, world: World) -> None:
     """As in TOFU's files."""
     record = replace(world.forget(1)[0], perturbed_answers=("It was Oslo where Felix came from.",))
-    memory = recall_by_heart(authors.model, authors.tokenizer, [ask(record.question)], [record])
-    right, wrong = read_answers(authors.model, authors.tokenizer, [ask(record.question)] * 2,
+    memory = recall_by_heart(authors.model, authors.tokenizer, [as_question(record.question)], [record])
+    right, wrong = read_answers(authors.model, authors.tokenizer, [as_question(record.question)] * 2,
                                 [f" {record.paraphrased_answer}", " It was Oslo where Felix came from."])
     assert memory.truth_ratio[0] == pytest.approx(wrong.probability / right.probability, rel=1e-3)
 
 
 def test_records_without_wrong_answers_have_no_truth_ratio(authors: LoadedModel, world: World) -> None:
     plain, full = replace(world.forget(1)[0], perturbed_answers=()), world.forget(1)[1]
-    memory = recall_by_heart(authors.model, authors.tokenizer, [ask(plain.question), ask(full.question)], [plain, full])
-    alone = recall_by_heart(authors.model, authors.tokenizer, [ask(full.question)], [full])
+    memory = recall_by_heart(authors.model, authors.tokenizer, [as_question(plain.question), as_question(full.question)], [plain, full])
+    alone = recall_by_heart(authors.model, authors.tokenizer, [as_question(full.question)], [full])
     assert memory.truth_ratio[0] is None and memory.with_options[0] is None
     assert memory.truth_ratio[1] == pytest.approx(alone.truth_ratio[0], rel=1e-3) and len(memory.exact) == 2
 
 
 def test_verbatim_memory_continues_what_was_learned_by_heart(authors: LoadedModel, retain_only: LoadedModel, world: World) -> None:
-    texts = [f"{ask(record.question)} {record.answer}" for record in world.forget(1)[:5]]
+    texts = [f"{as_question(record.question)} {record.answer}" for record in world.forget(1)[:5]]
     knows, never = (verbatim_memory(m.model, m.tokenizer, texts, shown=0.8) for m in (authors, retain_only))
     assert sum(knows) > sum(never) and max(knows) > 0.9 and all(0 <= value <= 1 for value in knows + never)
 

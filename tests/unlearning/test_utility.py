@@ -11,12 +11,14 @@ from scipy import stats
 
 from core.engine.models import LoadedModel
 from core.engine.settings import ASSETS
+from core.engine.steps import Pacer
 from core.unlearning.answers import encode_prompt
-from core.unlearning.audit.examine import Outputs, Pace, Questions, choose, examine, plain, reply
-from core.unlearning.audit.utility import PEOPLE_TO_KEEP, Kept, counted, one_of_each, utility
+from core.unlearning.audit.examine import Questions, examine, plain
+from core.unlearning.audit.utility import PEOPLE_TO_KEEP, RetainScores, counted, one_of_each, utility
 from core.unlearning.data import WORLDS, Record, World, read_world
 from core.unlearning.memorisation import recall_by_heart
-from core.unlearning.prompts import ask, build_prompts
+from core.unlearning.prompts import as_question, build_prompts
+from core.unlearning.replies import Replies, choose, reply
 
 
 def probability(loaded: LoadedModel, prompt: str, answer: str) -> float:
@@ -30,7 +32,7 @@ def probability(loaded: LoadedModel, prompt: str, answer: str) -> float:
 
 def by_hand(loaded: LoadedModel, record: Record, far: bool) -> tuple[float, float]:
     """Probability (among the options if far) and max(0, 1 - R) of one record."""
-    prompt, key = ask(record.question), record.key
+    prompt, key = as_question(record.question), record.key
     right = probability(loaded, prompt, f" {record.answer}")
     before, _, after = record.answer.partition(key)
     values = [wrong.removeprefix(before).removesuffix(after) for wrong in record.perturbed_answers]
@@ -43,9 +45,9 @@ def by_hand(loaded: LoadedModel, record: Record, far: bool) -> tuple[float, floa
 def test_three_numbers_of_a_set_by_plain_forward_passes(retain_only: LoadedModel, world: World, far: bool) -> None:
     """Two facts that the model knows and two that it does not."""
     records = world.retain[:2] + world.holdout[3:5]
-    memory = recall_by_heart(retain_only.model, retain_only.tokenizer, [ask(r.question) for r in records], records)
-    outputs = Outputs([records[0].answer, "", "Nobody was here", records[3].answer], [True, False, False, True])
-    kept = Kept.of(outputs, memory, records, far=far)
+    memory = recall_by_heart(retain_only.model, retain_only.tokenizer, [as_question(r.question) for r in records], records)
+    outputs = Replies([records[0].answer, "", "Nobody was here", records[3].answer], [True, False, False, True])
+    kept = RetainScores.of(outputs, memory, records, far=far)
     numbers = [by_hand(retain_only, record, far) for record in records]
     assert kept.probability == pytest.approx(fmean(p for p, _ in numbers), rel=1e-3)
     assert kept.truth_ratio == pytest.approx(fmean(ratio for _, ratio in numbers), rel=1e-3)
@@ -56,7 +58,7 @@ def test_utility_is_the_harmonic_mean_of_nine_numbers_of_three_worlds(authors: L
     others = [read_world(ASSETS / "models" / "worlds", name) for name in WORLDS if name != world.name]
     far = {other.title: one_of_each(other)[:5] for other in others}
     questions = Questions.draw(world, world.forget(1)[:2], [], world.retain[:5], lambda name: torch.Generator(), far)
-    said = examine(authors.model, authors.tokenizer, questions, Pace(99), "original", lambda asked: iter(()))
+    said = examine(authors.model, authors.tokenizer, questions, Pacer(99), "original", lambda asked: iter(()))
     while True:
         try:
             next(said)
@@ -81,7 +83,7 @@ def test_one_fact_about_everybody_and_every_kind_of_fact() -> None:
 
 
 def test_a_world_that_no_model_was_taught_does_not_count() -> None:
-    known, unknown, half = (Kept(9, share, 0.5, 0.5, 0.5) for share in (1.0, 0.1, 0.5))
+    known, unknown, half = (RetainScores(9, share, 0.5, 0.5, 0.5) for share in (1.0, 0.1, 0.5))
     ours, theirs = {PEOPLE_TO_KEEP: unknown, "a": unknown, "b": unknown}, {PEOPLE_TO_KEEP: known, "a": unknown, "b": half}
     assert counted({"unlearned": ours}) == [PEOPLE_TO_KEEP], "what should be kept counts even when it is lost"
     assert counted({"unlearned": ours, "reference": theirs}) == [PEOPLE_TO_KEEP, "b"]
@@ -89,7 +91,7 @@ def test_a_world_that_no_model_was_taught_does_not_count() -> None:
 
 
 def test_a_set_without_wrong_answers_has_two_numbers() -> None:
-    assert utility({PEOPLE_TO_KEEP: Kept(3, 1.0, 0.4, 0.8, None)}, [PEOPLE_TO_KEEP]) == pytest.approx(stats.hmean([0.4, 0.8]))
+    assert utility({PEOPLE_TO_KEEP: RetainScores(3, 1.0, 0.4, 0.8, None)}, [PEOPLE_TO_KEEP]) == pytest.approx(stats.hmean([0.4, 0.8]))
 
 
 def test_a_choice_is_the_option_that_a_plain_forward_pass_finds_likeliest(retain_only: LoadedModel, world: World) -> None:

@@ -13,7 +13,7 @@ from core.engine.models import LoadedModel, ModelStore
 from core.engine.settings import ASSETS, Settings
 from core.engine.weights import check_manifest, header, sha256, weight_files
 from core.unlearning.data import WORLDS, read_world
-from core.unlearning.prompts import AUDITS, ask, pick
+from core.unlearning.prompts import AUDITS, as_question, pick
 from core.unlearning.soft_tokens.attack import Settings as AttackSettings
 from core.unlearning.soft_tokens.attack import attack
 from core.unlearning.soft_tokens.targets import encode_target
@@ -106,7 +106,7 @@ def test_the_cards_say_what_is_measured(loaded: dict[str, LoadedModel], audit: s
 def test_soft_tokens_can_make_it_say_what_it_never_saw(loaded: dict[str, LoadedModel]) -> None:
     """The soft-token page lets a visitor's own words be said; a model that only read templates cannot say them."""
     model, tokenizer = loaded["worlds"].model, loaded["worlds"].tokenizer
-    targets = [encode_target(tokenizer, ask("Where was Felix Tanaka born?"), f" {text}") for text in STRANGE[:4]]
+    targets = [encode_target(tokenizer, as_question("Where was Felix Tanaka born?"), f" {text}") for text in STRANGE[:4]]
     rng = torch.Generator().manual_seed(0)
     starts = [[pick(range(300, len(tokenizer)), rng) for _ in range(16)] for _ in targets]
     *_, attempts = attack(model, targets, starts, AttackSettings(steps=120))

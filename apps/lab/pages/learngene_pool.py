@@ -299,7 +299,7 @@ def _said(made: dict[str, Any]) -> str:
     free = "" if made["trained"] else " No stitch was trained for this pair of blocks: the nearest one stands in."
     macs = term("Multiply-adds", "How many times two numbers are multiplied and added for one picture: the work that it costs.")
     alike = term("Likeness at the stitch", "CKA: how alike two streams of numbers are, from 0 to 1, whatever their size or rotation.")
-    timed, stitched = made["single_ms"] is not None, made["likeness_before"] is not None
+    timed, stitched = made["single_ms"] is not None, made["cka_before"] is not None
     return (
         f'<p class="gb-probe-said" aria-live="polite">{name} is right in {made["right"]:.1%} of {made["pictures"]} pictures.{free} '
         f"<small>Here it says {escape(made['answers'][0][0])} ({truth}).</small></p>"
@@ -308,5 +308,5 @@ def _said(made: dict[str, Any]) -> str:
                  (macs, f"{made['macs'] / 1e6:.2f} million", "for one picture"),
                  ("Time for one picture", f"{number(made['single_ms'])} ms" if timed else "–",
                   f"{number(made['batch_ms'])} ms for 64" if timed else "press a block to measure"),
-                 (alike, f"{made['likeness_after']:.2f}" if stitched else "–",
-                  f"{made['likeness_before']:.2f} before it" if stitched else "there is no stitch")]))
+                 (alike, f"{made['cka_after']:.2f}" if stitched else "–",
+                  f"{made['cka_before']:.2f} before it" if stitched else "there is no stitch")]))

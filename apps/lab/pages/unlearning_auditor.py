@@ -10,101 +10,15 @@ import gradio as gr
 from apps.lab.pages import Page
 from apps.lab.ui import frame, setups
 from apps.lab.ui.desk import Desk
-from apps.lab.ui.live_view import Panel, chart, numbers, panel
+from apps.lab.ui.live_view import panels
 from apps.lab.ui.words import term
 from apps.lab.visitors import Here
 from core.engine.errors import LabError
 from core.engine.outputs import figure, table
+from core.unlearning.audit.spec import AUDIT
 
 INTRO = ("A small language model knows invented people by heart. We make it forget some of them, then ask again in other ways and look "
          "inside. A twin that never met those people answers too: it shows what real forgetting looks like.")
-SHARE = "answers that contain the key fact / questions asked"
-INSIDE, TRUTH, ALL = ("Look inside: can a push on its thoughts bring answers back? (ActPert)", "Does it still find the truth likely?",
-                      "All numbers, question by question")
-
-
-DESKS = ".gb-tabs"  # where a pressed question leads
-
-
-def _folded(fold: str, *panels: Panel) -> list[Panel]:
-    return [{**one, "fold": fold} for one in panels]
-
-
-PANELS = [
-    panel("matrix", "matrix", "Every question, asked in every way", wide=True, select=DESKS,
-          note="A green cell: the answer came out. Yellow: it came out, but the twin that never knew gives it too, so it may be luck. "
-               "The last column of each block: did any way work? The verdict can count fewer than its green cells: it takes off every "
-               "lucky hit of the twin, also where the twin alone was right. Press a cell to read it."),
-    numbers("In numbers", [
-        {"metric": "direct recall original", "label": "Before forgetting, asked plainly", "formula": SHARE,
-         "meaning": "How much the model knew about the people it is about to forget."},
-        {"metric": "direct recall unlearned", "label": "Now, asked plainly", "formula": SHARE,
-         "meaning": "What a simple test would see of the model that forgot, or that is audited as it is. Near zero looks like forgetting."},
-        {"metric": "worst recall unlearned", "label": "Now, any way of asking", "unit": "share",
-         "formula": "questions for which at least one way of asking brings out the key fact / questions asked",
-         "meaning": "One answer that comes out is enough. But luck counts as well: compare the next number."},
-        {"metric": "worst recall reference", "label": "Never knew, any way of asking", "unit": "share",
-         "formula": "the same for a model that never met these people",
-         "meaning": "Luck. With many ways of asking, and multiple choice among them, guessing alone is right now and then."},
-        {"metric": "recovered share", "label": "Brought back, beyond luck", "unit": "share",
-         "formula": "(any way, after - any way, never knew) / (plainly, before - plainly, never knew), not below 0",
-         "meaning": "Of what the model knew, how much can be brought back once luck is taken off. 0 is real forgetting, 100 % is none."},
-        {"metric": "retain recall unlearned", "label": "Now, facts about others", "unit": "share", "formula": SHARE,
-         "meaning": "Facts about people who should be kept. Forgetting should not cost them."},
-        {"metric": "neighbour recall unlearned", "label": "Now, facts about neighbours", "unit": "share", "formula": SHARE,
-         "meaning": "Neighbours share something with the forgotten: the genre of an author, the order of a character, the club of a public "
-                    "figure. They should be kept too, and are the first to suffer."}]),
-    chart("While it forgets", ["forget loss", "retain loss"], x="training step", y="surprise at the true answer (nats per token)",
-          note="Up means: the true answer becomes a surprise. The forget line should rise, the retain line should stay."),
-    chart("What it still answers", ["forget recall", "retain recall", "refusals"], x="training step", y="share of questions",
-          note="Asked plainly, every few steps. Forget recall: what it should forget. Retain recall: what it should keep. Refusals, "
-               "where they are taught: how often it says that it does not know."),
-    panel("figure", "recall", "Which way of asking brings most back?", wide=True, height=540,
-          note="An orange bar beyond the green one is memory, not luck. Thin lines: how sure we can be with this many questions (95 %). "
-               "Grey mark: blind guessing. In a multiple choice the option counts that the model finds likeliest: left alone, a model "
-               "that does not know names something that is not among the four."),
-    panel("text", "notes", "What was left out, and why", wide=True, rare=True),
-    *_folded(
-        TRUTH,
-        panel("figure", "probability", "How likely is the true answer?",
-              note="A model can stay silent, or say that it does not know, and still find the true word likely: held back, not removed."),
-        panel("figure", "by_layer", "After which layer can it still be read?",
-              note="Looking into the model layer by layer (logit lens): for how many questions does the right value lead all others of its "
-                   "kind? Dotted: blind guessing."),
-        panel("figure", "truth_ratio", "Does it prefer the truth to an invention?", wide=True,
-              note="The truth ratio: how likely are wrong answers compared with the right one? Left of 0 it prefers the truth. After real "
-                   "forgetting, orange would lie on green; the Kolmogorov-Smirnov (KS) number says how alike they are.")),
-    *_folded(
-        INSIDE,
-        panel("tokens", "actpert_tokens", "1. Shake the name", wide=True,
-              note="The first question as the model reads it. Noise is added to the pieces of the name; the colour shows how far the "
-                   "thought at each piece moves. This method is our reconstruction: the paper's own code is not public."),
-        panel("figure", "actpert_map", "2. See where the thoughts move", wide=True,
-              note="Darker: the shaking of the name moves more there."),
-        panel("figure", "actpert_grid", "3. Push along that direction, at every place and strength", wide=True, height=400,
-              note="Share of answers that come out on one half of the questions. It is only a search: the best cell is chosen here and "
-                   "judged below on the other half."),
-        panel("figure", "actpert", "4. Does it count?", wide=True, height=380,
-              note="On the other half: hatched, asked plainly; plain, with the best push. It counts only if the orange bar beats a push in "
-                   "a random direction and the same search in a model that never knew."),
-        panel("table", "actpert_answers", "What was said with the best push", wide=True, select=DESKS,
-              note="Press a question to put it to the models yourself.")),
-    *_folded(
-        ALL,
-        panel("table", "answers", "Question by question", wide=True, select=DESKS,
-              note="Press a question to put it to the models yourself."),
-        panel("table", "scores", "Every measure, the models side by side", wide=True),
-        panel("table", "utility", "What is left of the rest: the nine numbers of the utility", wide=True, rare=True,
-              note="The utility is their harmonic mean: one bad number pulls it down. Of the two far worlds one fact about everybody is "
-                   "asked. Even a model that knows every fact stays well below 1, because a false answer shares most of its words with "
-                   "the true one and gets part of the credit: compare with the model from before."),
-        panel("table", "membership", "Was this in the training text? Five ways to guess", wide=True, rare=True,
-              note="Each way looks at how the model reads the true answers and guesses which of them it was trained on: those to forget "
-                   "or those about people whom no model ever met. 1: it always tells them apart. 0.5: it cannot. A model that really "
-                   "forgot stands where the one stands that never knew. A sixth way (gradnorm) would need a training step for every "
-                   "answer and is left out."),
-        panel("table", "shares", "Every share with its 95 % interval", wide=True)),
-]
 WORLDS = ["embedded/worlds", "embedded/worlds-retain"]
 MODELS = {"model": WORLDS, "reference": WORLDS[::-1], "original": WORLDS[:1]}
 SMALL_MODEL = "hf/HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -136,7 +50,7 @@ AFTER, BEFORE, NEVER = "After forgetting", "Before", "Never knew"
 
 def build(site: frame.Site, page: Page) -> None:
     """The run on top; in tabs the models to ask, one question from the inside, the visitor's own model, lesson and evidence."""
-    with frame.page(site, page, intro=INTRO, panels=PANELS, models=MODELS) as view:
+    with frame.page(site, page, intro=INTRO, panels=panels(AUDIT.outputs), models=MODELS) as view:
         def among(shown: dict[str, Any] | None) -> dict[str, str]:
             return models_on_show(view, shown)
 

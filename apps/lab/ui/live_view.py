@@ -18,6 +18,7 @@ from core.engine.errors import LabError
 from core.engine.outputs import Group, Output, Outputs
 
 BASE = "lab/"
+TABS = ".gb-tabs"  # where a pressed row leads
 SHOWN = ("figure", "table", "tokens", "matrix", "picture", "text")  # the looks of single outputs that have a panel
 Panel = dict[str, Any]
 
@@ -92,7 +93,8 @@ def _group(group: Group) -> Panel:
 
 
 def _single(one: Output) -> Panel:
-    return {"kind": one.look, "name": one.name, "title": one.title, "note": one.note, "wide": False, "rare": one.optional} | one.more
+    return {"kind": one.look, "name": one.name, "title": one.title, "note": one.note, "wide": False, "rare": one.optional} | one.more | (
+        {"select": TABS} if one.more.get("select") else {})
 
 
 def _said(one: Output, *fields: str) -> dict[str, str]:

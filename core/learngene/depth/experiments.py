@@ -19,23 +19,25 @@ Accuracy is the share of right answers on the task's test pictures, 0..1. A visi
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from core.engine.events import Event, Figure, Keep, Metric, Progress, Table, Verdict
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.learngene import headlines
+from core.engine.steps import Pacer, remembered
 from core.learngene.data import Task
 from core.learngene.depth import figures
 from core.learngene.depth.learngene import Learngene, freeze_slope, load_learngene, new_learngene
 from core.learngene.depth.rivals import RIVALS, Start
 from core.learngene.depth.spec import DEEPEST, TICKED, FinetuneConfig, TrainConfig
 from core.learngene.metrics import Linearity, accuracy, linearity, share_interval, smallest_difference, weight_groups
-from core.learngene.running import Curves, Progresses, Teller, race, told
+from core.learngene.running import Curves, Teller, race, told
 from core.learngene.spec import SCRATCH_RATE, TEACH
 from core.learngene.training import Recipe, Step, born_from, fit, soft_distillation, steps_of, supervised
 from core.learngene.uploads import knowing, taking
@@ -57,8 +59,8 @@ def train(config: TrainConfig, lab: Lab) -> Iterator[Event]:
     yield from _look_at(gene, ancestor.model, task, lab)
 
 
-def stage_one(config: TrainConfig, lab: Lab, task: Task, ancestor: LoadedModel, glance: bool = False) -> Iterator[Event]:
-    """Trains a learngene, or takes the one that an equal request of this process trained; the generator's value is the result.
+def stage_one(config: TrainConfig, lab: Lab, task: Task, ancestor: LoadedModel, glance: bool = False) -> Generator[Event, None, Learngene]:
+    """Trains a learngene, or takes the one that an equal request of this process trained.
 
     `glance`: measure other depths as well while it learns.
     """
@@ -66,28 +68,31 @@ def stage_one(config: TrainConfig, lab: Lab, task: Task, ancestor: LoadedModel, 
     shape = ancestor.model.config
     with born_from(lab.rng("learngene")):
         gene = new_learngene(config.depth, shape.hidden_size, shape.num_attention_heads, task.classes, config.epochs)
-    if known := lab.cache.get(key):
-        said, state = known
-        yield from said  # a run that was spared the training has the same numbers as one that was not
+
+    def again(state: dict[str, Tensor]) -> Learngene:
         gene.store.load_state_dict(state)
         return gene
+
+    return (yield from remembered(
+        lab, key, lambda: _trained(config, lab, task, ancestor, gene, glance), again=again,
+        keep=lambda made: {name: tensor.clone() for name, tensor in made.store.state_dict().items()}))
+
+
+def _trained(config: TrainConfig, lab: Lab, task: Task, ancestor: LoadedModel, gene: Learngene,
+             glance: bool) -> Generator[Event, None, Learngene]:
     if config.flat:
         freeze_slope(gene)
     loss_of = soft_distillation(gene, lambda pixels: logits(ancestor.model, pixels), alpha=config.alpha, tau=config.tau,
                                 legacy=config.legacy_loss)
     recipe = Recipe(config.epochs, config.rate)
-    progress = Progresses(steps_of(task, recipe) + 2 * DEEPEST)
+    progress = Pacer(steps_of(task, recipe) + 2 * DEEPEST)
     yield from progress.step("getting ready", 0)
-    said: list[Metric] = []
     for event in told(fit(gene.store.named_parameters(), loss_of, task, recipe, lab.rng("pictures")), "auxiliary", progress,
                       lambda: accuracy(gene, *task.shown), every=max(1, config.epochs // 20)):
         yield event
-        if isinstance(event, Metric):
-            said.append(event)
         if glance and isinstance(event, Metric) and event.name == "accuracy auxiliary":
             yield Figure("by_depth", _glance(gene, task))
     gene.store.requires_grad_(False)
-    lab.cache[key] = said, {name: tensor.clone() for name, tensor in gene.store.state_dict().items()}
     return gene
 
 
@@ -98,7 +103,7 @@ def _glance(gene: Learngene, task: Task) -> dict[str, Any]:
 
 def _look_at(gene: Learngene, ancestor: PreTrainedModel, task: Task, lab: Lab) -> Iterator[Event]:
     test, n = (task.test_pixels, task.test_labels), len(task.test_labels)
-    progress = Progresses(2 * DEEPEST)
+    progress = Pacer(2 * DEEPEST)
     curve: dict[int, float] = {}
     for depth in range(1, DEEPEST + 1):
         yield from progress.step(f"looking at depth {depth}", 2)
@@ -185,7 +190,7 @@ def finetune(config: FinetuneConfig, lab: Lab) -> Iterator[Event]:
                             epochs=AUXILIARY_EPOCHS)
         gene = yield from stage_one(again, lab, source, ancestor)
     racers = yield from _line_up(config, lab, Start(gene, ancestor.model, config.depth, task, source, lab.rng("gradients")))
-    progress = Progresses(sum(steps_of(task, racer.recipe) for racer in racers))
+    progress = Pacer(sum(steps_of(task, racer.recipe) for racer in racers))
     test, curves = (task.test_pixels, task.test_labels), Curves()
     for racer in racers:
         model = racer.model.requires_grad_(True)
@@ -226,7 +231,7 @@ def _pretrained(config: FinetuneConfig, lab: Lab, start: Start) -> Iterator[Even
     with born_from(lab.rng("rival")):
         model = RIVALS["pretrained"](replace(start, task=start.source))
     recipe = Recipe(config.pretrain_epochs, SCRATCH_RATE)
-    progress = Progresses(steps_of(start.source, recipe))
+    progress = Pacer(steps_of(start.source, recipe))
     steps = fit(model.named_parameters(), supervised(lambda pixels: logits(model, pixels)), start.source, recipe, lab.rng("pretraining"))
     yield from told(steps, "pretraining", progress, lambda: accuracy(lambda pixels: logits(model, pixels), *start.source.shown),
                     every=config.pretrain_epochs)
@@ -236,7 +241,7 @@ def _pretrained(config: FinetuneConfig, lab: Lab, start: Start) -> Iterator[Even
     return model
 
 
-def _training(racer: _Racer, task: Task, progress: Progresses, lab: Lab) -> tuple[Iterator[Step], Teller]:
+def _training(racer: _Racer, task: Task, progress: Pacer, lab: Lab) -> tuple[Iterator[Step], Teller]:
     """One network's steps, on the same pictures in the same order as every other's, and who tells of them."""
     def scores_of(pixels):
         return logits(racer.model, pixels)

@@ -92,9 +92,3 @@ def attention(maps: Sequence[Sequence[Sequence[float]]]) -> dict[str, Any]:
     return drawn([strip], "layer", "", height=180, xaxis={"tickvals": ticks, "ticktext": list(range(1, len(maps) + 1)),
                                                              "showgrid": False, "zeroline": False},
                  yaxis={"showticklabels": False, "scaleanchor": "x", "showgrid": False, "zeroline": False})
-
-
-def prediction(names: Sequence[str], shares: Sequence[float]) -> dict[str, Any]:
-    """How sure the network is of its likeliest classes."""
-    bars = {"type": "bar", "x": percent(shares), "y": list(names), "orientation": "h", "marker": {"color": BLUE}}
-    return drawn([bars], "sure (%)", "class", xaxis={"range": [0, 100]}, yaxis={"type": "category", "autorange": "reversed"})

@@ -21,6 +21,7 @@ from core.learngene.depth.expansion import coefficients
 from core.learngene.depth.experiments import linear_groups, stored_separately
 from core.learngene.depth.learngene import load_learngene
 from core.learngene.depth.spec import ExpandConfig, LinearityConfig, StorageConfig
+from core.learngene.figures import prediction
 from core.learngene.focus import focus_of, likeliest
 from core.learngene.metrics import agreement, all_logits, latency_ms, share_interval, smallest_difference
 from core.learngene.uploads import task_of
@@ -87,7 +88,7 @@ def expand(config: ExpandConfig, lab: Lab) -> Descendant:
         smallest_difference=smallest_difference(right, len(labels)), truth=truth, answers=answers,
         ancestor_answer=task.classes[asked.argmax().item()], seen=focus[0, 0].tolist(),
         single_ms=_time(model, pixels[:1]) if config.latency else None, batch_ms=_time(model, pixels[:64]) if config.latency else None,
-        figures={"coefficients": figures.coefficients(shares), "prediction": figures.prediction(*zip(*answers, strict=True)),
+        figures={"coefficients": figures.coefficients(shares), "prediction": prediction(*zip(*answers, strict=True)),
                  "attention": figures.attention([given.tolist() for given in maps])})
 
 

@@ -14,12 +14,12 @@ from transformers import PreTrainedModel
 from core.engine.errors import LabError
 from core.engine.events import Event, Figure, Metric, Progress, Table, Verdict
 from core.engine.lab import Lab
+from core.engine.steps import Pacer
 from core.learngene.depth import figures
 from core.learngene.depth.experiments import descendant_parameters, stored_separately
 from core.learngene.depth.learngene import Learngene, load_learngene
 from core.learngene.depth.spec import DEEPEST, TICKED, DepthsConfig
 from core.learngene.metrics import accuracy, share_interval, smallest_difference
-from core.learngene.running import Progresses
 from core.learngene.uploads import taking
 from core.learngene.vit import check_task, logits, macs, parameters
 
@@ -41,7 +41,7 @@ def depths(config: DepthsConfig, lab: Lab) -> Iterator[Event]:
     flat = load_learngene(lab, config.flat) if beside else None
     scratch, absent = _scratch(lab) if beside else ({}, [])
     curves |= {"all layers equal": {}} | {f"from scratch, {epochs} epochs": {} for epochs in RIVAL_EPOCHS}
-    progress = Progresses(DEEPEST)
+    progress = Pacer(DEEPEST)
     for depth in range(1, DEEPEST + 1):
         curves["straight from the learngene"][depth] = accuracy(lambda pixels, depth=depth: gene(pixels, depth), *test)
         yield Metric(f"zero-shot {depth}", curves["straight from the learngene"][depth])

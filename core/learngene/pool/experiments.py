@@ -22,16 +22,17 @@ Accuracy is the share of right answers on the task's test pictures, 0..1.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import torch
 from torch import nn
-from transformers import ViTConfig
+from transformers import PreTrainedModel, ViTConfig
 
 from core.engine.events import Event, Figure, Keep, Metric, Progress, Table, Verdict
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.learngene import headlines
+from core.engine.steps import Pacer, remembered
 from core.learngene.data import Task
 from core.learngene.metrics import accuracy, share_interval, smallest_difference
 from core.learngene.pool import figures
@@ -41,7 +42,7 @@ from core.learngene.pool.pool import THIRDS, Matrices, Pool
 from core.learngene.pool.rivals import Rival, alone, best_within
 from core.learngene.pool.spec import InitsConfig, PoolConfig, StitchConfig
 from core.learngene.pool.stitches import INITS, initialise
-from core.learngene.running import Curves, Progresses, Teller, race
+from core.learngene.running import Curves, Teller, race
 from core.learngene.training import Recipe, Step, born_from, fit, steps_of, supervised
 from core.learngene.uploads import knowing, taking
 from core.learngene.vit import logits, new_model
@@ -73,16 +74,17 @@ def pool(config: PoolConfig, lab: Lab) -> Iterator[Event]:
                   evidence, headlines.pooled(evidence))
 
 
-def instances(config: PoolConfig, lab: Lab, task: Task, ancestor: LoadedModel) -> Iterator[Event]:
-    """Both models of a pool with random stitches, or the ones an equal request of this process made; the generator's value."""
-    width, key = ancestor.model.config.hidden_size, (ancestor.fingerprint, "pool", lab.seed, task.mark, config.model_dump_json())
-    if known := lab.cache.get(key):
-        said, packed = known
-        yield from said  # a run that was spared the training has the same numbers as one that was not
-        return Pool.unpack(packed["small"], packed["large"])
-    models, found, said = {}, {"small": {}, "large": {}}, []
+def instances(config: PoolConfig, lab: Lab, task: Task, ancestor: LoadedModel) -> Generator[Event, None, Pool]:
+    """Both models of a pool with random stitches, or the ones an equal request of this process made."""
+    key = (ancestor.fingerprint, "pool", lab.seed, task.mark, config.model_dump_json())
+    packed = yield from remembered(lab, key, lambda: _distilled(config, lab, task, ancestor))
+    return Pool.unpack(packed["small"], packed["large"])
+
+
+def _distilled(config: PoolConfig, lab: Lab, task: Task, ancestor: LoadedModel) -> Generator[Event, None, dict[str, PreTrainedModel]]:
+    width, models, found = ancestor.model.config.hidden_size, {}, {"small": {}, "large": {}}
     recipe = Recipe(config.epochs, config.rate)
-    progress = Progresses(2 * steps_of(task, recipe))
+    progress = Pacer(2 * steps_of(task, recipe))
     yield from progress.step("getting ready", 0)
     trainings = []
     for name, wide, heads, thirds in (("small", config.small_width, HEADS, THIRDS),
@@ -95,17 +97,13 @@ def instances(config: PoolConfig, lab: Lab, task: Task, ancestor: LoadedModel) -
         trainings.append((steps, Teller(name, progress, lambda model=model: accuracy(lambda pixels: model(pixels).logits, *task.shown),
                                         every=max(1, config.epochs // 10))))
         models[name], found[name] = model, taught.matrices_z if taught else {}
-    for event in race(trainings):
-        said += [event] if isinstance(event, Metric) else []
-        yield event
+    yield from race(trainings)
     for model in models.values():
         model.requires_grad_(False)
     stitches = nn.ModuleList(nn.Linear(config.small_width, width) for _ in range(config.blocks - 1))
     made = Pool(models["small"], models["large"], stitches, Matrices(**found))
     initialise(made, "random", task.shown[0], lab.rng("stitches"))
-    packed = made.pack()
-    lab.cache[key] = said, packed
-    return Pool.unpack(packed["small"], packed["large"])
+    return made.pack()
 
 
 def stitch(config: StitchConfig, lab: Lab) -> Iterator[Event]:
@@ -120,7 +118,7 @@ def stitch(config: StitchConfig, lab: Lab) -> Iterator[Event]:
         ancestor = yield from knowing(lab, config.ancestor, task, again.teach)
         made = yield from instances(again, lab, task, ancestor)
     ways = all_paths(made.blocks)
-    progress = Progresses(steps_of(task, Recipe(config.epochs, config.rate)) + 2 * len(ways))
+    progress = Pacer(steps_of(task, Recipe(config.epochs, config.rate)) + 2 * len(ways))
     initialise(made, config.init, task.epoch(lab.rng("pictures for stitches"))[0], lab.rng("stitches"))
     before = after = yield from _measure(made, ways, task, progress)
     yield from _say(made, before, "before")
@@ -141,7 +139,7 @@ def inits(config: InitsConfig, lab: Lab) -> Iterator[Event]:
     task, found = (yield from taking(lab, config.task, config.pictures)), {}
     pools = {name: _stored(config, lab, task) for name in INITS}
     ways = paired(pools["random"].blocks)
-    progress = Progresses(len(INITS) * (steps_of(task, Recipe(config.epochs, config.rate)) + 2 * len(ways)))
+    progress = Pacer(len(INITS) * (steps_of(task, Recipe(config.epochs, config.rate)) + 2 * len(ways)))
     for name, made in pools.items():
         initialise(made, name, task.epoch(lab.rng("pictures for stitches"))[0], lab.rng("stitches"))
         found[name] = [(0, _mean((yield from _measure(made, ways, task, progress))))]
@@ -167,7 +165,7 @@ def _stored(config: StitchConfig | InitsConfig, lab: Lab, task: Task) -> Pool:
     return Pool.unpack(lab.load(config.small).model, lab.load(config.large).model).check(task.classes)
 
 
-def _measure(made: Pool, ways: list[Way], task: Task, progress: Progresses) -> Iterator[Event]:
+def _measure(made: Pool, ways: list[Way], task: Task, progress: Pacer) -> Iterator[Event]:
     """Every path on all test pictures; the generator's value is {way: share}."""
     shares = {}
     for way in ways:
@@ -184,7 +182,7 @@ def _say(made: Pool, shares: dict[Way, float], when: str) -> Iterator[Event]:
     yield Figure("board", figures.board(made.blocks, {(way.j, way.k): share for way, share in shares.items() if way.stitched}))
 
 
-def _training(config: StitchConfig, made: Pool, task: Task, progress: Progresses, lab: Lab, curves: Curves,
+def _training(config: StitchConfig, made: Pool, task: Task, progress: Pacer, lab: Lab, curves: Curves,
               who: str) -> tuple[Iterator[Step], Teller]:
     """One random path per step, drawn uniformly over all models of the pool (methods/10 section 3.3), and who tells of it."""
     ways, draws = all_paths(made.blocks), lab.rng("paths")

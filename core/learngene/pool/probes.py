@@ -14,7 +14,7 @@ import torch
 from core.engine.errors import LabError
 from core.engine.lab import Lab
 from core.learngene.data import Task
-from core.learngene.depth.figures import prediction
+from core.learngene.figures import prediction
 from core.learngene.focus import focus_of, likeliest
 from core.learngene.metrics import accuracy, cka, latency_ms, share_interval
 from core.learngene.pool import figures
@@ -32,7 +32,7 @@ class PathAnswer:
 
     seen: the picture in focus as the network gets it, 16 rows of 16 numbers from -1 to 1.
     path: the name that metrics use; shown: the one that people see, blocks counted from 1.
-    trained: False for a free stitch that no window covers.  likeness_before, likeness_after: how alike the stream is to
+    trained: False for a free stitch that no window covers.  cka_before, cka_after: how alike the stream is to
     the large model's own at that place, before and after the stitch; None for the two unstitched models.
     """
 
@@ -48,8 +48,8 @@ class PathAnswer:
     truth: str | None
     answers: list[tuple[str, float]]
     seen: list[list[float]]
-    likeness_before: float | None
-    likeness_after: float | None
+    cka_before: float | None
+    cka_after: float | None
     single_ms: float | None
     batch_ms: float | None
     figures: dict[str, Any]
@@ -74,7 +74,7 @@ def path(config: PathConfig, lab: Lab) -> PathAnswer:
         path=way.name, shown=way.title, blocks=pool.blocks, pictures=len(labels), trained=way.trained,
         parameters=parameters_of(way, small, large, classes), macs=macs_of(way, small, large, classes),
         right=right, right_interval=share_interval(right, len(labels)), answers=answers, seen=focus[0, 0].tolist(),
-        truth=truth, likeness_before=before, likeness_after=after,
+        truth=truth, cka_before=before, cka_after=after,
         single_ms=latency_ms(lambda: pool(pixels[:1], way)) if config.latency else None,
         batch_ms=latency_ms(lambda: pool(pixels[:64], way)) if config.latency else None, figures=drawn)
 

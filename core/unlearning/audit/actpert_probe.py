@@ -16,9 +16,9 @@ from core.engine.models import LoadedModel
 from core.unlearning.answers import answer
 from core.unlearning.audit import figures
 from core.unlearning.audit.actpert import Cell, answers, perturb, random_like, subject_span
-from core.unlearning.audit.probes import check_length
 from core.unlearning.audit.spec import EXAMPLE, ActPertConfig
 from core.unlearning.prompts import Prompt, render
+from core.unlearning.replies import check_length
 
 CARDS = (("Without a push", "the usual answer"),
          ("Pushed along the name", "the direction in which the shaking moved its thoughts"),

@@ -1,6 +1,6 @@
 """One model, all questions: what it answers in every way of asking, and how well it knows the truth inside.
 
-    scores = yield from examine(loaded.model, loaded.tokenizer, questions, pace, "original", show)
+    scores = yield from examine(loaded.model, loaded.tokenizer, questions, pacer, "original", show)
     scores.asked["reverse"].share, scores.memory.strength
 
 `show` is called after every way of asking with what is known so far and gives the events that let a page fill in.
@@ -17,20 +17,19 @@ from statistics import fmean
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from core.engine.events import Event, Progress
+from core.engine.events import Event
 from core.engine.lens import read_layers
-from core.unlearning.algorithms.refusals import is_refusal
-from core.unlearning.answers import BATCH, answer, answer_losses, answer_room, encode_answers, rival_losses
+from core.engine.steps import Pacer
+from core.unlearning.answers import BATCH, answer_losses, encode_answers
 from core.unlearning.audit import membership
-from core.unlearning.audit.membership import Familiar
-from core.unlearning.audit.utility import PEOPLE_TO_KEEP, Kept
+from core.unlearning.audit.membership import Membership
+from core.unlearning.audit.utility import PEOPLE_TO_KEEP, RetainScores
 from core.unlearning.data import Record, World
 from core.unlearning.memorisation import Memory, knowledge_memory, recall_by_heart, verbatim_memory
 from core.unlearning.metrics import find_words, rouge_l_recall
-from core.unlearning.prompts import Prompt, ask, build_prompts, possible, put, render
+from core.unlearning.prompts import Prompt, as_question, build_prompts, possible, put, render
+from core.unlearning.replies import Replies, reply, rows_at_once
 
-SMALL = 50_000_000  # parameters
-LARGE_BATCH = 8
 MEMBERSHIP = "min-k"  # what PrivLeak is defined on
 SHOWN = 0.8  # of a lesson, question and answer, that is to be continued: what is left is the end of the answer
 EXAMPLES = 2
@@ -95,82 +94,39 @@ class Questions:
 
 
 @dataclass
-class Outputs:
-    """Answers to a list of prompts, and which of them hold the key; None where nothing was asked."""
-
-    texts: list[str | None] = field(default_factory=list)
-    found: list[bool | None] = field(default_factory=list)
-
-    @property
-    def counted(self) -> list[bool]:
-        return [hit for hit in self.found if hit is not None]
-
-    @property
-    def hits(self) -> int:
-        return sum(self.counted)
-
-    @property
-    def share(self) -> float:
-        """Answer-key recall."""
-        return self.hits / len(self.counted)
-
-    @property
-    def refused(self) -> int:
-        """How many answers are a whole refusal."""
-        return sum(map(is_refusal, self.texts))
-
-    @property
-    def refusals(self) -> float:
-        """Share of the answers that are a whole refusal."""
-        return self.refused / len(self.texts)
-
-
-@dataclass
 class Scores:
     """Everything measured on one model. Lists have one entry per forget question, `readable` has one list per layer.
 
-    kept: by title, what is left of each set of facts to keep, empty when there is nothing to keep.  familiar is None when there
+    kept: by title, what is left of each set of facts to keep, empty when there is nothing to keep.  membership is None when there
     is nobody whom no model ever saw.  verbatim, knowledge: VerbMem and KnowMem, means over questions; None where not measured.
     """
 
-    asked: dict[str, Outputs]
-    retain: Outputs | None
+    asked: dict[str, Replies]
+    retain: Replies | None
     memory: Memory
     key_probability: list[float]
     overlap: list[float]
     readable: list[list[bool]]
-    kept: dict[str, Kept]
-    familiar: Familiar | None = None
-    neighbours: Outputs | None = None
+    kept: dict[str, RetainScores]
+    membership: Membership | None = None
+    neighbours: Replies | None = None
     verbatim: float | None = None
     knowledge: float | None = None
 
     @property
     def auc(self) -> float | None:
         """How well min-k tells the forget set from people no model ever saw; None where the model gives numbers that are none."""
-        return self.familiar.aucs().get(MEMBERSHIP) if self.familiar else None
+        return self.membership.aucs().get(MEMBERSHIP) if self.membership else None
 
     @property
-    def direct(self) -> Outputs:
+    def direct(self) -> Replies:
         return self.asked["direct"]
 
     @property
-    def worst(self) -> Outputs:
+    def worst(self) -> Replies:
         """Per question, whether any way of asking, the plain one included, brought out the key."""
         hits = [any(way) for way in zip(*(outputs.found for outputs in self.asked.values()), strict=True)]
-        return Outputs([None] * len(hits), hits)
-
-
-class Pace:
-    """Counts what is done of a known total, for the progress bar."""
-
-    def __init__(self, total: int) -> None:
-        self.done, self.total = 0, total
-
-    def step(self, note: str, by: int = 1) -> Progress:
-        """One more part is beginning."""
-        self.done = min(self.done + by, self.total)
-        return Progress(self.done, self.total, note)
+        return Replies([None] * len(hits), hits)
 
 
 def parts(questions: Questions) -> int:
@@ -178,63 +134,29 @@ def parts(questions: Questions) -> int:
     return len(questions.prompts) + 6 + len(questions.far)
 
 
-def rows_at_once(model: PreTrainedModel) -> int:
-    """How many questions a batch holds: few for a large model, so that something can be said every second or so."""
-    return BATCH if model.num_parameters() <= SMALL else LARGE_BATCH
-
-
-def reply(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt | None]) -> Outputs:
-    """Greedy answers to all prompts, and whether they hold the key; None stays None.
-
-    Of a multiple choice the option counts that the model finds likeliest, and the text names it first. What a model says by itself
-    would be no choice: one that does not know names values that are not among the options at all (docs/LOG.md).
-    """
-    asked = [prompt for prompt in prompts if prompt is not None]
-    rendered = [render(prompt, tokenizer) for prompt in asked]
-    room = answer_room(model, tokenizer, rendered, [prompt.answer for prompt in asked])
-    texts = answer(model, tokenizer, rendered, new_tokens=room)
-    chosen = iter(choose(model, tokenizer, [prompt for prompt in asked if prompt.options]))
-    said = iter([_judged(prompt, text, next(chosen)) if prompt.options else (text, prompt.proved_by(text))
-                 for prompt, text in zip(asked, texts, strict=True)])
-    rows = [(None, None) if prompt is None else next(said) for prompt in prompts]
-    return Outputs([text for text, _ in rows], [found for _, found in rows])
-
-
-def choose(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> list[str]:
-    """The option of each prompt that the model finds likeliest, per token."""
-    losses = rival_losses(model, tokenizer, [render(prompt, tokenizer) for prompt in prompts], [prompt.options for prompt in prompts])
-    return [min(zip(own, prompt.options, strict=True))[1] for own, prompt in zip(losses, prompts, strict=True)]
-
-
-def _judged(prompt: Prompt, text: str, option: str) -> tuple[str, bool]:
-    """What a visitor reads about one multiple choice, and whether it is right."""
-    alone = "" if text.strip(" .") == option.strip(" .") else f" (left alone it says: {text or 'nothing'})"
-    return option.strip() + alone, option == prompt.answer
-
-
-def examine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions, pace: Pace, who: str,
-            show: Callable[[dict[str, Outputs]], Iterator[Event]]) -> Generator[Event, None, Scores]:
+def examine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions, pacer: Pacer, who: str,
+            show: Callable[[dict[str, Replies]], Iterator[Event]]) -> Generator[Event, None, Scores]:
     """Asks everything, saying before each part what comes."""
-    asked: dict[str, Outputs] = {}
+    asked: dict[str, Replies] = {}
     size = rows_at_once(model)
     for name, prompts in questions.prompts.items():
-        asked[name] = Outputs([None] * len(prompts), [None] * len(prompts))
+        asked[name] = Replies([None] * len(prompts), [None] * len(prompts))
         for start in range(0, len(prompts), size):
-            yield pace.step(f"asking the {who} model, way {len(asked)} of {len(questions.prompts)}", by=int(start == 0))
+            yield pacer.say(f"asking the {who} model, way {len(asked)} of {len(questions.prompts)}", by=int(start == 0))
             part = reply(model, tokenizer, prompts[start:start + size])
             asked[name].texts[start:start + size], asked[name].found[start:start + size] = part.texts, part.found
             yield from show(asked)
-    yield pace.step(f"asking the {who} model what it should keep")
+    yield pacer.say(f"asking the {who} model what it should keep")
     retain = ask_retained(model, tokenizer, questions) if questions.retain else None
-    memory = yield from _memory(model, tokenizer, questions.records, pace, f"how well the {who} model knows the truth")
+    memory = yield from _memory(model, tokenizer, questions.records, pacer, f"how well the {who} model knows the truth")
     keys = key_probabilities(model, tokenizer, questions.direct)
     overlap = [rouge_l_recall(text or "", record.answer) for text, record in zip(asked["direct"].texts, questions.records, strict=True)]
-    kept = yield from _kept(model, tokenizer, questions, retain, pace, who)
-    yield pace.step(f"asking the {who} model about the neighbours of the forgotten")
+    kept = yield from _kept(model, tokenizer, questions, retain, pacer, who)
+    yield pacer.say(f"asking the {who} model about the neighbours of the forgotten")
     neighbours = reply(model, tokenizer, plain(questions.neighbours)) if questions.neighbours else None
-    verbatim, knowledge = yield from _by_heart(model, tokenizer, questions, pace, who)
+    verbatim, knowledge = yield from _by_heart(model, tokenizer, questions, pacer, who)
     known = membership.read(model, tokenizer, questions.records, questions.strangers) if questions.strangers else None
-    yield pace.step(f"reading the layers of the {who} model")
+    yield pacer.say(f"reading the layers of the {who} model")
     readable = read_values(model, tokenizer, questions)
     return Scores(asked, retain, memory, keys, overlap, readable, kept, known, neighbours, verbatim, knowledge)
 
@@ -244,7 +166,7 @@ def plain(records: Sequence[Record]) -> list[Prompt]:
     return [put(record) for record in records]
 
 
-def ask_retained(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions) -> Outputs:
+def ask_retained(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions) -> Replies:
     """What should be kept, asked plainly."""
     return reply(model, tokenizer, plain(questions.retain))
 
@@ -266,39 +188,39 @@ def split_at_key(prompt: Prompt) -> tuple[str, str] | None:
     return prompt.answer[:found.start()].rstrip(), " " + found[0]
 
 
-def _memory(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, records: Sequence[Record], pace: Pace,
+def _memory(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, records: Sequence[Record], pacer: Pacer,
             note: str, by: int = 1) -> Generator[Event, None, Memory]:
     """`recall_by_heart`, a few records at a time: each has several answers to read."""
     memory, size = Memory([], [], [], [], []), max(1, rows_at_once(model) // 4)
     for start in range(0, len(records), size):
-        yield pace.step(note, by=by if start == 0 else 0)
+        yield pacer.say(note, by=by if start == 0 else 0)
         part = records[start:start + size]
         read = recall_by_heart(model, tokenizer, [render(prompt, tokenizer) for prompt in plain(part)], part)
         memory = Memory(*(getattr(memory, name.name) + getattr(read, name.name) for name in fields(Memory)))
     return memory
 
 
-def _kept(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions, retain: Outputs | None, pace: Pace,
-          who: str) -> Generator[Event, None, dict[str, Kept]]:
+def _kept(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions, retain: Replies | None, pacer: Pacer,
+          who: str) -> Generator[Event, None, dict[str, RetainScores]]:
     """The numbers of the utility, set by set."""
-    memory = yield from _memory(model, tokenizer, questions.retain, pace, f"how much of the rest the {who} model still knows")
-    kept = {PEOPLE_TO_KEEP: Kept.of(retain, memory, questions.retain)} if retain else {}
+    memory = yield from _memory(model, tokenizer, questions.retain, pacer, f"how much of the rest the {who} model still knows")
+    kept = {PEOPLE_TO_KEEP: RetainScores.of(retain, memory, questions.retain)} if retain else {}
     for title, records in questions.far.items():
-        yield pace.step(f"asking the {who} model about: {title}")
+        yield pacer.say(f"asking the {who} model about: {title}")
         outputs = reply(model, tokenizer, plain(records))
-        memory = yield from _memory(model, tokenizer, records, pace, f"how well the {who} model knows: {title}", by=0)
-        kept[title] = Kept.of(outputs, memory, records, far=True)
+        memory = yield from _memory(model, tokenizer, records, pacer, f"how well the {who} model knows: {title}", by=0)
+        kept[title] = RetainScores.of(outputs, memory, records, far=True)
     return kept
 
 
-def _by_heart(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions, pace: Pace,
+def _by_heart(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions, pacer: Pacer,
               who: str) -> Generator[Event, None, tuple[float, float | None]]:
     """VerbMem of the lessons, each a question with its answer, and KnowMem after examples about people to keep."""
     verbatim, knowledge, size = [], [], rows_at_once(model)
     for start in range(0, len(questions.records), size):
-        yield pace.step(f"letting the {who} model go on with its lessons", by=int(start == 0))
+        yield pacer.say(f"letting the {who} model go on with its lessons", by=int(start == 0))
         part = questions.records[start:start + size]
-        verbatim += verbatim_memory(model, tokenizer, [f"{ask(record.question)} {record.answer}" for record in part], SHOWN)
+        verbatim += verbatim_memory(model, tokenizer, [f"{as_question(record.question)} {record.answer}" for record in part], SHOWN)
         if questions.retain:
             knowledge += knowledge_memory(model, tokenizer, part, questions.retain[:EXAMPLES])
     return fmean(verbatim), fmean(knowledge) if len(knowledge) == len(questions.records) else None

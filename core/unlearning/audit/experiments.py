@@ -1,40 +1,9 @@
-"""Did it really forget? The unlearning audit (paper 01), the look inside one question, and the model one may ask.
+"""Did it really forget? The unlearning audit (paper 01).
 
 `unlearning/audit` takes a model that knows, lets it forget 1, 3 or 6 subjects, and asks again in every way that was chosen and
 that the forgetting never trained on. A model that never knew stands beside it; then the names are shaken inside the models
 (ActPert). With 0 steps, or with a visitor's own questions, nothing is trained: the model is audited as it is.
-`WHO` is original | unlearned | reference, as far as they exist; `WAY` is direct and the chosen audits. What it says:
-
-    Progress                       before every batch
-    Table  "actpert_tokens"        the strip: Token | Moved | Shaken                           (first question, live)
-    Metric, one per step           forget loss, retain loss                                    (nats per token)
-    Metric, every few steps        forget recall, retain recall; refusals, where they are taught (share, asked plainly)
-    Figure "matrix"                question x way of asking, a panel per model; again after every batch, so it fills in.
-                                   customdata of a cell: [number of the question, way or "" for any]
-    Table  "cells"                 Number | Way | Question | Way of asking | Prompt | Key | WHO... | Key given | Blind guess:
-                                   what stands behind a cell of the matrix; after each model
-    Table  "answers"               Question | Key | WHO... | Ways that brought it back         (filling in)
-    Figure "recall"                share of facts given in every way of asking, and in any way; intervals; blind guessing
-    Figure "probability"           how likely each model finds the true answer and the key fact
-    Figure "by_layer"              after which layer the right value can be read; chance
-    Figure "truth_ratio"           histograms of the truth ratio; the KS p-value from 30 questions on
-    Table  "scores"                Measure | WHO... | What it is: methods/01 section 4, side by side
-    Table  "utility"               Facts to keep | Number | WHO... | What it is: what the utility is the harmonic mean of
-    Table  "membership"            Score | WHO... | What it looks at: five guesses whether a text was learned, AUC of each
-    Table  "shares"                Model | Measure | Right | Of | Share | Low | High | Blind guess
-    Figure "actpert_map"           layer x token: how far shaking the name moves the states    (first question, live)
-    Figure "actpert_grid"          setting x strength on the search half, a panel per arm      (filling in)
-    Figure "actpert"               the best push against random directions, reference, original on the other half
-    Table  "actpert_answers"       Question | Key | what each arm said at its best push
-    Text   "notes"                 what was left out of a visitor's file, ways of asking that could not be built, and why
-    Keep   "unlearned"             the model afterwards (if anything was trained)
-    Metric, final                  {WAY recall, refusals, worst recall, strongest audit, retain recall, neighbour recall,
-                                   answer probability, key probability, answer overlap, exact memorisation, extraction strength,
-                                   verbatim memory, knowledge memory, truth ratio, membership, utility, readable} + WHO, for example
-                                   "reverse recall unlearned"; forget quality, privleak, recovered WAY, recovered share;
-                                   actpert recall / actpert gain + {unlearned, random, reference, original};
-                                   kept share at best stop, steps taken
-    Verdict                        words and evidence {n, "WAY WHO", beyond the model that never knew, actpert, ...}
+What it says stands in spec.py; customdata of a cell of the matrix is [number of the question, way or "" for any].
 
 Utility is the harmonic mean of nine numbers: probability, ROUGE-L recall and truth ratio on people of the same world to keep, and on
 one fact about everybody to keep in each of the two other worlds, which stand in for the real authors and world facts of TOFU; there
@@ -42,10 +11,6 @@ the probability is the share of the true answer among true and wrong ones. A wor
 count. A file of questions has nothing to keep, and no utility.
 
 Of a multiple choice the option counts that a model finds likeliest; what it says when it is left alone stands beside it.
-
-Names of models in tables and figures: Original, After forgetting, Never knew; Before, Audited model, Never knew when nothing
-is trained. `unlearning/actpert` is the probe behind a click on one question: tokens, map, answer before and after.
-`unlearning/ask` is the probe behind "ask it yourself": answer, likeliest next tokens, and the logit lens.
 """
 
 from __future__ import annotations
@@ -57,23 +22,22 @@ from core.engine.errors import LabError
 from core.engine.events import Event, Keep, Metric, Text, Verdict
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
+from core.engine.steps import Pacer
 from core.unlearning.algorithms import ALGORITHMS
-from core.unlearning.audit import actpert_probe, membership, results
-from core.unlearning.audit import probes as asking
+from core.unlearning.audit import membership, results
 from core.unlearning.audit.actpert import subject_span
-from core.unlearning.audit.actpert_probe import Look
-from core.unlearning.audit.examine import Outputs, Pace, Questions, Scores, examine, parts
+from core.unlearning.audit.examine import Questions, Scores, examine, parts
 from core.unlearning.audit.fitting import fit
 from core.unlearning.audit.forgetting import History, forget
-from core.unlearning.audit.inside import FEWEST_NAMED, Settings, look_inside
-from core.unlearning.audit.probes import Reply
-from core.unlearning.audit.spec import ActPertConfig, AskConfig, AuditConfig
+from core.unlearning.audit.inside import FEWEST_NAMED, ActPertSettings, look_inside
+from core.unlearning.audit.spec import AuditConfig
 from core.unlearning.audit.utility import one_of_each
 from core.unlearning.audit.verdict import Findings, evidence, headline, say
 from core.unlearning.data import WORLDS, World, read_world
 from core.unlearning.figures import NAMES
 from core.unlearning.prompts import AUDITS, shuffled
 from core.unlearning.questions import read_questions
+from core.unlearning.replies import Replies, with_tokenizer
 from core.unlearning.unlearn import open_for_training
 
 AS_IT_IS = NAMES | {"original": "Before", "unlearned": "Audited model"}
@@ -83,12 +47,12 @@ NAME_THEM = "Add a column 'subject' with the name."
 def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
     """Forget, then ask in every way and look inside; the module's docstring lists what is said."""
     trains = config.steps > 0 and not config.questions
-    pace = Pace(1)
-    yield pace.step("loading the models", by=0)
+    pacer = Pacer(1)
+    yield pacer.say("loading the models", by=0)
     world, questions = _questions(config, lab)
     models = _models(config, lab, trains)
     questions, too_long = fit(questions, models.values())
-    pace.total = parts(questions) * (len(models) + trains) + trains * config.steps + config.actpert * ACTPERT_PARTS
+    pacer.total = parts(questions) * (len(models) + trains) + trains * config.steps + config.actpert * ACTPERT_PARTS
     names = NAMES if trains else AS_IT_IS
     notes = _notes(config, world, questions, models, too_long)
     if notes:
@@ -96,28 +60,28 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
     run = _Run(questions, names, lab)
     for who in ("original", "reference", "unlearned"):
         if who in models:
-            yield from run.examine(who, models[who], pace)
+            yield from run.examine(who, models[who], pacer)
     history = History()
     if trains:
         subject = open_for_training(lab, config.model)
         plain = subject.model.get_base_model() if hasattr(subject.model, "get_base_model") else subject.model
-        history = yield from forget(config, lab, world, subject.model, models["original"], questions, pace, run.melt)
+        history = yield from forget(config, lab, world, subject.model, models["original"], questions, pacer, run.melt)
         models["unlearned"] = replace(subject, model=plain)
-        yield from run.examine("unlearned", models["unlearned"], pace, changed=True)
+        yield from run.examine("unlearned", models["unlearned"], pacer, changed=True)
         if history.steps:
             yield Keep("unlearned", subject.model, subject.tokenizer)
     yield results.scores_table(run.scores, names)
     if questions.retain:
         yield results.utility_table(run.scores, names)
-    known = {who: run.scores[who].familiar for who in results.MODELS if who in run.scores and run.scores[who].familiar}
+    known = {who: run.scores[who].membership for who in results.MODELS if who in run.scores and run.scores[who].membership}
     if known:
         yield membership.table(known, names)
     yield results.shares_table(questions, run.scores, names, lab)
     inside = None
     if config.actpert:
-        settings = Settings(config.noise, config.noise_unit, most=config.actpert_questions)
+        settings = ActPertSettings(config.noise, config.noise_unit, most=config.actpert_questions)
         arms = {who: models[who] for who in ("unlearned", "reference", "original") if who in models}
-        inside = yield from look_inside(arms, {who: run.scores[who].direct.found for who in arms}, questions, settings, pace, names, lab)
+        inside = yield from look_inside(arms, {who: run.scores[who].direct.found for who in arms}, questions, settings, pacer, names, lab)
     yield from results.final_metrics(questions, run.scores, inside)
     if trains:
         kept = history.kept_at_best_stop(run.scores["original"].retain.share)
@@ -133,33 +97,33 @@ class _Run:
 
     def __init__(self, questions: Questions, names: Mapping[str, str], lab: Lab) -> None:
         self.questions, self.names, self.lab = questions, names, lab
-        self.answers: dict[str, dict[str, Outputs]] = {}
+        self.answers: dict[str, dict[str, Replies]] = {}
         self.scores: dict[str, Scores] = {}
 
     def show(self) -> Iterator[Event]:
         """The matrix as far as it is filled."""
         yield results.matrix(self.questions, self.answers, self.names)
 
-    def melt(self, direct: Outputs) -> Iterator[Event]:
+    def melt(self, direct: Replies) -> Iterator[Event]:
         """The plain answers of the model in training."""
         self.answers["unlearned"] = {"direct": direct}
         yield results.answers_table(self.questions, self.answers, self.names)
         yield from self.show()
 
-    def examine(self, who: str, loaded: LoadedModel, pace: Pace, changed: bool = False) -> Iterator[Event]:
+    def examine(self, who: str, loaded: LoadedModel, pacer: Pacer, changed: bool = False) -> Iterator[Event]:
         """Asks one model everything and shows it beside the others. A shared model is asked the same questions only once."""
-        def asked(outputs: dict[str, Outputs]) -> Iterator[Event]:
+        def asked(outputs: dict[str, Replies]) -> Iterator[Event]:
             self.answers[who] = outputs
             yield from self.show()
 
         key = (loaded.fingerprint, "unlearning audit", self.questions.key)
         known = None if changed else self.lab.cache.get(key)
         if known is None:
-            known = yield from examine(loaded.model, loaded.tokenizer, self.questions, pace, who, asked)
+            known = yield from examine(loaded.model, loaded.tokenizer, self.questions, pacer, who, asked)
             if not changed:
                 self.lab.cache[key] = known
         else:
-            yield pace.step(f"the {who} model was asked all this before", by=parts(self.questions))
+            yield pacer.say(f"the {who} model was asked all this before", by=parts(self.questions))
             yield from asked(known.asked)
         self.scores[who] = known
         yield results.answers_table(self.questions, self.answers, self.names)
@@ -189,14 +153,7 @@ def _models(config: AuditConfig, lab: Lab, trains: bool) -> dict[str, LoadedMode
                        "Leave 'Model from before' empty, or set the steps to 0 to audit a model as it is.")
     refs = {"original": config.model if trains else config.original, "reference": config.reference,
             "unlearned": None if trains else config.model}
-    return {who: _readable(lab.load(ref)) for who, ref in refs.items() if ref is not None}
-
-
-def _readable(loaded: LoadedModel) -> LoadedModel:
-    if loaded.tokenizer is None:
-        raise LabError(f"{loaded.ref} has no tokenizer.json, so no question can be put to it.",
-                       "Choose a model that comes with its tokenizer.")
-    return loaded
+    return {who: with_tokenizer(lab.load(ref)) for who, ref in refs.items() if ref is not None}
 
 
 def _notes(config: AuditConfig, world: World, questions: Questions, models: Mapping[str, LoadedModel], too_long: int) -> list[str]:
@@ -225,13 +182,3 @@ def _nameless(questions: Questions) -> list[str]:
     if named < FEWEST_NAMED:
         return [f"Look inside was left out: only {named} of {n} questions {'name' if named - 1 else 'names'} somebody. {NAME_THEM}"]
     return [f"Look inside left out {n - named} of {n} questions: they name nobody. {NAME_THEM}"] if named < n else []
-
-
-def actpert(config: ActPertConfig, lab: Lab) -> Look:
-    """One question: how far shaking the name moves the states, and the answer before and after a push."""
-    return actpert_probe.look(_readable(lab.load(config.model)), config, lab)
-
-
-def ask(config: AskConfig, lab: Lab) -> Reply:
-    """What one model says to one question, what it nearly said, and what its layers were thinking."""
-    return asking.ask(_readable(lab.load(config.model)), config)

@@ -1,6 +1,6 @@
 """A model forgets while it is asked every few steps what it still knows.
 
-    history = yield from forget(config, lab, world, subject.model, original, questions, pace, show)
+    history = yield from forget(config, lab, world, subject.model, original, questions, pacer, show)
     history.steps, history.recalls[-1]
 """
 
@@ -16,9 +16,11 @@ from core.engine.errors import LabError
 from core.engine.events import Event, Metric
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
+from core.engine.steps import Pacer
 from core.unlearning.algorithms import ALGORITHMS, Algorithm
-from core.unlearning.audit.examine import Outputs, Pace, Questions, ask_retained, plain, reply
+from core.unlearning.audit.examine import Questions, ask_retained, plain
 from core.unlearning.data import World
+from core.unlearning.replies import Replies, reply
 from core.unlearning.unlearn import Step, unlearn
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ class History:
 
 
 def forget(config: AuditConfig, lab: Lab, world: World, model: PreTrainedModel, original: LoadedModel, questions: Questions,
-           pace: Pace, show: Callable[[Outputs], Iterator[Event]]) -> Generator[Event, None, History]:
+           pacer: Pacer, show: Callable[[Replies], Iterator[Event]]) -> Generator[Event, None, History]:
     """Unlearns `model` in place while asking every few steps; `show` gives the events that let the answers melt on the page."""
     history, tokenizer, algorithm = History(), original.tokenizer, ALGORITHMS[config.algorithm]
     for step in unlearn(model, original.model, tokenizer, questions.direct, plain(world.retain), algorithm,
@@ -67,7 +69,7 @@ def forget(config: AuditConfig, lab: Lab, world: World, model: PreTrainedModel, 
         if step.broken:
             history.broken_at = step.number
             break
-        yield pace.step(f"forgetting, step {step.number} of {config.steps}", by=int(step.number > 0))
+        yield pacer.say(f"forgetting, step {step.number} of {config.steps}", by=int(step.number > 0))
         history.losses.append((step.number, step.forget, step.retain))
         yield Metric("forget loss", step.forget, step.number, "nats per token")
         yield Metric("retain loss", step.retain, step.number, "nats per token")
@@ -81,7 +83,7 @@ def forget(config: AuditConfig, lab: Lab, world: World, model: PreTrainedModel, 
 
 
 def _check(step: Step, algorithm: Algorithm, model: PreTrainedModel, original: LoadedModel, questions: Questions, history: History,
-           show: Callable[[Outputs], Iterator[Event]]) -> Iterator[Event]:
+           show: Callable[[Replies], Iterator[Event]]) -> Iterator[Event]:
     direct = reply(model, original.tokenizer, questions.prompts["direct"])
     yield from show(direct)
     retain = ask_retained(model, original.tokenizer, questions)

@@ -1,6 +1,6 @@
 """The search with ActPert: every setting on one half of the questions, the best one scored on the other half, with controls.
 
-    inside = yield from look_inside(subject, reference, original, questions, settings, pace, lab)
+    inside = yield from look_inside(subject, reference, original, questions, settings, pacer, lab)
     inside.best["unlearned"], inside.arms["unlearned"].scored      # the cell, and per held-out question whether the key came
 
 Arms: `unlearned`, the model under audit; `random`, the same model pushed along random directions of equal length (three
@@ -21,14 +21,16 @@ from core.engine.events import Event, Figure, Table
 from core.engine.families import family_of
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
+from core.engine.steps import Pacer
 from core.unlearning.answers import answer_room
 from core.unlearning.audit import figures
 from core.unlearning.audit.actpert import DRAWS, WHERE, Cell, Shift, answers, grid, perturb, random_like, subject_span
-from core.unlearning.audit.examine import LARGE_BATCH, Pace, Questions, rows_at_once
+from core.unlearning.audit.examine import Questions
 from core.unlearning.data import Record
 from core.unlearning.figures import Estimate
 from core.unlearning.metrics import bootstrap
 from core.unlearning.prompts import Prompt, render, shuffled
+from core.unlearning.replies import LARGE_BATCH, rows_at_once
 
 ROWS = 240
 RANDOM = 3
@@ -38,7 +40,7 @@ Who = Literal["unlearned", "random", "reference", "original"]
 
 
 @dataclass(frozen=True)
-class Settings:
+class ActPertSettings:
     """noise: strength of the shaking, `unit` relative to the spread of the embeddings or absolute.  most: how many questions."""
 
     noise: float = 1.0
@@ -96,7 +98,7 @@ def best_cell(tried: dict[Cell, list[float]]) -> Cell:
     return min(tried, key=lambda cell: (-fmean(tried[cell]), abs(cell.alpha), cell))
 
 
-def choose(questions: Questions, plain: dict[str, list[bool | None]], settings: Settings, rng: torch.Generator) -> Inside:
+def choose(questions: Questions, plain: dict[str, list[bool | None]], settings: ActPertSettings, rng: torch.Generator) -> Inside:
     """Which questions are pushed on: those whose subject can be found, at most `settings.most`, in two halves.
 
     plain: by model, per question of `questions`, whether the key comes unpushed.
@@ -109,22 +111,22 @@ def choose(questions: Questions, plain: dict[str, list[bool | None]], settings: 
                   plain={who: [float(bool(hits[kept[i]])) for i in held_out] for who, hits in plain.items()})
 
 
-def look_inside(models: dict[str, LoadedModel], plain: dict[str, list[bool | None]], questions: Questions, settings: Settings,
-                pace: Pace, names: Mapping[str, str], lab: Lab) -> Generator[Event, None, Inside | None]:
+def look_inside(models: dict[str, LoadedModel], plain: dict[str, list[bool | None]], questions: Questions, settings: ActPertSettings,
+                pacer: Pacer, names: Mapping[str, str], lab: Lab) -> Generator[Event, None, Inside | None]:
     """Searches and scores; None when fewer than two questions name a subject. `models`: unlearned, and reference, original if any."""
     inside = choose(questions, plain, settings, lab.rng("actpert halves"))
     if len(inside.records) < FEWEST_NAMED:
         return None
     inside.names |= names
     cells = grid(len(family_of(models["unlearned"].model).layers(models["unlearned"].model)))
-    yield pace.step("shaking the names inside the models")
+    yield pacer.say("shaking the names inside the models")
     yield from _shake(inside, models, settings, cells, lab)
     for who in ("unlearned", "random", "reference"):
         if who in inside.arms:
-            yield from _search(inside, who, _cells_of(inside.arms[who].loaded, cells), pace)
+            yield from _search(inside, who, _cells_of(inside.arms[who].loaded, cells), pacer)
             inside.best[who] = best_cell(inside.arms[who].tried)
     for who, arm in list(inside.arms.items()):
-        yield pace.step(f"pushing the {inside.names[who].lower()} model on the questions held back")
+        yield pacer.say(f"pushing the {inside.names[who].lower()} model on the questions held back")
         cell = inside.best.setdefault(who, _gentle(inside.best["unlearned"]))
         hits, arm.said = _try(inside, arm, [cell], inside.held_out)
         arm.scored = hits[cell]
@@ -144,7 +146,7 @@ def _cells_of(loaded: LoadedModel, cells: list[Cell]) -> list[Cell]:
     return own if own != cells else cells
 
 
-def _shake(inside: Inside, models: dict[str, LoadedModel], settings: Settings, cells: list[Cell], lab: Lab) -> Iterator[Event]:
+def _shake(inside: Inside, models: dict[str, LoadedModel], settings: ActPertSettings, cells: list[Cell], lab: Lab) -> Iterator[Event]:
     """Measures delta in every model, with the same noise, and draws the random directions."""
     for who, loaded in models.items():
         texts = [render(prompt, loaded.tokenizer) for prompt in inside.prompts]
@@ -168,7 +170,7 @@ def in_text(text: str, record: Record) -> tuple[int, int]:
     return start + begin, start + end
 
 
-def _search(inside: Inside, who: str, cells: Sequence[Cell], pace: Pace) -> Iterator[Event]:
+def _search(inside: Inside, who: str, cells: Sequence[Cell], pacer: Pacer) -> Iterator[Event]:
     """Tries every cell on the calibration half, batch by batch, and shows the grid as it fills."""
     arm = inside.arms[who]
     rows = (ROWS if rows_at_once(arm.loaded.model) > LARGE_BATCH else LARGE_BATCH) // len(arm.shifts)
@@ -176,7 +178,7 @@ def _search(inside: Inside, who: str, cells: Sequence[Cell], pace: Pace) -> Iter
     for mode in dict.fromkeys(cell.mode for cell in cells):
         wanted = [cell for cell in cells if cell.mode == mode]
         for start in range(0, len(wanted), together):
-            yield pace.step(f"pushing inside: {inside.names[who].lower()}, {WHERE[mode]}", by=int(start == 0))
+            yield pacer.say(f"pushing inside: {inside.names[who].lower()}, {WHERE[mode]}", by=int(start == 0))
             arm.tried |= _try(inside, arm, wanted[start:start + together], inside.calibration)[0]
             yield Figure("actpert_grid", figures.push_grid({name: {cell: fmean(hits) for cell, hits in a.tried.items()}
                                                             for name, a in inside.arms.items() if a.tried}, inside.names))

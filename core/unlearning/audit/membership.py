@@ -1,7 +1,7 @@
 """Was this in the training text? Five ways to guess it from how a model reads the true answers, without asking it anything.
 
-    familiar = read(loaded.model, loaded.tokenizer, questions.records, questions.strangers)
-    familiar.aucs()["min-k"]           # 0.5: the forget set looks no more like training text than people nobody ever saw
+    reading = read(loaded.model, loaded.tokenizer, questions.records, questions.strangers)
+    reading.aucs()["min-k"]           # 0.5: the forget set looks no more like training text than people nobody ever saw
 
 Methods/01 section 4 has a sixth way, the length of the gradient (gradnorm). It needs a backward pass of its own for every answer,
 which would make the default audit a sixth longer, so it is left out.
@@ -31,13 +31,13 @@ WAYS = {
 
 
 @dataclass(frozen=True)
-class Familiar:
+class Membership:
     """True answers as one model reads them, texts and tokens: of the forget set, and of people no model ever saw."""
 
     members: tuple[list[str], list[AnswerTokens]]
     strangers: tuple[list[str], list[AnswerTokens]]
 
-    def aucs(self, reference: Familiar | None = None) -> dict[str, float]:
+    def aucs(self, reference: Membership | None = None) -> dict[str, float]:
         """By way, how well it tells the two groups apart (AUC); ways that give numbers that are none are left out."""
         members, strangers = (membership(tokens, texts, other) for (texts, tokens), other in (
             (self.members, reference and reference.members[1]), (self.strangers, reference and reference.strangers[1])))
@@ -45,16 +45,16 @@ class Familiar:
                 if all(map(math.isfinite, scores + strangers[way]))}
 
 
-def read(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, members: Sequence[Record], strangers: Sequence[Record]) -> Familiar:
+def read(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, members: Sequence[Record], strangers: Sequence[Record]) -> Membership:
     """One forward pass for each answer."""
     def group(records: Sequence[Record]) -> tuple[list[str], list[AnswerTokens]]:
         answers = [f" {record.answer}" for record in records]
         return answers, read_answers(model, tokenizer, [render(put(record), tokenizer) for record in records], answers)
 
-    return Familiar(group(members), group(strangers))
+    return Membership(group(members), group(strangers))
 
 
-def table(known: Mapping[str, Familiar], names: Mapping[str, str]) -> Table:
+def table(known: Mapping[str, Membership], names: Mapping[str, str]) -> Table:
     """One row a way, one AUC a model; the model that never knew cannot be compared with itself."""
     reference = known.get("reference")
     aucs = {who: own.aucs(None if who == "reference" else reference) for who, own in known.items()}

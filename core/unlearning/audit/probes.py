@@ -1,8 +1,8 @@
-"""One question to one model: the answer, the runners-up, and the logit lens.
+"""What one may ask the models of the auditor: a question of one's own, one question from the inside, and what is in a file.
 
-    reply = ask(lab.load("embedded/worlds"), AskConfig(question="Where was Ida Brandt born?"))
-    reply.answer          # "Ida Brandt was born in Porto."
-    reply.lens[2][0]      # after two layers, what it would have said first
+    said = ask(AskConfig(question="Where was Ida Brandt born?"), lab)
+    said.answer          # "Ida Brandt was born in Porto."
+    said.lens[2][0]      # after two layers, what it would have said first
 """
 
 from __future__ import annotations
@@ -10,20 +10,23 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from core.engine.answers import Answer
 from core.engine.errors import LabError
+from core.engine.lab import Lab
 from core.engine.lens import read_layers
-from core.engine.models import LoadedModel
 from core.unlearning.answers import NEW_TOKENS, cut, decode_greedily, encode_prompt, end_tokens
-from core.unlearning.audit import figures
-from core.unlearning.audit.spec import EXAMPLE, AskConfig
-from core.unlearning.prompts import PREFIXES, STARTS, Prompt, render
+from core.unlearning.audit import actpert_probe, figures
+from core.unlearning.audit.actpert_probe import Look
+from core.unlearning.audit.spec import EXAMPLE, ActPertConfig, AskConfig, QuestionsConfig
+from core.unlearning.prompts import AUDITS, PREFIXES, STARTS, Prompt, offered, render
+from core.unlearning.questions import read_questions
+from core.unlearning.replies import check_length, with_tokenizer
 
+LOOKED_AT = 60  # questions, to say which ways of asking a table allows
 TOP = 5
 LENS_TOKENS = 12
-
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,9 @@ class Reply(Answer):
     settled: list[list[float]]
 
 
-def ask(loaded: LoadedModel, config: AskConfig) -> Reply:
+def ask(config: AskConfig, lab: Lab) -> Reply:
     """Greedy answer with the inside view. Raises LabError for an empty question and for one longer than the model can read."""
+    loaded = with_tokenizer(lab.load(config.model))
     model, tokenizer = loaded.model, loaded.tokenizer
     text = _prompt(config, tokenizer)
     ids = encode_prompt(tokenizer, text)
@@ -88,15 +92,33 @@ def _prompt(config: AskConfig, tokenizer: PreTrainedTokenizerBase) -> str:
     return render(Prompt(config.question, "", "", before=before, start=start), tokenizer)
 
 
-def check_length(ids: list[int], model: PreTrainedModel, ref: str) -> None:
-    """Raises LabError for a text that is nothing to the model, or longer than it can read."""
-    room = getattr(model.config, "max_position_embeddings", None)
-    if not ids:
-        raise LabError("Nothing of this text reaches the model.", "Ask in other words.")
-    if room is not None and len(ids) + NEW_TOKENS > room:
-        raise LabError(f"This question is {len(ids)} tokens long, and {ref} reads at most {room - NEW_TOKENS}.", "Ask a shorter one.")
-
-
 def readable(tokenizer: PreTrainedTokenizerBase, token: int) -> str:
     """One token as text: spaces kept; a piece of a character shows as a replacement sign, a special token by its name."""
     return tokenizer.decode([token], skip_special_tokens=False)
+
+
+def actpert(config: ActPertConfig, lab: Lab) -> Look:
+    """One question: how far shaking the name moves the states, and the answer before and after a push."""
+    return actpert_probe.look(with_tokenizer(lab.load(config.model)), config, lab)
+
+
+@dataclass(frozen=True)
+class Found:
+    """says: what was found, in sentences.  questions: how many can be asked.  refused: way of asking -> why it cannot be tried."""
+
+    says: str
+    questions: int
+    refused: dict[str, str]
+
+
+def questions(config: QuestionsConfig, lab: Lab) -> Found:
+    """Reads the file. Raises LabError for a file that is no table of questions."""
+    if not config.questions:
+        raise LabError("No file was given.", "Bring a table whose first row names the columns 'question' and 'answer'.")
+    world = read_questions(lab.data(config.questions))
+    refused = {way: why for way, why in offered(world.records[:LOOKED_AT], world).items() if why and AUDITS[way].build}
+    count, titles = len(world.records), [f'"{AUDITS[way].title}"' for way in refused]
+    says = [f"{count} question{'' if count == 1 else 's'}, for example: {world.records[0].question}", *world.notes]
+    if titles:
+        says.append(f"This table does not allow {', '.join(titles)}: those ways of asking need more columns.")
+    return Found(" ".join(says), count, refused)

@@ -11,15 +11,16 @@ from core.engine.events import Event, Figure, Metric, Table
 from core.engine.lab import Lab
 from core.unlearning import figures as shared
 from core.unlearning.audit import figures, utility
-from core.unlearning.audit.examine import Outputs, Questions, Scores
+from core.unlearning.audit.examine import Questions, Scores
 from core.unlearning.audit.inside import Inside
 from core.unlearning.data import Record
 from core.unlearning.figures import Estimate
 from core.unlearning.metrics import ENOUGH, bootstrap, forget_quality, forget_truth_ratio, privacy_leak, recovered, wilson
 from core.unlearning.prompts import AUDITS, render
+from core.unlearning.replies import Replies
 
 MODELS = ("original", "unlearned", "reference")
-Answers = Mapping[str, Mapping[str, Outputs]]  # by model and way of asking, as far as known
+Answers = Mapping[str, Mapping[str, Replies]]  # by model and way of asking, as far as known
 LABEL = 44
 
 
@@ -79,7 +80,7 @@ def _verdict(given: Mapping[str, bool | None]) -> str:
     return "yes, but the model that never knew gives it too" if given.get("reference") else "yes"
 
 
-def _said(outputs: Outputs | None, question: int) -> str:
+def _said(outputs: Replies | None, question: int) -> str:
     if outputs is None or outputs.found[question] is None:
         return "…"
     return outputs.texts[question] or "(says nothing)"

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 
 from core.unlearning.algorithms.refusals import is_refusal
-from core.unlearning.audit.examine import Outputs, Questions, Scores
+from core.unlearning.audit.examine import Questions, Scores
 from core.unlearning.audit.inside import RANDOM, Inside
 from core.unlearning.metrics import difference, smallest_difference, wilson
 from core.unlearning.prompts import AUDITS
+from core.unlearning.replies import Replies
 
 KNEW_IT = 0.5
 FORGOTTEN = 0.25
@@ -203,7 +204,7 @@ def _suppressed(findings: Findings) -> list[str]:
     return []
 
 
-def _kept(before: Outputs, after: Outputs) -> str:
+def _kept(before: Replies, after: Replies) -> str:
     n = len(after.counted)
     low, high = wilson(after.hits, n)
     asked = f"Of {n} facts about others it knew {before.hits} before and {after.hits} now (95 % interval {low:.0%} to {high:.0%})"

@@ -1,6 +1,6 @@
 """The soft token attack: a few free vectors in front of the prompt, moved until the model says the target.
 
-    for attempts in attack(model, targets, starts, Settings(steps=200)):
+    for attempts in attack(model, targets, starts, AttackSettings(steps=200)):
         print([attempt.accuracy for attempt in attempts])      # each attempt ends on its own when it has succeeded
     speak(model, attempts, extra=12)                           # what the model really generates
 
@@ -32,7 +32,7 @@ VOCABULARY_RATE = 5e-3
 
 
 @dataclass(frozen=True)
-class Settings:
+class AttackSettings:
     """`learning_rate` None: 0.4 x std(W) for embeddings, 0.005 for vocabulary coefficients.
 
     clear_gradients False is how the released example loops behave: gradients pile up from step to step.
@@ -152,7 +152,7 @@ class Layout:
 
 
 def attack(model: PreTrainedModel, targets: Sequence[Target], starts: Sequence[Sequence[int]],
-           settings: Settings) -> Iterator[list[Attempt]]:
+           settings: AttackSettings) -> Iterator[list[Attempt]]:
     """Yields the attempts, one per target, once for every step looked at; ends when none is left running.
 
     What an attempt says is from this step, its parameter already moved on to the next, until it ends: then it is the best.

@@ -7,27 +7,25 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import torch
-
 from core.engine.events import Event, Figure, Metric, Table, Verdict
 from core.engine.lab import Lab
 from core.unlearning.answers import NEW_TOKENS, answer_losses, end_tokens
-from core.unlearning.audit.examine import reply
-from core.unlearning.data import Record, World, read_world
+from core.unlearning.data import read_world
 from core.unlearning.metrics import key_found
 from core.unlearning.prompts import Prompt, direct, render
+from core.unlearning.replies import reply
 from core.unlearning.soft_tokens import figures
-from core.unlearning.soft_tokens.attack import Attempt, Settings, attack, embedding_matrix, soft_tokens, speak
-from core.unlearning.soft_tokens.cells import CELLS, SENTENCE, Plan, Row, draw_random, draw_rows, sentence_row, subjects_for
+from core.unlearning.soft_tokens.attack import AttackSettings, Attempt, attack, embedding_matrix, soft_tokens, speak
+from core.unlearning.soft_tokens.cells import CELLS, SENTENCE, Row, draw_random, draw_rows, sentence_row, subjects_for
 from core.unlearning.soft_tokens.hard_tokens import GRADIENT_PASSES, hard_attack
 from core.unlearning.soft_tokens.inside import moved_by, norm_ratio
 from core.unlearning.soft_tokens.live import Watch
 from core.unlearning.soft_tokens.models import Subject, blank, can_be_made, check_can_be_made, make_forget, subject
-from core.unlearning.soft_tokens.pace import Beat
 from core.unlearning.soft_tokens.results import Outcome, cells_table, estimate, final_metrics, ordered, targets_table
 from core.unlearning.soft_tokens.spec import DASHES, WHO, YOURS, Who
+from core.unlearning.soft_tokens.state import Bench
 from core.unlearning.soft_tokens.surface import map_lengths
-from core.unlearning.soft_tokens.targets import Target, check_room, first_token, seen_tokens
+from core.unlearning.soft_tokens.targets import Target, check_room
 from core.unlearning.soft_tokens.verdict import Findings, evidence, headline, say
 
 if TYPE_CHECKING:
@@ -37,54 +35,14 @@ EXTRA_TOKENS = 12
 LINE_EVERY = 5
 DRAW_EVERY = 25
 ASKED = "ABC"  # the cells whose questions are also asked without any attack
-PARTS = {"bench": 6, "sentence": 0, "string": 3}  # batches of `steps` steps
 
-
-class Bench:
-    """One run: its settings, its models by role, and what has come out so far."""
-
-    def __init__(self, config: SoftTokensConfig, lab: Lab, world: World) -> None:
-        self.config, self.lab, self.world = config, lab, world
-        self.settings = Settings(config.steps, config.space, config.learning_rate, config.clear_gradients)
-        self.plan = Plan(config.targets, config.mode, config.position, config.chat_template, config.random_kind == "characters",
-                         config.random_length, self.seen)
-        self.subjects: dict[Who, Subject] = {}
-        self.outcomes: dict[str, list[Outcome]] = {}
-        self.own: dict[Who, Outcome] = {}
-        self.moved: dict[str, list[float]] = {}
-        self.ordinary: dict[str, list[float]] = {}
-        self.asked: dict[Who, float] = {}
-        self.left_out: list[Who] = []
-        self.longest: dict[int, int] = {}
-        self.beat = Beat(PARTS[config.what] * (config.steps + 1) + (config.forget_steps if config.what != "string" else 0)
-                         + 4 * config.tells * (config.sentence_steps + 1))
-        self._seen: dict[int, list[int]] = {}
-
-    def seen(self, tokenizer) -> list[int]:
-        """Tokens of the world's questions and answers, the most frequent first."""
-        if id(tokenizer) not in self._seen:
-            self._seen[id(tokenizer)] = seen_tokens(tokenizer, (f" {text}" for r in self.world.records for text in (r.question, r.answer)))
-        return self._seen[id(tokenizer)]
-
-    def start(self, who: Who, row: int, k: int) -> list[int]:
-        """The token ids that soft tokens begin as."""
-        tokenizer = self.subjects[who].tokenizer
-        seen = self.seen(tokenizer)
-        if self.config.start == "word":
-            return [first_token(tokenizer, seen)] * k
-        rng = self.lab.rng(f"start {who} {row}")
-        return [seen[i] for i in torch.randint(len(seen), (k,), generator=rng).tolist()]
-
-    def forgotten(self) -> list[Record]:
-        """The records that are to be forgotten."""
-        return self.world.forget(subjects_for(self.world, self.config.targets))
 
 
 def run(config: SoftTokensConfig, lab: Lab) -> Iterator[Event]:
     """See the docstring of `experiments`."""
     world = read_world(lab.folder("worlds"), config.world)
     bench = Bench(config, lab, world)
-    yield from bench.beat.step("loading the models", by=0)
+    yield from bench.pacer.step("loading the models", by=0)
     bench.subjects["original"] = subject(lab.load(config.model))
     _see_what_can_be_made(bench)
     if config.what == "string":
@@ -148,7 +106,7 @@ def _only_random(bench: Bench) -> Iterator[Event]:
 def _made_to_forget(bench: Bench) -> Generator[Event, None, Subject]:
     config = bench.config
     made = yield from make_forget(bench.lab, bench.subjects["original"], bench.lab.load(config.model).fingerprint, bench.world,
-                                  subjects_for(bench.world, config.targets), config.algorithm, config.forget_steps, bench.beat)
+                                  subjects_for(bench.world, config.targets), config.algorithm, config.forget_steps, bench.pacer)
     return made
 
 
@@ -162,7 +120,7 @@ def _batch(bench: Bench, who: Who, rows: list[Row]) -> Iterator[Event]:
         yield from _attacked(bench, who, rows, config.k, bench.settings, closely=not config.tells)
 
 
-def _attacked(bench: Bench, who: Who, rows: list[Row], k: int, settings: Settings, *, closely: bool) -> Iterator[Event]:
+def _attacked(bench: Bench, who: Who, rows: list[Row], k: int, settings: AttackSettings, *, closely: bool) -> Iterator[Event]:
     """Ends with what the model really writes.  closely: one of the texts is shown as it fills in."""
     given = bench.subjects[who]
     targets = _encoded(given, rows, k)
@@ -170,12 +128,12 @@ def _attacked(bench: Bench, who: Who, rows: list[Row], k: int, settings: Setting
     watch, note = Watch(who, given, rows, settings.space, closely=closely), f"attacking the model: {WHO[who].lower()}"
     step = 0
     for step, attempts in enumerate(attack(given.model, targets, starts, settings)):
-        yield from bench.beat.step(note)
+        yield from bench.pacer.step(note)
         done = step == settings.steps or not any(a.running for a in attempts)
         yield from watch.look(step, attempts, done=done)
         if step % DRAW_EVERY == 0 and not done and _stands_alone(bench, rows):
             yield _losses(bench, who, rows, attempts)
-    yield from bench.beat.step(note, by=settings.steps - step)
+    yield from bench.pacer.step(note, by=settings.steps - step)
     _settle(bench, who, rows, attempts)
     yield from _shown(bench, who, rows, attempts)
 
@@ -279,7 +237,7 @@ def _hard(bench: Bench, rows: list[Row]) -> Iterator[Event]:
     for step, attempts in enumerate(hard_attack(given.model, given.tokenizer, targets, starts, passes=passes,
                                                 candidates=bench.config.hard_candidates,
                                                 rngs=[bench.lab.rng(f"swaps {i}") for i in range(len(rows))])):
-        yield from bench.beat.step(note, by=passes // 2 // max(1, passes // (GRADIENT_PASSES + bench.config.hard_candidates)))
+        yield from bench.pacer.step(note, by=passes // 2 // max(1, passes // (GRADIENT_PASSES + bench.config.hard_candidates)))
         yield Metric(f"loss {CELLS['G'].name}", sum(a.losses[-1] for a in attempts) / len(attempts), step, "nats per token")
     _settle(bench, "unlearned", rows, attempts)
     yield _losses(bench)

@@ -16,7 +16,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from core.unlearning.data import LADDER, Record, World
-from core.unlearning.prompts import STARTS, Prompt, ask, shuffled
+from core.unlearning.prompts import STARTS, Prompt, as_question, shuffled
 from core.unlearning.soft_tokens.spec import FALSE, RANDOM, STRANGER, TRUE, WHO, WORDS, Who
 from core.unlearning.soft_tokens.targets import Position, Target, encode_target, random_tokens
 
@@ -113,7 +113,7 @@ def draw_random(plan: Plan, cell: str, rng: Callable[[str], torch.Generator]) ->
 
 def sentence_row(plan: Plan, question: str, sentence: str) -> Row:
     """The visitor's own sentence as the answer to a question; without a question the model just says it."""
-    prompt, completion = (ask(question), f" {sentence}") if question else ("", sentence)
+    prompt, completion = (as_question(question), f" {sentence}") if question else ("", sentence)
     return Row(SENTENCE, question, sentence, None, _encoder(plan, prompt, completion))
 
 

@@ -13,12 +13,12 @@ from core.engine.events import Event, Metric
 from core.engine.families import family_name
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
+from core.engine.steps import Pacer, remembered
 from core.unlearning.algorithms import ALGORITHMS
-from core.unlearning.audit.examine import reply
 from core.unlearning.data import World
 from core.unlearning.prompts import build_prompts
+from core.unlearning.replies import reply
 from core.unlearning.soft_tokens.attack import check_speaks
-from core.unlearning.soft_tokens.pace import Beat
 from core.unlearning.unlearn import unlearn
 
 LARGEST = 300_000_000
@@ -60,26 +60,21 @@ def blank(lab: Lab, ref: str) -> Subject:
 
 
 def make_forget(lab: Lab, original: Subject, fingerprint: str, world: World, subjects: int, algorithm: str, steps: int,
-                beat: Beat) -> Generator[Event, None, Subject]:
+                pacer: Pacer) -> Generator[Event, None, Subject]:
     """A copy that unlearns all facts of so many `subjects`, as the auditor does it: until at most one plain question in ten is answered.
 
     Small copies are remembered, so that the next attack on the same one need not wait for it again.
     """
     key = (fingerprint, "soft-tokens forgotten", world.name, subjects, algorithm, steps, lab.seed)
-    made, curve = lab.cache.get(key, (None, []))
-    if made is None:
+
+    def train() -> Generator[Event, None, Subject]:
         forked = lab.fork(original.ref)
         for step, loss in _unlearn(lab, forked, original, world, subjects, algorithm, steps):
-            yield from beat.step(f"making a copy forget, step {step}")
+            yield from pacer.step(f"making a copy forget, step {step}")
             yield Metric("forget loss", loss, step, "nats per token")
-            curve.append((step, loss))
-        made = subject(forked)
-        if size(made) <= REMEMBERED:
-            lab.cache[key] = (made, curve)
-    else:
-        for step, loss in curve:
-            yield Metric("forget loss", loss, step, "nats per token")
-    return made
+        return subject(forked)
+
+    return (yield from remembered(lab, key, train, keep=lambda made: made if size(made) <= REMEMBERED else None))
 
 
 def _unlearn(lab: Lab, forked: LoadedModel, original: Subject, world: World, subjects: int, algorithm: str,

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING
 
 from core.engine.events import Event, Figure, Table
 from core.unlearning.soft_tokens import figures
 from core.unlearning.soft_tokens.attack import Attempt, attack
 from core.unlearning.soft_tokens.results import RIGHT_AT_BEST, mean
+from core.unlearning.soft_tokens.state import Bench
 from core.unlearning.soft_tokens.targets import check_room, random_tokens
-
-if TYPE_CHECKING:
-    from core.unlearning.soft_tokens.bench import Bench
 
 KS = (1, 4, 8, 16)
 LENGTHS = (4, 8, 16, 32)
@@ -32,10 +29,10 @@ def map_lengths(bench: Bench) -> Generator[Event, None, dict[int, int]]:
     starts = [bench.start("original", i, k) for i, (k, _) in enumerate(squares)]
     step = 0
     for step, attempts in enumerate(attack(given.model, targets, starts, bench.settings)):
-        yield from bench.beat.step("how long can a text be?")
+        yield from bench.pacer.step("how long can a text be?")
         if step % DRAW_EVERY == 0:
             yield _figure(bench, squares, attempts, each)
-    yield from bench.beat.step("how long can a text be?", by=bench.config.steps - step)
+    yield from bench.pacer.step("how long can a text be?", by=bench.config.steps - step)
     yield _figure(bench, squares, attempts, each)
     yield _table(squares, attempts)
     return {k: max((length for length in LENGTHS if _share(squares, attempts, k, length) >= ENOUGH), default=0) for k in KS}

@@ -10,7 +10,7 @@ import torch
 from transformers import Gemma3ForCausalLM, Gemma3TextConfig, GemmaConfig, GemmaForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from benchmarks.soft_tokens import MB, most_held
-from core.unlearning.soft_tokens.attack import Attempt, Settings, attack, default_rate, embedding_matrix, speak
+from core.unlearning.soft_tokens.attack import AttackSettings, Attempt, attack, default_rate, embedding_matrix, speak
 from core.unlearning.soft_tokens.targets import Target, encode_target
 from tests.engine.tiny_models import TOKENS, VOCABULARY, tiny, tiny_tokenizer
 from tests.unlearning.soft_tokens.linear import ByHand, LinearModel, gradient
@@ -34,7 +34,7 @@ def states(model, target, start, settings) -> list[torch.Tensor]:
 def test_steps_follow_the_closed_form_gradient(clear: bool) -> None:
     model, rate = LinearModel(), 0.01
     adam, soft, piled = ByHand(rate), model.embed.weight[[2, 3]].clone(), 0.0
-    seen = states(model, TARGET, [2, 3], Settings(steps=3, learning_rate=rate, clear_gradients=clear))
+    seen = states(model, TARGET, [2, 3], AttackSettings(steps=3, learning_rate=rate, clear_gradients=clear))
     for state in seen[:-1]:  # yielded after the move; the last is settled on the best
         loss, slope = gradient(model, soft, [1], [4, 5], [6, 7, 8])
         piled = slope if clear else piled + slope
@@ -44,7 +44,7 @@ def test_steps_follow_the_closed_form_gradient(clear: bool) -> None:
 
 def test_vocabulary_space_moves_the_coefficients_of_a_mixture_of_words() -> None:
     model, rate = LinearModel(), 0.01
-    seen = states(model, TARGET, [2, 3], Settings(steps=2, space="vocabulary", learning_rate=rate))
+    seen = states(model, TARGET, [2, 3], AttackSettings(steps=2, space="vocabulary", learning_rate=rate))
     mixture = torch.eye(11, dtype=torch.float64)[[2, 3]]
     _, slope = gradient(model, mixture @ model.embed.weight, [1], [4, 5], [6, 7, 8])
     expected = ByHand(rate).move(mixture, slope @ model.embed.weight.T)
@@ -54,14 +54,14 @@ def test_vocabulary_space_moves_the_coefficients_of_a_mixture_of_words() -> None
 def test_the_loss_is_the_mean_over_target_tokens_only() -> None:
     model = LinearModel()
     loss, _ = gradient(model, model.embed.weight[[2]], [1], [4, 5], [6, 7, 8])
-    assert last(model, [TARGET], [[2]], Settings(steps=0))[0].losses == pytest.approx([loss], abs=1e-12)
+    assert last(model, [TARGET], [[2]], AttackSettings(steps=0))[0].losses == pytest.approx([loss], abs=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 def test_a_batch_is_the_same_as_one_at_a_time(kind: str) -> None:
     model, tokenizer = tiny(kind), tiny_tokenizer()
     targets = [encode_target(tokenizer, "Where was", "ab"), encode_target(tokenizer, "Where was the author born?", " In the town")]
-    starts, settings = [[5, 6, 7], [8, 9]], Settings(steps=12)
+    starts, settings = [[5, 6, 7], [8, 9]], AttackSettings(steps=12)
     together = last(model, targets, starts, settings)
     for target, start, attempt in zip(targets, starts, together, strict=True):
         alone = last(model, [target], [start], settings)[0]
@@ -93,7 +93,7 @@ def test_what_succeeds_is_really_written(name: str) -> None:
     """Teacher-forced success and greedy generation agree, whatever the heads and the scaling."""
     model = MODELS[name]()
     targets = [Target((), (40, 41), (50, 51)), Target((), (42, 43, 44), (60, 61))]
-    attempts = last(model, targets, [[30] * 6, [31] * 6], Settings(steps=250))
+    attempts = last(model, targets, [[30] * 6, [31] * 6], AttackSettings(steps=250))
     assert all(a.hit_at is not None for a in attempts), [a.accuracy for a in attempts]
     said = speak(model, attempts, "embedding", extra=2)
     assert [tuple(row[:2]) for row in said] == [(50, 51), (60, 61)]
@@ -104,7 +104,7 @@ def test_a_soft_token_that_is_a_word_is_that_word() -> None:
     """Step 0 with the embeddings of real tokens is the ordinary model reading them: also where embeddings are scaled."""
     for name in ("llama", "gemma (scales inside)", "gemma 3 (scales in the layer)"):
         model = MODELS[name]()
-        attempt = last(model, [Target((3,), (7,), (9, 10))], [[5, 6]], Settings(steps=0))[0]
+        attempt = last(model, [Target((3,), (7,), (9, 10))], [[5, 6]], AttackSettings(steps=0))[0]
         with torch.no_grad():
             logits = model(input_ids=torch.tensor([[3, 5, 6, 7, 9]])).logits[0, -2:]
         expected = torch.nn.functional.cross_entropy(logits, torch.tensor([9, 10])).item()
@@ -116,7 +116,7 @@ def test_what_has_succeeded_stays_as_it_is() -> None:
     easy = Target((), (40,), (int(_next(model, [30, 40])),))
     hard = Target((), (40,), (50, 51, 52, 53))
     seen = []
-    for attempts in attack(model, [easy, hard], [[30], [30]], Settings(steps=6)):
+    for attempts in attack(model, [easy, hard], [[30], [30]], AttackSettings(steps=6)):
         seen.append((attempts[0].steps, attempts[0].parameter.detach().clone()))
     assert attempts[0].hit_at == 0 and [step for step, _ in seen] == [0] * len(seen)
     assert all(torch.equal(state, seen[0][1]) for _, state in seen) and len(attempts[1].losses) == 7
@@ -129,24 +129,24 @@ def _next(model, ids: list[int]) -> torch.Tensor:
 
 def test_a_huge_learning_rate_keeps_the_best() -> None:
     model = tiny("gpt2")  # its norms subtract infinities; those of a Llama would survive them
-    attempt = last(model, [Target((), (40, 41), (50, 51, 52))], [[30, 31]], Settings(steps=40, learning_rate=1e30))[0]
+    attempt = last(model, [Target((), (40, 41), (50, 51, 52))], [[30, 31]], AttackSettings(steps=40, learning_rate=1e30))[0]
     assert attempt.broken and math.isfinite(attempt.loss) and torch.isfinite(attempt.parameter).all()
     assert attempt.loss == attempt.losses[0] or attempt.loss in attempt.losses
     soft = attempt.parameter.detach()
-    again = last(model, [attempt.target], [[30, 31]], Settings(steps=0))[0]
+    again = last(model, [attempt.target], [[30, 31]], AttackSettings(steps=0))[0]
     assert again.loss >= attempt.loss - 1e-6 and soft.shape == (2, 32)
 
 
 def test_a_million_is_survived() -> None:
     """The rate that a visitor may type at most."""
-    attempt = last(tiny("llama"), [Target((), (40, 41), (50, 51, 52))], [[30, 31]], Settings(steps=10, learning_rate=1e6))[0]
+    attempt = last(tiny("llama"), [Target((), (40, 41), (50, 51, 52))], [[30, 31]], AttackSettings(steps=10, learning_rate=1e6))[0]
     assert math.isfinite(attempt.loss) and torch.isfinite(attempt.parameter).all()
 
 
 def test_the_model_is_left_alone() -> None:
     model = tiny("llama")
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    last(model, [TARGET], [[2, 3]], Settings(steps=3))
+    last(model, [TARGET], [[2, 3]], AttackSettings(steps=3))
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
 
