@@ -13,7 +13,7 @@ from core.unlearning.algorithms import ALGORITHMS
 from core.unlearning.audit import spec as audit
 from core.unlearning.prompts import AUDITS
 
-VIEWS = ["soft-token-bench"]
+VIEWS = sorted(folder.name for folder in (ASSETS / "first_views").iterdir())
 NAMED = ("metric", "figure", "table", "picture", "text", "keep")
 
 

@@ -12,7 +12,6 @@ from apps.lab.ui import frame, setups
 from apps.lab.ui.controls import Dial
 from apps.lab.ui.drawer import Drawer
 from apps.lab.ui.live_plot import LivePlot
-from apps.lab.ui.live_view import numbers, panel
 from apps.lab.ui.seen import Seen
 from apps.lab.ui.thought_desk import ThoughtDesk
 from apps.lab.ui.words import number
@@ -22,86 +21,6 @@ from core.engine.registry import find
 INTRO = ("A small model works out a chain of sums and writes every step down, so we know whether a right answer was earned or lucky. "
          "Watch its thought move through the layers like a particle and read its energy. The energy equation is a reconstruction: the "
          "paper's own could not be read.")
-ENERGY = "mean over layers of K x (1 - gamma x (1 - cos turn)), K = half the squared step of the mean state"
-TOO_FEW = "One output is too few to judge any score by: the ROC lab below tests them on a thousand, with 95 % intervals."
-PANELS = [
-    numbers("In numbers", [
-        {"metric": "energy", "label": "Energy of the reasoning so far", "formula": ENERGY,
-         "meaning": "How far the thought moves through the layers, less for sharp turns. By convention more should mean sounder. "
-                    "The equation is a reconstruction (R2 unless you choose another). Its unit is that of the model's states, squared. "
-                    "While the model writes, R5 shows its momentum part alone, and what you set under More counts at the end."},
-        {"metric": "percentile energy", "label": "More energy than", "unit": "% of its outputs",
-         "formula": "share of this model's 250 calibration outputs with less energy of the chosen reading, at gamma 0.8; "
-                    "at other settings unknown",
-         "meaning": "50 is usual for this model. Energies of two models cannot be compared; percentiles can."},
-        {"metric": "certainty", "label": "Certainty of the newest token", "formula": "largest probability among all next tokens",
-         "meaning": "How sure the model was of the token it wrote last. This is the plain rival of the energy."},
-        {"metric": "percentile MaxProb think", "label": "Surer than", "unit": "% of its outputs",
-         "formula": "share of 250 calibration outputs with a lower mean certainty over the reasoning",
-         "meaning": "The rival on the same scale as the energy."},
-        {"metric": "right steps", "label": "Steps that are right", "formula": "steps that take up the value before and compute well",
-         "meaning": "A checker follows every step. A right answer after a wrong step is luck."},
-        {"metric": "written steps", "label": "Steps written", "formula": "count of written steps",
-         "meaning": "How many steps the model wrote between the think tags."}]),
-    panel("figure", "path", "A. The thought as a particle", wide=True, height=430,
-          note="Each arrow is one layer, the number at its tip how far the path turns there (90° is a right angle). Dots: the usual ways "
-               "of right and wrong answers. Circles: where the path ended after each token; some lie beyond the edge. The axes say how "
-               "much of the space they show."),
-    panel("figure", "chain", "D. Energy along the chain", wide=True,
-          note="Blue: energy of the reasoning so far. Green: the model's certainty. Does either notice a wrong step (shaded)?"),
-    panel("figure", "profile", "B. Layer by layer",
-          note="How much momentum each layer adds and what turning costs, minus what is usual: raw profiles all look alike."),
-    panel("figure", "heat", "C. Tokens and layers", note="Blue frame: the reasoning. Orange frame: the first wrong step."),
-    panel("table", "steps", "Step by step", wide=True, note="The checker knows the truth of each step."),
-    panel("figure", "scoreboard", "E. Every score of this output", wide=True, height=720,
-          note=f"Where it stands among this model's outputs; 50 is usual. Nobody has measured what is usual for a model of your own: for "
-               f"it this stays empty. {TOO_FEW}"),
-    panel("text", "output", "What the model wrote", note="Between the think tags: its reasoning. After them: the answer."),
-    panel("text", "prompt", "What the model was given",
-          note="In logic each operation gets a letter: T and F repeat so often that the model could not tell by them where it is."),
-]
-LAB_PANELS = [
-    numbers("In numbers", [
-        {"metric": "accuracy", "label": "Right answers", "unit": "share", "formula": "right answers / outputs",
-         "meaning": "How often the model is right."},
-        {"metric": "soundness", "label": "Sound outputs", "unit": "share", "formula": "outputs whose every step is right / outputs",
-         "meaning": "How often the reasoning itself is right. Unknown for a model of your own, whose steps nobody checks."},
-        {"metric": "lucky share", "label": "Lucky among the right", "unit": "share",
-         "formula": "right answers with a wrong step / right answers",
-         "meaning": "Answers that happen to be right although the reasoning does not lead there."},
-        {"metric": "AUROC energy", "label": "Energy sorts", "unit": "AUROC",
-         "formula": "chance that a good output has more energy than a bad one; ties count half",
-         "meaning": "1 sorts perfectly, 0.5 is a coin, below 0.5 sorts the wrong way round. Signs are never turned."},
-        {"metric": "stratified energy", "label": "Energy among equally long problems", "unit": "AUROC",
-         "formula": "mean of the AUROCs inside each length", "meaning": "Long problems are harder. This takes that easy hint away."},
-        {"metric": "AUROC MaxProb think", "label": "Plain certainty sorts", "unit": "AUROC",
-         "formula": "as for the energy, with the mean certainty over the reasoning", "meaning": "The rival that costs nothing."},
-        {"metric": "AUROC R0 prompt", "label": "Control: energy of the question", "unit": "AUROC",
-         "formula": "momentum energy over the problem's own tokens, before any reasoning",
-         "meaning": "If this sorts as well, the energy reads how hard the problem is, not the reasoning."},
-        {"metric": "truncated", "label": "Cut off while thinking", "unit": "share",
-         "formula": "outputs without a closing think tag / outputs",
-         "meaning": "Such an output has no answer and counts as wrong. Under More you can leave these out."}]),
-    panel("figure", "roc", "F. Which score lets the right ones through?", wide=True, height=430,
-          note="Up and to the left is better; the dotted line is a coin. Which scores are drawn you choose under More; press a name in the "
-               "legend to hide its line. Another choice is quick: the model does not think again."),
-    panel("figure", "aurocs", "F. Every score with its 95 % interval", wide=True, height=760,
-          note="Hollow: among equally long problems only. Shortness and R0 prompt are controls. R1 to R5 stand at the gamma you chose."),
-    panel("figure", "distributions", "G. Energy of sound, lucky and wrong outputs",
-          note="If the shapes lie on each other, energy cannot tell them apart."),
-    panel("figure", "gamma", "G. What gamma does",
-          note="One line per reading of the energy. Does curvature help or hurt? Follow R3 as its weight grows."),
-    panel("figure", "layers", "B. Layers, over all outputs", wide=True, note="Mean momentum energy of each kind minus the mean of all."),
-    panel("figure", "corrupted", "H. Which score notices one changed digit?", wide=True,
-          note="One result in a sound chain is changed and the whole is read again. Above 50 %: the score mostly drops, as it should. "
-               "Grey: the thin line, the 95 % interval, holds 50 %, so nobody can tell. R1 to R5 stand at the gamma you chose."),
-    panel("table", "against the baselines", "Energy against each rival", wide=True,
-          note="Differences of AUROC with paired 95 % intervals."),
-    panel("table", "by length", "By length of the problem", wide=True),
-    panel("table", "scores", "All scores", wide=True,
-          note="FPR@95: how many bad outputs slip through when 95 % of the good ones shall pass; less is better. AUPR: how pure the top of "
-               "the list is; compare it with that of a coin, which is the share of good outputs."),
-]
 PACE_S = 0.08  # a token of the little reasoner takes a tenth of that: too quick for the eye
 REASONERS = ["embedded/reasoner-70", "embedded/reasoner-50", "embedded/reasoner-85"]
 MODELS = {"model": REASONERS}
@@ -143,14 +62,14 @@ class _Dial(Dial):
 
 def build(site: frame.Site, page: Page) -> None:
     """The page: the run on top; in tabs the desk with the changed digit, the ROC lab and larger models."""
-    with frame.page(site, page, intro=INTRO, panels=PANELS, models=MODELS, pace=PACE_S) as view:
+    with frame.page(site, page, intro=INTRO, models=MODELS, pace=PACE_S) as view:
         with gr.Tab("Look closely", id="closely"):
             _closely(view)
         with gr.Tab("ROC lab", id="roc"):
             gr.HTML('<p class="gb-quiet">Can any score tell right from wrong, or sound from lucky? The model thinks about many problems '
                     "and every score has to sort the outputs. The first run takes a while; after it, another gamma or label is quick.</p>",
                     apply_default_css=False)
-            frame.another(view, "reasoning/roc", press="Test the scores", panels=LAB_PANELS, models=MODELS)
+            frame.another(view, "reasoning/roc", press="Test the scores", models=MODELS)
             _names()
         with gr.Tab("Larger models", id="larger"):
             gr.HTML(_larger(page), apply_default_css=False)

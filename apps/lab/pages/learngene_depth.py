@@ -14,7 +14,6 @@ from apps.lab.ui.controls import Dial
 from apps.lab.ui.draw_pad import drawn_as
 from apps.lab.ui.drawer import Drawer
 from apps.lab.ui.live_plot import LivePlot
-from apps.lab.ui.live_view import chart, numbers, panel
 from apps.lab.ui.own_file import OwnFile
 from apps.lab.ui.picture_desk import Fill, PictureDesk, bring, heading, refused, tiles, whole
 from apps.lab.ui.words import number, term
@@ -25,45 +24,9 @@ from core.engine.registry import find
 INTRO = ("Two layers' worth of numbers, called a learngene, are enough to make a network of any depth: each layer is the first set plus a "
          "share of the second. Drag the slider: a network with that many layers is made on the spot, and nobody had to train it.")
 GENE, ANCESTOR, FLAT = "embedded/learngene-letters", "embedded/learngene-letters-ancestor", "embedded/learngene-letters-flat"
-SHARE = "right answers / test pictures"
-PANELS = [
-    numbers("In numbers", [
-        {"metric": "start inherited", "label": "Inherited: right before learning", "unit": "share", "formula": SHARE,
-         "meaning": "The inherited layers with a new last step. Near luck when the task is new, because nobody told it these classes."},
-        {"metric": "end inherited", "label": "Inherited: right after learning", "unit": "share", "formula": SHARE,
-         "meaning": "The same network after its passes over the training pictures."},
-        {"metric": "start scratch", "label": "From scratch: right before learning", "unit": "share", "formula": SHARE,
-         "meaning": "A network of the same size that starts from random numbers. This is luck."},
-        {"metric": "end scratch", "label": "From scratch: right after learning", "unit": "share", "formula": SHARE,
-         "meaning": "What learning alone gives in that time. The distance to the inherited one is what inheriting is worth."}]),
-    panel("figure", "training", "Who learns faster?", wide=True,
-          note="Both learn side by side, one step each in turn, and are measured on test pictures after every pass. They have equally "
-               "many layers and the same pictures in the same order; the passes are yours to choose."),
-    panel("figure", "epochs", "What does it cost in all?",
-          note="The learngene's own training, needed once, is in its line. The lines count passes only, not how good the networks "
-               "become: with equally few passes for each, learning from scratch is cheaper and much worse."),
-    chart("While they learn", ["loss inherited", "loss scratch"], x="pass over the pictures", y="surprise at the right answer (nats)",
-          note="Down means: the right answer becomes less of a surprise."),
-    panel("table", "compared", "All with their intervals (95 %)", wide=True),
-]
 KIN = {GENE: (ANCESTOR, "letters"), "embedded/learngene-digits": ("embedded/learngene-digits-ancestor", "digits")}
 GENES, ANCESTORS = list(KIN), [ancestor for ancestor, _ in KIN.values()]
 MODELS = {"learngene": GENES, "ancestor": ANCESTORS}
-TRAIN_PANELS = [
-    panel("figure", "by_depth", "How well do all depths do?", wide=True, note="Drawn again while it learns. Bars are 95 % intervals."),
-    panel("figure", "training", "While it learns", note="The auxiliary model: all its layers are made from the two sets of numbers."),
-    panel("figure", "storage", "What has to be stored"),
-    panel("figure", "linearity", "Do the ancestor's weights follow a line?", wide=True,
-          note="A bar above both marks would mean: more than shuffled layers give."),
-    panel("table", "by_depth", "Depth by depth", wide=True),
-]
-DEPTHS_PANELS = [
-    panel("figure", "by_depth", "Untrained, at every depth, beside its rivals", wide=True,
-          note="Rivals: a learngene whose layers are all equal, and networks that learned from scratch. Bars are 95 % intervals."),
-    panel("figure", "by_macs", "Against the work that a picture costs"),
-    panel("figure", "by_parameters", "Against the numbers inside"),
-    panel("table", "by_depth", "Depth by depth", wide=True),
-]
 LINE = ("The paper saw that the weights of large trained networks change along a straight line from layer to layer. Does our small "
         "ancestor do that? A bar only counts where it stands above both marks, which show what layers in shuffled order give.")
 MAKE = ("Train a learngene of letters, digits or symbols, or of your own pictures. An ancestor that does not know them learns them "
@@ -76,10 +39,10 @@ READY = '<p class="gb-probe-said" aria-live="polite">Making the first network ..
 def build(site: frame.Site, page: Page) -> None:
     """The slider on top, the race between inherited and scratch below it, and the tabs; what stands in a tab is asked for when it opens."""
     sliders: list[Slider] = []
-    with frame.page(site, page, intro=INTRO, panels=PANELS, models=MODELS, top=lambda site: sliders.append(_slider(site))) as view:
+    with frame.page(site, page, intro=INTRO, models=MODELS, top=lambda site: sliders.append(_slider(site))) as view:
         frame.usual_tabs(view)
         with gr.Tab("Every depth and its rivals", id="depths"):
-            frame.another(view, "learngene/depths", press="Measure every depth", panels=DEPTHS_PANELS, models=MODELS | {"flat": [FLAT]})
+            frame.another(view, "learngene/depths", press="Measure every depth", models=MODELS | {"flat": [FLAT]})
         with gr.Tab("What many depths cost", id="cost") as cost:
             _cost(view, cost, sliders[0].gene)
         with gr.Tab("Do weights lie on a line?", id="line") as line:
@@ -87,7 +50,7 @@ def build(site: frame.Site, page: Page) -> None:
         with gr.Tab("Make a learngene", id="make"):
             gr.HTML(f'<p class="gb-quiet">{MAKE}</p>', apply_default_css=False)
             here = gr.Button("Put it on the slider", size="sm", elem_id="put-on")
-            made = frame.another(view, "learngene/train", press="Train a learngene", panels=TRAIN_PANELS, models={"ancestor": ANCESTORS})
+            made = frame.another(view, "learngene/train", press="Train a learngene", models={"ancestor": ANCESTORS})
     race = [view.controls.components[name] for name in ("learngene", "ancestor", "source", "source_pictures")]  # so that Run races it
     bring(site.engine, [here, sliders[0].mine], [made.live], "learngene", _with_its_own(sliders[0].own), [*sliders[0].chosen, *race])
 

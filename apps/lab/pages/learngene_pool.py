@@ -16,7 +16,6 @@ from apps.lab.ui.controls import Dial
 from apps.lab.ui.draw_pad import drawn_as
 from apps.lab.ui.drawer import Drawer
 from apps.lab.ui.live_plot import LivePlot
-from apps.lab.ui.live_view import chart, numbers, panel
 from apps.lab.ui.own_file import OwnFile
 from apps.lab.ui.picture_desk import Fill, PictureDesk, bring, heading, refused, tiles, whole
 from apps.lab.ui.words import number, term
@@ -29,41 +28,6 @@ INTRO = ("Twelve trained blocks, six small and six large, can be put together in
 COSTS = [("multiply-adds", "macs"), ("numbers inside", "parameters"), ("time", "ms")]
 SMALL, LARGE, ANCESTOR = "embedded/learngene-pool-small", "embedded/learngene-pool-large", "embedded/learngene-pool-ancestor"
 PARTS = {"small": ["embedded/learngene-instances-small"], "large": ["embedded/learngene-instances-large"], "ancestor": [ANCESTOR]}
-SHARE = "right answers / test pictures, mean over the 16 stitched paths"
-PANELS = [
-    numbers("In numbers", [
-        {"metric": "stitched before", "label": "Stitched: right before training", "unit": "share", "formula": SHARE,
-         "meaning": "Both models are trained, the stitches have only been set. This shows what a good start is worth."},
-        {"metric": "stitched after", "label": "Stitched: right after training", "unit": "share", "formula": SHARE,
-         "meaning": "After training a random path at every step."},
-        {"metric": "after small", "label": "Small model alone", "unit": "share", "formula": "right answers / test pictures",
-         "meaning": "The cheapest network of the pool. Training the pool changes it too."},
-        {"metric": "after large", "label": "Large model alone", "unit": "share", "formula": "right answers / test pictures",
-         "meaning": "The rival that every stitched network should come near, at a lower cost."}]),
-    panel("figure", "pareto", "Right answers against cost", wide=True,
-          note="Each round point is a network made from the same blocks: 3 → 4 runs the small blocks 1 to 3, then the large ones from 4. "
-               "Stars are the two models without a stitch. On the dotted line stand the networks of the pool that no other one beats in "
-               "both. Green: five networks of sizes in between, each trained alone for 50 passes and stored for itself."),
-    panel("figure", "board", "Every path at once", note="Across: last small block. Up: first large block. The darker, the better."),
-    panel("figure", "training", "While random paths are trained", note="Mean over the stitched paths, on 256 pictures."),
-    panel("figure", "storage", "What has to be stored", wide=True,
-          note="SN-Net, the method this one is compared with, stores two models as deep as the ancestor."),
-    chart("Surprise", ["loss pool"], x="pass over the pictures", y="surprise at the right answer (nats)"),
-    panel("table", "alone", "Networks trained alone, beside the best path that costs no more", wide=True),
-    panel("table", "paths", "Path by path, with 95 % intervals; 3 → 4: from small block 3 to large block 4", wide=True),
-]
-INIT_PANELS = [
-    panel("figure", "inits", "Which start is best?", wide=True,
-          note="The paper's start is the transposed matrix. Least squares is SN-Net's. Random learned nothing. What is shown is what was "
-               "measured here, whoever it favours."),
-    panel("figure", "training", "While they learn"),
-    panel("table", "inits", "All starts"),
-]
-POOL_PANELS = [
-    panel("figure", "training", "While the two models learn", wide=True),
-    panel("figure", "storage", "What has to be stored", wide=True),
-    panel("table", "storage", "In numbers"),
-]
 MAKE = ("Make a pool of digits, letters or symbols, or of your own pictures. An ancestor that does not know them learns them first. "
         "When it is finished, put it on the board at the top of the page. Its stitches are random: choose another start on the board, "
         "or press Run, which then trains yours.")
@@ -78,14 +42,14 @@ READY = '<p class="gb-probe-said" aria-live="polite">Walking the first path ...<
 def build(site: frame.Site, page: Page) -> None:
     """The board on top, the training of the stitches below it, and the tabs."""
     boards: list[Board] = []
-    with frame.page(site, page, intro=INTRO, panels=PANELS, models=PARTS, top=lambda site: boards.append(_board(site))) as view:
+    with frame.page(site, page, intro=INTRO, models=PARTS, top=lambda site: boards.append(_board(site))) as view:
         frame.usual_tabs(view)
         with gr.Tab("Compare five starts", id="starts"):
-            frame.another(view, "learngene/inits", press="Compare the starts", panels=INIT_PANELS, models=PARTS)
+            frame.another(view, "learngene/inits", press="Compare the starts", models=PARTS)
         with gr.Tab("Make a pool", id="make"):
             gr.HTML(f'<p class="gb-quiet">{MAKE}</p>', apply_default_css=False)
             here = gr.Button("Put it on the board", size="sm", elem_id="put-on")
-            made = frame.another(view, "learngene/pool", press="Make a pool", panels=POOL_PANELS, models=PARTS)
+            made = frame.another(view, "learngene/pool", press="Make a pool", models=PARTS)
     beside = [view.controls.components[name] for name in ("small", "large", "task", "pictures")]  # so that Run trains it
     bring(site.engine, [here, boards[0].mine], [view.live, made.live], "pool", _with_its_own(boards[0].own), [*boards[0].chosen, *beside])
 

@@ -6,8 +6,6 @@ import gradio as gr
 
 from apps.lab.pages import Page
 from apps.lab.ui import frame, setups
-from apps.lab.ui.live_view import panels
-from core.unlearning.soft_tokens.spec import BENCH
 
 INTRO = ("Soft tokens are a few free lists of numbers, put in front of a question where words would stand, and tuned until the model gives "
          "the text one wants. If that works on a model that forgot, does it prove that the knowledge was still inside?")
@@ -31,7 +29,7 @@ FURTHER: list[setups.Setup] = [
 
 def build(site: frame.Site, page: Page) -> None:
     """The page, with further experiments as links that set the controls."""
-    with frame.page(site, page, intro=INTRO, panels=panels(BENCH.outputs), models=MODELS) as view:
+    with frame.page(site, page, intro=INTRO, models=MODELS) as view:
         with gr.Tab("Go further", id="further"):
             gr.HTML(_further(page), apply_default_css=False)
         frame.usual_tabs(view)

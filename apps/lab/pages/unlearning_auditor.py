@@ -10,12 +10,10 @@ import gradio as gr
 from apps.lab.pages import Page
 from apps.lab.ui import frame, setups
 from apps.lab.ui.desk import Desk
-from apps.lab.ui.live_view import panels
 from apps.lab.ui.words import term
 from apps.lab.visitors import Here
 from core.engine.errors import LabError
 from core.engine.outputs import figure, table
-from core.unlearning.audit.spec import AUDIT
 
 INTRO = ("A small language model knows invented people by heart. We make it forget some of them, then ask again in other ways and look "
          "inside. A twin that never met those people answers too: it shows what real forgetting looks like.")
@@ -50,7 +48,7 @@ AFTER, BEFORE, NEVER = "After forgetting", "Before", "Never knew"
 
 def build(site: frame.Site, page: Page) -> None:
     """The run on top; in tabs the models to ask, one question from the inside, the visitor's own model, lesson and evidence."""
-    with frame.page(site, page, intro=INTRO, panels=panels(AUDIT.outputs), models=MODELS) as view:
+    with frame.page(site, page, intro=INTRO, models=MODELS) as view:
         def among(shown: dict[str, Any] | None) -> dict[str, str]:
             return models_on_show(view, shown)
 

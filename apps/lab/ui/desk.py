@@ -21,11 +21,11 @@ import gradio as gr
 
 from apps.lab.ui.controls import Fields
 from apps.lab.ui.drawer import Drawer
-from apps.lab.ui.live_view import Panel
+from apps.lab.ui.live_view import panels
 from apps.lab.ui.scripts import SCRIPTS
 from apps.lab.ui.widget import Widget
 from core.engine.errors import LabError
-from core.engine.outputs import Group, Output, Outputs, each
+from core.engine.outputs import Output, Outputs, each
 from core.engine.registry import find
 
 if TYPE_CHECKING:
@@ -276,17 +276,3 @@ def _side_by_side(parts: list[dict[str, Any]], shows: Outputs) -> None:
         rows = [[part["who"], *row[1:]] for part in parts for event in part["events"] if event["name"] == name for row in event["rows"]]
         for part in parts if len(rows) == len(parts) else ():
             part["events"] = [event | {"rows": rows} if event["name"] == name else event for event in part["events"]]
-
-
-def panels(outputs: Outputs) -> list[Panel]:
-    """Declared outputs as the panels that static/panels.js makes."""
-    made: list[Panel] = []
-    for one in outputs:
-        if isinstance(one, Group):
-            items = [{"metric": o.name, "label": o.title, "formula": o.formula, "meaning": o.meaning} | ({"unit": o.unit} if o.unit else {})
-                     for o in one.outputs]
-            made.append({"kind": one.look, "title": one.title, "note": one.note, "items": items, "wide": True, **one.more})
-        else:
-            kind = one.look if one.kind == "table" and one.look != "table" else one.kind
-            made.append({"kind": kind, "name": one.name, "title": one.title, "note": one.note, "wide": kind == "answers", **one.more})
-    return made

@@ -1,6 +1,6 @@
 """The frame that every page shares, so that a visitor learns it once.
 
-    with frame.page(site, PAGE, panels=PANELS, models={...}, intro="...") as view:
+    with frame.page(site, PAGE, models={...}, intro="...") as view:
         with gr.Tab("Ask the model"):
             ...                          # what only this page has
         frame.usual_tabs(view)           # lesson, evidence
@@ -24,7 +24,7 @@ from apps.lab.pages import Page
 from apps.lab.ui.controls import Controls
 from apps.lab.ui.evidence import evidence_html
 from apps.lab.ui.lesson import Tally
-from apps.lab.ui.live_view import LiveView, Panel, refused, shown
+from apps.lab.ui.live_view import LiveView, refused, shown
 from apps.lab.ui.own_file import REFUSED
 from apps.lab.ui.words import notice
 from apps.lab.visitors import Here
@@ -79,7 +79,7 @@ def header(current: Page | None = None) -> None:
 
 
 @contextlib.contextmanager
-def page(site: Site, described: Page, *, intro: str, panels: Sequence[Panel], models: Mapping[str, Sequence[str]] | None = None,
+def page(site: Site, described: Page, *, intro: str, models: Mapping[str, Sequence[str]] | None = None,
          top: Callable[[Site], None] | None = None, pace: float = 0) -> Iterator[View]:
     """Builds the shared parts around what the body adds as tabs. `intro`: two sentences on what one is looking at.
 
@@ -100,7 +100,7 @@ def page(site: Site, described: Page, *, intro: str, panels: Sequence[Panel], mo
                 reset = gr.Button("Back to defaults", size="sm")
                 again = gr.Button("Compute again", size="sm", elem_id="run-again")
         with gr.Column(scale=3, min_width=320, elem_classes="gb-stage"):
-            live = LiveView(page=described.route, experiment=experiment.name, title=described.question, panels=panels,
+            live = LiveView(page=described.route, experiment=experiment.name, title=described.question, outputs=experiment.outputs,
                             value=first_view(site, described), pace=pace, first=experiment.name)
     with gr.Tabs(elem_classes="gb-tabs gb-side") as tabs:
         view = View(site, described, experiment, controls, live, tabs)
@@ -108,7 +108,7 @@ def page(site: Site, described: Page, *, intro: str, panels: Sequence[Panel], mo
         yield view
 
 
-def another(view: View, name: str, *, press: str, panels: Sequence[Panel], models: Mapping[str, Sequence[str]] | None = None) -> View:
+def another(view: View, name: str, *, press: str, models: Mapping[str, Sequence[str]] | None = None) -> View:
     """Another experiment of the page, for a tab: its own controls, live view and first view. `press`: what its button says."""
     experiment, short = find(name), name.rpartition("/")[2]
     with gr.Row(elem_classes="gb-columns"):
@@ -119,7 +119,7 @@ def another(view: View, name: str, *, press: str, panels: Sequence[Panel], model
                 reset = gr.Button("Back to these defaults", size="sm")
                 again = gr.Button("Compute this again", size="sm")
         with gr.Column(scale=3, min_width=320, elem_classes="gb-stage"):
-            live = LiveView(page=view.page.route, experiment=name, title=experiment.title, panels=panels,
+            live = LiveView(page=view.page.route, experiment=name, title=experiment.title, outputs=experiment.outputs,
                             value=first_view(view.site, view.page, name), first=view.page.experiments[0])
     made = View(view.site, view.page, experiment, controls, live, view.tabs)
     _connect(made, run, again, reset)

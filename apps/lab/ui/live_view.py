@@ -1,13 +1,12 @@
 """The live view of a run: one Gradio component around static/live_view.js, which follows the run over HTTP.
 
-    view = LiveView(panels=panels(find("unlearning/audit").outputs), ...)
+    view = LiveView(outputs=find("unlearning/audit").outputs, ...)
     run_button.click(start, outputs=view)        # start gives shown(run_id) or refused(error)
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -19,7 +18,7 @@ from core.engine.outputs import Group, Output, Outputs
 
 BASE = "lab/"
 TABS = ".gb-tabs"  # where a pressed row leads
-SHOWN = ("figure", "table", "tokens", "matrix", "picture", "text")  # the looks of single outputs that have a panel
+SHOWN = ("figure", "table", "tokens", "answers", "matrix", "picture", "text")  # the looks of single outputs that have a panel
 Panel = dict[str, Any]
 
 _MOUNT = """
@@ -54,11 +53,11 @@ class LiveView(gr.HTML):
     Events: `select` (a clicked point, row or token), `finish` (a live run ended: {"run", "outcome"}), `again` ({"run"}: compute it anew).
     """
 
-    def __init__(self, *, page: str, experiment: str, title: str, panels: Sequence[Panel], value: dict[str, Any] | None = None,
+    def __init__(self, *, page: str, experiment: str, title: str, outputs: Outputs, value: dict[str, Any] | None = None,
                  pace: float = 0, first: str = "", **options: Any) -> None:
         super().__init__(value=value and {**value, "built": True}, html_template='<div class="gb-live" aria-busy="true"></div>',
                          js_on_load=_MOUNT, apply_default_css=False, elem_classes="gb-live-frame", base=BASE, scripts=SCRIPTS, page=page,
-                         experiment=experiment, title=title, panels=list(panels), pace=pace, first=first, foreign=list(FOREIGN_PREFIXES),
+                         experiment=experiment, title=title, panels=panels(outputs), pace=pace, first=first, foreign=list(FOREIGN_PREFIXES),
                          **options)
 
     def get_block_name(self) -> str:
@@ -86,44 +85,16 @@ def panels(outputs: Outputs) -> list[Panel]:
 def _group(group: Group) -> Panel:
     if group.look == "numbers":
         items = [{"metric": one.name, "label": one.title} | _said(one, "unit", "formula", "meaning") for one in group.outputs]
-        return {"kind": "numbers", "title": group.title, "items": items, "wide": True} | group.more
+        return {"kind": "numbers", "title": group.title, "items": items, "note": group.note, "wide": True} | group.more
     looks = {one.name: {"label": one.title, "dash": one.dash} | _said(one, "colour") for one in group.outputs}
     return {"kind": "chart", "title": group.title, "metrics": list(looks), "looks": looks, "x": group.x, "y": group.y,
             "note": group.note, "wide": False} | group.more
 
 
 def _single(one: Output) -> Panel:
-    return {"kind": one.look, "name": one.name, "title": one.title, "note": one.note, "wide": False, "rare": one.optional} | one.more | (
+    return {"kind": one.look, "name": one.name, "title": one.title, "note": one.note, "wide": one.look == "answers", "rare": one.optional} | one.more | (
         {"select": TABS} if one.more.get("select") else {})
 
 
 def _said(one: Output, *fields: str) -> dict[str, str]:
     return {field: value for field in fields if (value := getattr(one, field))}
-
-
-def line(metric: str, label: str, colour: str, dash: str = "solid") -> dict[str, str]:
-    """One series of a chart with a look of its own; `colour` is one of the light palette, "dash" is left to pinned runs."""
-    return {"metric": metric, "label": label, "colour": colour, "dash": dash}
-
-
-def chart(title: str, metrics: Sequence[str | dict[str, str]], *, x: str = "step", y: str = "", note: str = "",
-          wide: bool = False) -> Panel:
-    """Metric series as lines that grow: their names, or what `line` gives where the next colour would not do."""
-    looks = {one["metric"]: one for one in metrics if isinstance(one, dict)}
-    names = [one if isinstance(one, str) else one["metric"] for one in metrics]
-    return {"kind": "chart", "title": title, "metrics": names, "looks": looks, "x": x, "y": y, "note": note, "wide": wide}
-
-
-def main(panel: Panel) -> Panel:
-    """The same as a main picture of its page: first, and no higher than the screen has room for."""
-    return {**panel, "main": True}
-
-
-def panel(kind: str, name: str, title: str, *, note: str = "", wide: bool = False, **more: Any) -> Panel:
-    """The last event of that name: kind is figure, table, tokens, text or picture."""
-    return {"kind": kind, "name": name, "title": title, "note": note, "wide": wide, **more}
-
-
-def numbers(title: str, items: Sequence[dict[str, str]]) -> Panel:
-    """Tiles of single numbers; each item has metric, label, unit, formula and meaning."""
-    return {"kind": "numbers", "title": title, "items": list(items), "wide": True}

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from core.engine.experiment import Config, DataRef, ModelRef, experiment, probe
+from core.engine.outputs import chart, figure, kept, metric, number, numbers, series, table
 from core.learngene.spec import FAMILIES, PICTURES, SCRATCH_RATE, SHOWN, TUNE_RATE, Drawing, TaskName, pictures_field, teach_field
 
 DEEPEST = 16
@@ -91,11 +92,74 @@ class LinearityConfig(Config):
     model: ModelRef = Field("embedded/learngene-letters-ancestor", description="A ViT or DeiT classifier with four layers or more")
 
 
+SHARE = "right answers / test pictures"
+FINETUNE_OUTPUTS = (
+    numbers(
+        "In numbers",
+        number("start inherited", "Inherited: right before learning", unit="share", formula=SHARE,
+               meaning="The inherited layers with a new last step. Near luck when the task is new, because nobody told it these classes."),
+        number("end inherited", "Inherited: right after learning", unit="share", formula=SHARE,
+               meaning="The same network after its passes over the training pictures."),
+        number("start scratch", "From scratch: right before learning", unit="share", formula=SHARE,
+               meaning="A network of the same size that starts from random numbers. This is luck."),
+        number("end scratch", "From scratch: right after learning", unit="share", formula=SHARE,
+               meaning="What learning alone gives in that time. The distance to the inherited one is what inheriting is worth.")),
+    figure("training", "Who learns faster?",
+           note="Both learn side by side, one step each in turn, and are measured on test pictures after every pass. They have equally "
+                "many layers and the same pictures in the same order; the passes are yours to choose.", wide=True),
+    figure("epochs", "What does it cost in all?",
+           note="The learngene's own training, needed once, is in its line. The lines count passes only, not how good the networks "
+                "become: with equally few passes for each, learning from scratch is cheaper and much worse."),
+    chart("While they learn", series("loss inherited"), series("loss scratch"),
+          x="pass over the pictures", y="surprise at the right answer (nats)",
+          note="Down means: the right answer becomes less of a surprise."),
+    table("compared", "All with their intervals (95 %)", wide=True),
+    metric("loss {}", "Surprise at the right answer, mean of a pass", unit="nats"),
+    metric("accuracy {}", "Right answers after a pass", unit="share", formula=SHARE),
+    metric("start {}", "Right answers before learning", unit="share", formula=SHARE),
+    metric("end {}", "Right answers after learning", unit="share", formula=SHARE),
+    kept("inherited", "The network that inherited"),
+    kept("ancestor", "The ancestor, where it had to learn these classes first", optional=True),
+)
+DEPTHS_OUTPUTS = (
+    figure("by_depth", "Untrained, at every depth, beside its rivals",
+           note="Rivals: a learngene whose layers are all equal, and networks that learned from scratch. Bars are 95 % intervals.",
+           wide=True),
+    figure("by_macs", "Against the work that a picture costs"),
+    figure("by_parameters", "Against the numbers inside"),
+    table("by_depth", "Depth by depth", wide=True),
+    figure("storage", "What has to be stored", look="plain"),
+    figure("epochs", "What it costs in all", look="plain"),
+    metric("ancestor accuracy", "The ancestor: right answers", unit="share", formula=SHARE),
+    metric("zero-shot {}", "Straight from the learngene, by depth: right answers", unit="share", formula=SHARE),
+    metric("flat {}", "All layers equal, by depth: right answers", unit="share", formula=SHARE),
+    metric("scratch {} after {}", "From scratch, by depth and epochs: right answers", unit="share", formula=SHARE),
+)
+TRAIN_OUTPUTS = (
+    figure("by_depth", "How well do all depths do?", note="Drawn again while it learns. Bars are 95 % intervals.", wide=True),
+    figure("training", "While it learns", note="The auxiliary model: all its layers are made from the two sets of numbers."),
+    figure("storage", "What has to be stored"),
+    figure("linearity", "Do the ancestor's weights follow a line?",
+           note="A bar above both marks would mean: more than shuffled layers give.", wide=True),
+    table("by_depth", "Depth by depth", wide=True),
+    figure("positions", "Weights against their position", look="plain"),
+    metric("loss {}", "Surprise at the ancestor's answers, mean of a pass", unit="nats"),
+    metric("accuracy {}", "Right answers after a pass", unit="share", formula=SHARE),
+    metric("zero-shot {}", "Straight from the learngene, by depth: right answers", unit="share", formula=SHARE),
+    metric("one-less {}", "The same with positions divided by one less (methods/09 T12)", unit="share", formula=SHARE),
+    metric("ancestor accuracy", "The ancestor: right answers", unit="share", formula=SHARE),
+    metric("auxiliary accuracy", "The auxiliary model: right answers", unit="share", formula=SHARE),
+    metric("flat accuracy", "The same with the slope set to zero: right answers", unit="share", formula=SHARE),
+    metric("parameters", "Numbers in the learngene"),
+    metric("ancestor parameters", "Numbers in the ancestor"),
+    kept("learngene", "The learngene: two sets of numbers"),
+    kept("ancestor", "The ancestor, where it had to learn these classes first", optional=True),
+)
 FINETUNE = experiment("learngene/finetune", title="Inherited or from scratch?", paper="09", revision=2, families=FAMILIES,
-                      config=FinetuneConfig, run="core.learngene.depth.experiments:finetune")
+                      config=FinetuneConfig, outputs=FINETUNE_OUTPUTS, run="core.learngene.depth.experiments:finetune")
 DEPTHS = experiment("learngene/depths", title="One learngene, every depth", paper="09", revision=2, families=FAMILIES,
-                    config=DepthsConfig, run="core.learngene.depth.survey:depths")
-TRAIN = experiment("learngene/train", title="Distil a learngene", paper="09", families=FAMILIES, config=TrainConfig,
+                    config=DepthsConfig, outputs=DEPTHS_OUTPUTS, run="core.learngene.depth.survey:depths")
+TRAIN = experiment("learngene/train", title="Distil a learngene", paper="09", families=FAMILIES, config=TrainConfig, outputs=TRAIN_OUTPUTS,
                    run="core.learngene.depth.experiments:train")
 EXPAND = probe("learngene/expand", title="Grow a network of any depth", paper="09", families=FAMILIES, config=ExpandConfig,
                run="core.learngene.depth.probes:expand")

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from core.engine.experiment import Config, DataRef, ModelRef, experiment, probe
+from core.engine.outputs import chart, figure, kept, metric, number, numbers, series, table
 from core.learngene.spec import FAMILIES, SCRATCH_RATE, SHOWN, TUNE_RATE, Drawing, TaskName, pictures_field, teach_field
 
 SMALL_WIDTH = 36
@@ -83,11 +84,71 @@ class AloneConfig(Config):
     pictures: DataRef = pictures_field("The pictures that the pool was made of: a ZIP file")
 
 
+SHARE = "right answers / test pictures"
+STITCH_OUTPUTS = (
+    numbers(
+        "In numbers",
+        number("stitched before", "Stitched: right before training", unit="share",
+               formula="right answers / test pictures, mean over the 16 stitched paths",
+               meaning="Both models are trained, the stitches have only been set. This shows what a good start is worth."),
+        number("stitched after", "Stitched: right after training", unit="share",
+               formula="right answers / test pictures, mean over the 16 stitched paths",
+               meaning="After training a random path at every step."),
+        number("after small", "Small model alone", unit="share", formula=SHARE,
+               meaning="The cheapest network of the pool. Training the pool changes it too."),
+        number("after large", "Large model alone", unit="share", formula=SHARE,
+               meaning="The rival that every stitched network should come near, at a lower cost.")),
+    figure("pareto", "Right answers against cost",
+           note="Each round point is a network made from the same blocks: 3 → 4 runs the small blocks 1 to 3, then the large ones from "
+                "4. Stars are the two models without a stitch. On the dotted line stand the networks of the pool that no other one beats "
+                "in both. Green: five networks of sizes in between, each trained alone for 50 passes and stored for itself.",
+           wide=True),
+    figure("board", "Every path at once", note="Across: last small block. Up: first large block. The darker, the better."),
+    figure("training", "While random paths are trained", note="Mean over the stitched paths, on 256 pictures."),
+    figure("storage", "What has to be stored",
+           note="SN-Net, the method this one is compared with, stores two models as deep as the ancestor.", wide=True),
+    chart("Surprise", series("loss pool"),
+          x="pass over the pictures", y="surprise at the right answer (nats)"),
+    table("alone", "Networks trained alone, beside the best path that costs no more", wide=True),
+    table("paths", "Path by path, with 95 % intervals; 3 → 4: from small block 3 to large block 4", wide=True),
+    metric("accuracy {}", "Right answers after a pass, on 256 pictures", unit="share", formula=SHARE),
+    metric("before {}", "Right answers of a path before training", unit="share", formula=SHARE),
+    metric("after {}", "Right answers of a path after training", unit="share", formula=SHARE),
+    metric("alone {}", "Right answers of a network trained alone, by width", unit="share", formula=SHARE),
+    metric("rank correlation", "Do paths that cost more know more?", formula="Spearman's rho of multiply-adds and right answers",
+           meaning="1: always; 0: no link."),
+    kept("small", "The small model, with stitches"),
+    kept("large", "The large model, with stitches"),
+    kept("ancestor", "The ancestor, where it had to learn these classes first", optional=True),
+)
+INITS_OUTPUTS = (
+    figure("inits", "Which start is best?",
+           note="The paper's start is the transposed matrix. Least squares is SN-Net's. Random learned nothing. What is shown is what "
+                "was measured here, whoever it favours.", wide=True),
+    figure("training", "While they learn"),
+    table("inits", "All starts"),
+    metric("loss {}", "Surprise at the right answer, mean of a pass", unit="nats"),
+    metric("accuracy {}", "Right answers after a pass, on 256 pictures", unit="share", formula=SHARE),
+    metric("before {}", "Mean right answers of the stitched paths before training, by start", unit="share", formula=SHARE),
+    metric("after {}", "Mean right answers of the stitched paths after training, by start", unit="share", formula=SHARE),
+)
+POOL_OUTPUTS = (
+    figure("training", "While the two models learn", wide=True),
+    figure("storage", "What has to be stored", wide=True),
+    table("storage", "In numbers"),
+    metric("loss {}", "Surprise at the ancestor's answers, mean of a pass"),
+    metric("accuracy {}", "Right answers after a pass, on 256 pictures", unit="share", formula=SHARE),
+    metric("end {}", "Right answers at the end", unit="share", formula=SHARE),
+    metric("ancestor accuracy", "The ancestor: right answers", unit="share", formula=SHARE),
+    kept("small", "The small model of the pool"),
+    kept("large", "The large model of the pool"),
+    kept("ancestor", "The ancestor, where it had to learn these classes first", optional=True),
+)
 STITCH = experiment("learngene/stitch", title="Stitch the pool", paper="10", revision=2, families=FAMILIES, config=StitchConfig,
-                    run="core.learngene.pool.experiments:stitch")
+                    outputs=STITCH_OUTPUTS, run="core.learngene.pool.experiments:stitch")
 INITS = experiment("learngene/inits", title="Five ways to begin a stitch", paper="10", families=FAMILIES, config=InitsConfig,
-                   run="core.learngene.pool.experiments:inits")
-POOL = experiment("learngene/pool", title="Distil a pool of blocks", paper="10", families=FAMILIES, config=PoolConfig,
+                   outputs=INITS_OUTPUTS, run="core.learngene.pool.experiments:inits")
+POOL = experiment("learngene/pool", title="Distil a pool of blocks", paper="10", families=FAMILIES, config=PoolConfig, outputs=POOL_OUTPUTS,
                   run="core.learngene.pool.experiments:pool")
 PATH = probe("learngene/path", title="Walk a path through the pool", paper="10", families=FAMILIES, config=PathConfig,
              run="core.learngene.pool.probes:path")

@@ -9,7 +9,8 @@ from urllib.parse import parse_qsl
 import pytest
 
 from apps.lab.links import read
-from apps.lab.ui.live_view import chart, line
+from apps.lab.ui.live_view import panels
+from core.engine import outputs
 from core.engine.registry import find
 from tests.browser.harness.story import HOSTILE, PANELS, lines
 from tests.browser.harness.view import CHART, FIGURE, drawn, series, show, text, traces
@@ -204,8 +205,8 @@ def test_a_model_that_the_auditor_kept_goes_on_to_the_bench_with_settings_that_f
 
 def test_a_line_with_a_look_of_its_own_keeps_it_in_chart_legend_and_table(lab, open_page) -> None:
     lab.add("run-1", lines())
-    look = line("forget loss", "What should go", "#D55E00", "dot")
-    page = open_page("run=run-1", panels=[chart("Losses", [look, "retain loss"], y="nats")])
+    look = outputs.series("forget loss", "What should go", colour="#D55E00", dash="dot")
+    page = open_page("run=run-1", panels=panels([outputs.chart("Losses", look, outputs.series("retain loss"), y="nats")]))
     drawn(page)
     assert traces(page)["What should go"]["dash"] == "dot"
     colours = f"Object.fromEntries(document.querySelector('{CHART}').data.filter(d => d.name).map(d => [d.name, d.line.color]))"
