@@ -32,7 +32,8 @@ class Output:
     kind: the event that carries it.  look: how it is shown ("plain": recorded and listed, without a picture of its own).
     formula, meaning: how a number is made, and how to read it.  colour, dash: of a line, names of the palette.
     optional: a run with the default settings need not say it; a page has no place for it until one does.
-    more: what only pages need: main (the picture of its page), wide, height (pixels), fold (see `fold`), select (True: a pressed row leads to the tabs below).
+    more: what only pages need: main (the picture of its page), wide, height (pixels), fold (see `fold`), select (True: a pressed row
+    leads to the tabs below).
     """
 
     kind: Kind

@@ -92,8 +92,8 @@ def _group(group: Group) -> Panel:
 
 
 def _single(one: Output) -> Panel:
-    return {"kind": one.look, "name": one.name, "title": one.title, "note": one.note, "wide": one.look == "answers", "rare": one.optional} | one.more | (
-        {"select": TABS} if one.more.get("select") else {})
+    said = {"kind": one.look, "name": one.name, "title": one.title, "note": one.note, "wide": one.look == "answers", "rare": one.optional}
+    return said | one.more | ({"select": TABS} if one.more.get("select") else {})
 
 
 def _said(one: Output, *fields: str) -> dict[str, str]:
