@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections.abc import Callable
@@ -32,20 +31,6 @@ def accuracy(scores_of: Scores, pixels: Tensor, labels: Tensor) -> float:
 def agreement(one: Tensor, other: Tensor) -> float:
     """Share of pictures on which two sets of logits (n, classes) name the same class."""
     return (one.argmax(-1) == other.argmax(-1)).float().mean().item()
-
-
-def share_interval(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share measured on n pictures."""
-    z = 1.959964
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def smallest_difference(share: float, n: int) -> float:
-    """Half of a two-sided 95 % interval of the difference of two shares near `share`, each on n pictures: less than this
-    cannot be told from chance."""
-    return 1.959964 * math.sqrt(2 * max(share * (1 - share), 1 / n) / n)
 
 
 def latency_ms(call: Callable[[], object], *, warm_ups: int = 5, repeats: int = 30) -> float:

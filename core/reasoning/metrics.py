@@ -18,6 +18,7 @@ from torch import Tensor
 from core.reasoning.energy import coe_scores, energy
 from core.reasoning.reading import Reading
 from core.reasoning.spec import GAMMA, RESAMPLES, SCORE_NAMES, SCORED_SPANS, VARIANT_SCORES
+from core.stats import wilson
 
 MISSING = float("nan")
 
@@ -93,11 +94,8 @@ def stratified_roc(scores: np.ndarray, positive: np.ndarray, strata: np.ndarray,
 
 def share_below(drops: np.ndarray) -> tuple[float, float, float]:
     """Share of negative entries with its 95 % Wilson interval."""
-    from scipy.stats import binomtest
-
     hits = int((drops < 0).sum())
-    low, high = binomtest(hits, len(drops)).proportion_ci(0.95, "wilson")
-    return hits / len(drops), float(low), float(high)
+    return hits / len(drops), *wilson(hits, len(drops))
 
 
 def fpr_at(scores: np.ndarray, positive: np.ndarray, tpr: float = 0.95) -> float:

@@ -1,7 +1,6 @@
 """Numbers from outputs, probabilities and losses; no model in here.
 
     key_found("Ida Brandt was born in Porto.", "Porto")      # True
-    wilson(27, 30)                                           # (0.74, 0.97)
     forget_quality(ratios_unlearned, ratios_reference)       # 0.42, or None below 30 questions
 
 Definitions follow methods/01 section 4. Where a number needs a model, `memorisation.py` asks it.
@@ -16,11 +15,9 @@ from functools import lru_cache
 from statistics import fmean, harmonic_mean
 
 import snowballstemmer
-import torch
 from scipy.stats import ks_2samp
 from sklearn.metrics import roc_auc_score
 
-Z95 = 1.959963984540054
 ENOUGH = 30  # methods/01 section 4: no Kolmogorov-Smirnov test on fewer questions
 
 
@@ -150,32 +147,6 @@ def privacy_leak(auc_unlearned: float, auc_reference: float) -> float:
     return 100 * ((1 - auc_unlearned) - strange) / strange if strange else math.nan
 
 
-# ---- how sure all that is ----
-
-
-def wilson(hits: int, n: int) -> tuple[float, float]:
-    """95 % Wilson score interval of a share; (0, 1) when there is nothing to count."""
-    if n == 0:
-        return 0.0, 1.0
-    share, spread = hits / n, Z95**2 / n
-    middle = (share + spread / 2) / (1 + spread)
-    half = Z95 / (1 + spread) * math.sqrt(share * (1 - share) / n + spread / (4 * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def bootstrap(values: Sequence[float], rng: torch.Generator, draws: int = 1000) -> tuple[float, float]:
-    """95 % percentile interval of the mean over questions, by resampling questions."""
-    data = torch.tensor(values, dtype=torch.float64)
-    means = data[torch.randint(len(data), (draws, len(data)), generator=rng)].mean(-1)
-    low, high = torch.quantile(means, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return low, high
-
-
-def difference(values: Sequence[float], others: Sequence[float], rng: torch.Generator, draws: int = 1000) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean of `values - others`, both measured on the same questions."""
-    return bootstrap([a - b for a, b in zip(values, others, strict=True)], rng, draws)
-
-
 def recovered(unlearned: float, reference: float, original_direct: float, reference_direct: float) -> float:
     """The share of the removed knowledge that an audit brings back: rho of methods/01 section 4, clipped at 0.
 
@@ -183,8 +154,3 @@ def recovered(unlearned: float, reference: float, original_direct: float, refere
     """
     known = original_direct - reference_direct
     return max(0.0, (unlearned - reference) / known) if known > 0 else math.nan
-
-
-def smallest_difference(n: int) -> float:
-    """The smallest difference between two shares that n questions each can show: 80 % power, 5 % level, at the worst share 0.5."""
-    return (Z95 + 0.8416212335729143) * math.sqrt(0.5 / n)

@@ -11,9 +11,10 @@ from scipy import stats
 from torch.nn import functional as F
 
 from core.learngene.data import SYMBOLS, read_task
-from core.learngene.metrics import accuracy, agreement, cka, linearity, share_interval, smallest_difference, weight_groups
+from core.learngene.metrics import accuracy, agreement, cka, linearity, weight_groups
 from core.learngene.training import Recipe, born_from, fit, schedule, soft_distillation, steps_of, supervised
 from core.learngene.vit import look_closely, new_model, parts_of
+from core.stats import beyond_chance, share_interval
 
 
 def _linearity(layers: torch.Tensor, shuffles: int = 200):
@@ -64,7 +65,7 @@ def test_interval_of_a_share_is_wilsons(right, n):
 
 
 def test_smallest_difference_shrinks_with_the_square_root_of_n():
-    assert smallest_difference(0.5, 400) == pytest.approx(smallest_difference(0.5, 100) / 2)
+    assert beyond_chance(0.5, 400) == pytest.approx(beyond_chance(0.5, 100) / 2)
 
 
 def test_accuracy_and_agreement_count_largest_logits():

@@ -142,7 +142,7 @@ def test_numbers_hang_together(quick: tuple[dict, list[dict]]) -> None:
         max(0, metrics["worst recall unlearned"] - metrics["worst recall reference"]) / known)
     text = result["verdict"]["text"]
     back = evidence["any way unlearned"]["right"]
-    assert f"{back} of 10 answers can still be brought back" in text and "cannot be told from luck" in text
+    assert f"{back} of 10 answers can still be brought back" in text and "go unnoticed as a rule" in text
 
 
 def test_membership_is_guessed_in_five_ways(quick: tuple[dict, list[dict]]) -> None:

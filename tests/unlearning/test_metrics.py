@@ -12,10 +12,9 @@ import pytest
 import torch
 from scipy import stats
 
+from core.stats import bootstrap, difference, smallest_detectable, wilson
 from core.unlearning.audit.examine import split_at_key
 from core.unlearning.metrics import (
-    bootstrap,
-    difference,
     exact_memorisation,
     extraction_strength,
     forget_quality,
@@ -29,10 +28,8 @@ from core.unlearning.metrics import (
     recovered,
     rouge_l_f1,
     rouge_l_recall,
-    smallest_difference,
     stems,
     truth_ratio,
-    wilson,
 )
 from core.unlearning.prompts import Prompt
 from tests.unlearning.rouge_peer import RESULTS, pairs
@@ -157,9 +154,9 @@ def test_privacy_leak_has_the_sign_of_the_paper() -> None:
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 10), (1, 10), (5, 10), (10, 10), (27, 30), (3, 420)])
-def test_wilson_equals_scipy(hits: int, n: int) -> None:
-    low, high = stats.binomtest(hits, n).proportion_ci(method="wilson")
-    assert wilson(hits, n) == pytest.approx((low, high), abs=1e-12)
+def test_wilson_ends_where_the_score_test_does(hits: int, n: int) -> None:
+    for end in wilson(hits, n):  # the shares p at which |hits / n - p| is 1.96 standard errors of p itself
+        assert abs(hits / n - end) == pytest.approx(stats.norm.ppf(0.975) * (end * (1 - end) / n) ** 0.5, abs=1e-9)
 
 
 def test_wilson_of_nothing_says_nothing() -> None:
@@ -188,7 +185,7 @@ def test_recovered_share() -> None:
 def test_smallest_difference_has_the_power_it_promises() -> None:
     """A two-sided z-test at that difference around one half rejects in about 80 % of draws."""
     n = 400
-    gap = smallest_difference(n)
+    gap = smallest_detectable(n)
     a = stats.binom(n, 0.5 - gap / 2).rvs(20000, random_state=1) / n
     b = stats.binom(n, 0.5 + gap / 2).rvs(20000, random_state=2) / n
     pooled = (a + b) / 2

@@ -36,12 +36,13 @@ from core.learngene.depth import figures
 from core.learngene.depth.learngene import Learngene, freeze_slope, load_learngene, new_learngene
 from core.learngene.depth.rivals import RIVALS, Start
 from core.learngene.depth.spec import DEEPEST, TICKED, FinetuneConfig, TrainConfig
-from core.learngene.metrics import Linearity, accuracy, linearity, share_interval, smallest_difference, weight_groups
+from core.learngene.metrics import Linearity, accuracy, linearity, weight_groups
 from core.learngene.running import Curves, Teller, race, told
 from core.learngene.spec import SCRATCH_RATE, TEACH
 from core.learngene.training import Recipe, Step, born_from, fit, soft_distillation, steps_of, supervised
 from core.learngene.uploads import knowing, taking
 from core.learngene.vit import block_parameters, check_task, logits, macs, new_head, parameters, parts_of
+from core.stats import beyond_chance, share_interval
 
 AUXILIARY_EPOCHS = 100  # passes of stage 1 when a run trains its learngene afresh
 ONE_LESS = (2, 3, 4)  # depths at which dividing by one less is compared (methods/09 T12)
@@ -129,7 +130,7 @@ def _look_at(gene: Learngene, ancestor: PreTrainedModel, task: Task, lab: Lab) -
                 [[depth, share, *share_interval(share, n), descendant_parameters(gene, depth), macs(gene.store.config, depth)]
                  for depth, share in curve.items()])
     good = [depth for depth, share in curve.items() if share >= own - 0.05]
-    evidence = {"auxiliary": own, "ancestor": teacher, "within 5 points": good, "n": n, "smallest difference": smallest_difference(own, n)}
+    evidence = {"auxiliary": own, "ancestor": teacher, "within 5 points": good, "n": n, "smallest difference": beyond_chance(own, n)}
     learned = own > 2 / len(task.classes)
     yield Verdict(
         f"Two layers' worth of numbers gave {len(good)} networks, of depth {good[0]} to {good[-1]}, within 5 points of the one that was "
@@ -263,7 +264,7 @@ def _compare(config: FinetuneConfig, gene: Learngene, racers: list[_Racer], curv
             for racer in racers]
     yield Table("compared", ["network", "epochs", "right before", "right after", "95 % from", "95 % to"], rows)
     inherited, scratch = shares["inherited"][-1], shares["scratch"][-1]
-    least = smallest_difference((inherited + scratch) / 2, n)
+    least = beyond_chance((inherited + scratch) / 2, n)
     told_apart = "That is more than chance would give." if abs(inherited - scratch) > least else "That difference could be chance."
     evidence = {"inherited": inherited, "scratch": scratch, "n": n, "smallest difference": least,
                 "auxiliary epochs not counted": gene.epochs}

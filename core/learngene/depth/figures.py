@@ -8,7 +8,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from core.learngene.figures import BLUE, BROWN, COLOURS, GREEN, GREY, ORANGE, RIGHT, drawn, line, percent, plain
-from core.learngene.metrics import Linearity, share_interval
+from core.learngene.metrics import Linearity
+from core.stats import share_interval
 
 
 def by_depth(curves: Mapping[str, Mapping[int, float]], *, n: int, ancestor: float | None = None,

@@ -23,9 +23,10 @@ from core.learngene.depth.learngene import load_learngene
 from core.learngene.depth.spec import ExpandConfig, LinearityConfig, StorageConfig
 from core.learngene.figures import prediction
 from core.learngene.focus import focus_of, likeliest
-from core.learngene.metrics import agreement, all_logits, latency_ms, share_interval, smallest_difference
+from core.learngene.metrics import agreement, all_logits, latency_ms
 from core.learngene.uploads import task_of
 from core.learngene.vit import check_task, logits, look_closely, macs, parameters
+from core.stats import beyond_chance, share_interval
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def expand(config: ExpandConfig, lab: Lab) -> Descendant:
         coefficients=shares,
         right=right, right_interval=share_interval(right, len(labels)),
         ancestor_right=(teacher.argmax(-1) == labels).float().mean().item(), agrees=agreement(said, teacher),
-        smallest_difference=smallest_difference(right, len(labels)), truth=truth, answers=answers,
+        smallest_difference=beyond_chance(right, len(labels)), truth=truth, answers=answers,
         ancestor_answer=task.classes[asked.argmax().item()], seen=focus[0, 0].tolist(),
         single_ms=_time(model, pixels[:1]) if config.latency else None, batch_ms=_time(model, pixels[:64]) if config.latency else None,
         figures={"coefficients": figures.coefficients(shares), "prediction": prediction(*zip(*answers, strict=True)),

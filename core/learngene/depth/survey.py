@@ -19,9 +19,10 @@ from core.learngene.depth import figures
 from core.learngene.depth.experiments import descendant_parameters, stored_separately
 from core.learngene.depth.learngene import Learngene, load_learngene
 from core.learngene.depth.spec import DEEPEST, TICKED, DepthsConfig
-from core.learngene.metrics import accuracy, share_interval, smallest_difference
+from core.learngene.metrics import accuracy
 from core.learngene.uploads import taking
 from core.learngene.vit import check_task, logits, macs, parameters
+from core.stats import beyond_chance, share_interval
 
 RIVAL_DEPTHS, RIVAL_EPOCHS = (4, 8, 12), (5, 20)  # networks from scratch that come with the lab, for letters
 
@@ -94,7 +95,7 @@ def _verdict(gene: Learngene, curves: dict[str, dict[int, float]], teacher: floa
     said = (f"Untrained networks of depth {near[0]} to {near[-1]} are within 5 points of the one that was trained "
             f"({own:.1%}, depth {gene.depth}).")
     evidence = {"trained depth": own, "ancestor": teacher, "within 5 points": near, "n": n,
-                "smallest difference": smallest_difference(own, n)}
+                "smallest difference": beyond_chance(own, n)}
     rivals = curves.get(f"from scratch, {RIVAL_EPOCHS[-1]} epochs", {})
     if rivals:
         won = [depth for depth, share in rivals.items() if inherited[depth] > share]

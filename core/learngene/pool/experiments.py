@@ -34,7 +34,7 @@ from core.engine.models import LoadedModel
 from core.learngene import headlines
 from core.engine.steps import Pacer, remembered
 from core.learngene.data import Task
-from core.learngene.metrics import accuracy, share_interval, smallest_difference
+from core.learngene.metrics import accuracy
 from core.learngene.pool import figures
 from core.learngene.pool.distil import Distillation
 from core.learngene.pool.paths import LARGE, SMALL, Way, all_paths, front, macs_of, paired, parameters_of, plain_parameters, stored
@@ -46,6 +46,7 @@ from core.learngene.running import Curves, Teller, race
 from core.learngene.training import Recipe, Step, born_from, fit, steps_of, supervised
 from core.learngene.uploads import knowing, taking
 from core.learngene.vit import logits, new_model
+from core.stats import beyond_chance, share_interval
 
 HEADS = 3
 
@@ -239,7 +240,7 @@ def _report(config: StitchConfig, made: Pool, before: dict[Way, float], after: d
     elif absent:
         beside += f" Not there to compare with: {', '.join(absent)} (glassbox models build NAME makes each)."
     evidence = {"before": _mean(before), "after": _mean(after), "worst": min(after[way] for way in stitched), "n": n,
-                "alone": {rival.width: right for rival, right in rivals}, "smallest difference": smallest_difference(_mean(after), n)}
+                "alone": {rival.width: right for rival, right in rivals}, "smallest difference": beyond_chance(_mean(after), n)}
     yield Verdict(f"{len(stitched)} stitched networks, begun with '{config.init.replace('_', ' ')}': right in {_mean(before):.1%} "
                   f"of the pictures before training and in {_mean(after):.1%} after {config.epochs} passes over them, on average.{beside}",
                   evidence, headlines.stitched(evidence))
@@ -262,7 +263,7 @@ def _beside(rivals: list[tuple[Rival, float]], paths: dict[Way, tuple[int, float
     plain = sum(not best[0].stitched for _, _, best in found if best)
     ends = f", and in {plain} of {len(gaps)} cases it has no stitch" if plain else ""
     return (f" Beside {len(gaps)} networks of such sizes that were each trained alone, the best path that costs no more is {how} on average"
-            f"{ends}; one such difference would have to be {100 * smallest_difference(rivals[0][1], n):.1f} points to be more than chance.")
+            f"{ends}; one such difference would have to be {100 * beyond_chance(rivals[0][1], n):.1f} points to be more than chance.")
 
 
 def storage_rows(made: Pool, ancestor: ViTConfig, classes: int) -> dict[str, int]:

@@ -16,7 +16,7 @@ from core.engine.lab import Lab
 from core.learngene.data import Task
 from core.learngene.figures import prediction
 from core.learngene.focus import focus_of, likeliest
-from core.learngene.metrics import accuracy, cka, latency_ms, share_interval
+from core.learngene.metrics import accuracy, cka, latency_ms
 from core.learngene.pool import figures
 from core.learngene.pool.paths import LARGE, SMALL, Way, macs_of, parameters_of, stitch_of
 from core.learngene.pool.pool import Pool
@@ -24,6 +24,7 @@ from core.learngene.pool.rivals import alone
 from core.learngene.pool.spec import AloneConfig, PathConfig
 from core.learngene.pool.stitches import initialise
 from core.learngene.uploads import task_of
+from core.stats import share_interval
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,13 @@ from core.engine.families import family_of
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.engine.steps import Pacer
+from core.stats import bootstrap
 from core.unlearning.answers import answer_room
 from core.unlearning.audit import figures
 from core.unlearning.audit.actpert import DRAWS, WHERE, Cell, Shift, answers, grid, perturb, random_like, subject_span
 from core.unlearning.audit.examine import Questions
 from core.unlearning.data import Record
 from core.unlearning.figures import Estimate
-from core.unlearning.metrics import bootstrap
 from core.unlearning.prompts import Prompt, render, shuffled
 from core.unlearning.replies import LARGE_BATCH, rows_at_once
 

@@ -9,13 +9,14 @@ from typing import Any
 
 from core.engine.events import Event, Figure, Metric, Table
 from core.engine.lab import Lab
+from core.stats import bootstrap, wilson
 from core.unlearning import figures as shared
 from core.unlearning.audit import figures, utility
 from core.unlearning.audit.examine import Questions, Scores
 from core.unlearning.audit.inside import Inside
 from core.unlearning.data import Record
 from core.unlearning.figures import Estimate
-from core.unlearning.metrics import ENOUGH, bootstrap, forget_quality, forget_truth_ratio, privacy_leak, recovered, wilson
+from core.unlearning.metrics import ENOUGH, forget_quality, forget_truth_ratio, privacy_leak, recovered
 from core.unlearning.prompts import AUDITS, render
 from core.unlearning.replies import Replies
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
+from core.stats import difference, smallest_detectable, wilson
 from core.unlearning.algorithms.refusals import is_refusal
 from core.unlearning.audit.examine import Questions, Scores
 from core.unlearning.audit.inside import RANDOM, Inside
-from core.unlearning.metrics import difference, smallest_difference, wilson
 from core.unlearning.prompts import AUDITS
 from core.unlearning.replies import Replies
 
@@ -91,7 +91,7 @@ def say(findings: Findings) -> str:
             parts.append(f"Of {len(subject.neighbours.counted)} facts about their neighbours (same {findings.questions.tie}) it knew "
                          f"{original.neighbours.hits} before and {subject.neighbours.hits} now.")
     if findings.n < FEW:
-        parts.append(f"With only {findings.n} questions, differences below {smallest_difference(findings.n):.0%} cannot be told from luck: "
+        parts.append(f"With only {findings.n} questions, differences below {smallest_detectable(findings.n):.0%} go unnoticed as a rule: "
                      "ask more to see more.")
     return " ".join(parts)
 
@@ -247,7 +247,7 @@ def evidence(findings: Findings) -> dict[str, Any]:
         numbers["beyond the model that never knew"] = _plain_gap(findings.beyond)
     if findings.inside is not None:
         numbers["actpert"] = _inside(findings.inside) | {f"more than {who}": _plain_gap(gap) for who, gap in findings.pushed.items()}
-    numbers["smallest detectable difference"] = round(smallest_difference(findings.n), 4)
+    numbers["smallest detectable difference"] = round(smallest_detectable(findings.n), 4)
     return numbers
 
 

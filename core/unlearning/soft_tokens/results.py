@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.engine.events import Metric, Table
+from core.stats import wilson
 from core.unlearning.figures import Estimate
-from core.unlearning.metrics import wilson
 from core.unlearning.soft_tokens.cells import CELLS
 from core.unlearning.soft_tokens.spec import WHO
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from core.unlearning.metrics import difference, smallest_difference
+from core.stats import difference, smallest_detectable
 from core.unlearning.soft_tokens.cells import CELLS
 from core.unlearning.soft_tokens.results import Outcome, Outcomes, estimate, ordered
 from core.unlearning.soft_tokens.spec import WHO, Who
@@ -97,7 +97,7 @@ def _compared(findings: Findings) -> list[str]:
         parts.append(f"Careful: just asked, {', and '.join(doubts)}. "
                      + ("This comparison means nothing." if findings.pointless else "Read this comparison with care."))
     if n < FEW and not findings.pointless:
-        parts.append(f"With {n} texts per bar, differences below {smallest_difference(n):.0%} cannot be told from luck.")
+        parts.append(f"With {n} texts per bar, differences below {smallest_detectable(n):.0%} go unnoticed as a rule.")
     return parts
 
 
@@ -201,7 +201,7 @@ def evidence(findings: Findings) -> dict[str, Any]:
         numbers[f"true minus {CELLS[key].title}"] = {"difference": round(gap, 4), "interval": [round(low, 4), round(high, 4)]}
     if findings.gaps:
         numbers |= {"uninformative": findings.uninformative,
-                    "smallest detectable difference": round(smallest_difference(len(findings.outcomes["B"])), 4)}
+                    "smallest detectable difference": round(smallest_detectable(len(findings.outcomes["B"])), 4)}
     if findings.asked:
         numbers |= {"just asked": {WHO[who]: round(share, 4) for who, share in findings.asked.items()},
                     "comparison means something": not findings.pointless}

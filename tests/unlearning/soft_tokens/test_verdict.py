@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core.unlearning.metrics import wilson
+from core.stats import wilson
 from core.unlearning.soft_tokens.results import Outcome, cells_table, estimate, final_metrics, median_steps
 from core.unlearning.soft_tokens.verdict import Findings, evidence, say
 
@@ -78,8 +78,8 @@ def test_models_left_out_are_named() -> None:
 
 
 def test_few_texts_are_called_few() -> None:
-    assert "cannot be told from luck" in say(findings(5, 5, 5, of=10))
-    assert "cannot be told from luck" not in say(findings(20, 20, 20))
+    assert "go unnoticed as a rule" in say(findings(5, 5, 5, of=10))
+    assert "go unnoticed as a rule" not in say(findings(20, 20, 20))
 
 
 def test_the_sentence_is_reported_for_each_model() -> None:
