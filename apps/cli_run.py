@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from apps.cli_output import DONE, FAILED, STOPPED, Answer, Bar, say, table, working
 from core.engine.errors import LabError
+from core.engine.events import to_plain
 from core.engine.experiment import Config, Experiment
+from core.engine.fields import fields
 from core.engine.registry import everything, find
 from core.engine.settings import Settings
 from core.engine.text_values import config_from_text
@@ -43,35 +45,18 @@ def list_experiments(options: argparse.Namespace) -> Answer:
         rows = [entry.described() for entry in everything()]
         text = table(["name", "kind", "paper", "question"], [[row["name"], row["kind"], row["paper"], row["title"]] for row in rows])
         return Answer({"experiments": rows}, text)
-    row = find(options.name).described()
-    text = f"{row['name']}: {row['title']}\n\n" + table(["setting", "default", "allowed", "meaning"], settings_of(row["config_schema"]))
+    entry = find(options.name)
+    row, text = entry.described(), f"{entry.name}: {entry.title}\n\n"
+    text += table(["setting", "default", "allowed", "meaning"], settings_of(entry))
     if row["outputs"]:
         text += "\n\n" + table(["it says", "kind", "meaning"], [[one["name"], one["kind"], one["title"]] for one in row["outputs"]])
     return Answer({"experiments": [row]}, text)
 
 
-def settings_of(schema: dict[str, Any]) -> list[list[str]]:
+def settings_of(experiment: Experiment) -> list[list[str]]:
     """`[field, default, allowed, meaning]` of every field of a config."""
-    return [[name, json.dumps(field.get("default"), ensure_ascii=False), allowed(field), field.get("description", "")]
-            for name, field in schema.get("properties", {}).items()]
-
-
-def allowed(field: dict[str, Any]) -> str:
-    """The bounds of one field of a JSON schema in words."""
-    if "anyOf" in field:
-        return " or ".join("null" if part == {"type": "null"} else allowed(part) for part in field["anyOf"])
-    if "enum" in field:
-        return ", ".join(str(value) for value in field["enum"])
-    if "const" in field:
-        return str(field["const"])
-    low, high = field.get("minimum", field.get("exclusiveMinimum")), field.get("maximum", field.get("exclusiveMaximum"))
-    kind = {"string": "text", "integer": "whole number", "boolean": "true or false", "array": "list"}.get(field.get("type", ""), "number")
-    if kind == "list":
-        return f"list of {allowed(field['items'])}" if "items" in field else kind
-    if low is not None and high is not None:
-        return f"{kind}, {low} to {high}"
-    bound = f", at least {low}" if low is not None else f", at most {high}" if high is not None else ""
-    return f"{kind}, at most {field['maxLength']} characters" if "maxLength" in field else kind + bound
+    return [[field.name, json.dumps(to_plain(field.default), ensure_ascii=False), field.allowed, field.description]
+            for field in fields(experiment)]
 
 
 def pairs(experiment: Experiment, given: Sequence[str]) -> dict[str, str]:

@@ -43,16 +43,20 @@ def command_line() -> str:
 
 def experiments() -> str:
     from apps.cli_run import settings_of
+    from core.engine.outputs import plain
     from core.engine.registry import everything
 
     sections = ["## Experiments and probes\n\nAn experiment is run, watched and recorded. A probe answers at once. "
                 "Values are set with `--set FIELD=VALUE`, in a link, or in the `config` of the API."]
     for entry in everything():
         rows = [[f"`{name}`", f"`{default}`", allowed, meaning] for name, default, allowed, meaning
-                in settings_of(entry.config.model_json_schema())]
+                in settings_of(entry)]
         works = f" Works with models of the families {', '.join(entry.families)}." if entry.families else ""
+        said = [[f"`{one['name']}`", one["kind"], one["title"], one.get("unit", "")] for one in plain(entry.outputs)]
         sections.append(f"### {entry.name}\n\n{entry.title} ({entry.kind}, paper {entry.paper}, revision {entry.revision}).{works}\n\n"
-                        + table(["field", "default", "allowed", "meaning"], rows))
+                        + table(["field", "default", "allowed", "meaning"], rows)
+                        + ("\n\nWhat it says; `{}` stands for a word that differs:\n\n" + table(["name", "kind", "meaning", "unit"], said)
+                           if said else ""))
     return "\n\n".join(sections)
 
 

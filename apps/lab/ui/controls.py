@@ -10,20 +10,17 @@ A field's `title` is the label, its description the help text, its bounds the bo
 
 from __future__ import annotations
 
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any, Literal
+from typing import Any
 
 import gradio as gr
-from annotated_types import Ge, Gt, Le, Lt, MaxLen
-from pydantic.fields import FieldInfo
 
 from apps.lab.ui.drawer import Drawer
 from apps.lab.ui.own_file import OwnFile
 from apps.lab.visitors import Here
 from core.engine.experiment import Config, Experiment
+from core.engine.fields import Setting, fields
 
 RADIO_AT_MOST = 4
 IN_SIGHT = 3  # so many controls stand beside the picture, the others in a drawer
@@ -62,6 +59,7 @@ class Fields:
     def __init__(self, experiment: Experiment, *, models: Mapping[str, Sequence[str]] | None = None, prefix: str = "field",
                  engine: Here | None = None) -> None:
         self.experiment, self._models, self._prefix, self._engine = experiment, models or {}, prefix, engine
+        self._settings = {field.name: field for field in fields(experiment)}
         self._files: dict[str, OwnFile] = {}
         self.components: dict[str, Any] = {}
 
@@ -69,7 +67,7 @@ class Fields:
         """Makes the components of these fields where the page stands."""
         for name in names:
             if self._engine or name not in self.experiment.data_fields():
-                self.components[name] = self._component(name, self.experiment.config.model_fields[name])
+                self.components[name] = self._component(self._settings[name])
 
     @property
     def files(self) -> list[OwnFile]:
@@ -78,62 +76,47 @@ class Fields:
 
     def given(self, values: Sequence[Any]) -> dict[str, Any]:
         """What the components say, by field."""
-        return {name: self._typed(name, value) for name, value in zip(self.components, values, strict=False)}
+        return {name: self._settings[name].typed(value) for name, value in zip(self.components, values, strict=False)}
 
     def value(self, name: str, value: Any) -> Any:
         """What the component of a field should say for a value of the config."""
-        return self._files[name].shown(value) if value and name in self._files else self._shown(value)
+        return self._files[name].shown(value) if value and name in self._files else _shown(value)
 
-    @staticmethod
-    def _shown(value: Any) -> Any:
-        return list(value) if isinstance(value, (tuple, set, frozenset)) else value
-
-    def _typed(self, name: str, value: Any) -> Any:
-        """Gradio hands whole numbers over as floats and an emptied text as ''."""
-        kinds = _kinds(self.experiment.config.model_fields[name].annotation)
-        if isinstance(value, float) and value.is_integer() and int in kinds and float not in kinds:
-            return int(value)
-        if value in ("", None) and type(None) in kinds:
-            return None
-        return value
-
-    def _component(self, name: str, info: FieldInfo) -> Any:
-        if name in self.experiment.data_fields():
-            self._files[name] = OwnFile(self._engine, self.experiment, name, prefix=self._prefix)
-            return self._files[name].choice
-        label = info.title or name.replace("_", " ").capitalize()
-        common = {"label": label, "info": info.description, "value": self._shown(info.get_default(call_default_factory=True)),
-                  "elem_id": f"{self._prefix}-{name}"}
-        if name in self.experiment.model_fields():
-            return gr.Dropdown(choices=list(self._models.get(name, [common["value"]])), allow_custom_value=True, filterable=True, **common)
-        options = _options(info.annotation)
-        if options is not None:
-            many, values = options
-            words = _extra(info).get("labels", {})
-            choices = [(str(words.get(str(value), words.get(value, value))), value) for value in values]
-            kind = gr.CheckboxGroup if many else gr.Radio if len(choices) <= RADIO_AT_MOST else gr.Dropdown
-            made = kind(choices=choices, **common)
-            _say_why_not(_extra(info).get("unavailable", {}))
+    def _component(self, field: Setting) -> Any:
+        if field.kind == "file":
+            self._files[field.name] = OwnFile(self._engine, self.experiment, field.name, prefix=self._prefix)
+            return self._files[field.name].choice
+        common = {"label": field.title, "info": field.description, "value": _shown(field.default),
+                  "elem_id": f"{self._prefix}-{field.name}"}
+        if field.kind == "model":
+            offered = list(self._models.get(field.name, [common["value"]]))
+            return gr.Dropdown(choices=offered, allow_custom_value=True, filterable=True, **common)
+        if field.choices:
+            kind = gr.CheckboxGroup if field.kind == "choices" else gr.Radio if len(field.choices) <= RADIO_AT_MOST else gr.Dropdown
+            made = kind(choices=[(words, value) for value, words in field.choices], **common)
+            _say_why_not(field.unavailable)
             return made
-        kinds, limits = _kinds(info.annotation), _limits(info)
-        if bool in kinds:
+        if field.kind == "switch":
             return gr.Checkbox(**common)
-        if kinds & {int, float}:
-            return self._number(kinds, limits, common, _extra(info).get("slider", ()))
-        return gr.Textbox(max_length=limits.get("length"), lines=1, **common)
+        if field.kind in ("whole", "number"):
+            return _number(field, common)
+        return gr.Textbox(max_length=field.longest, lines=1, **common)
 
-    @staticmethod
-    def _number(kinds: set[type], limits: dict[str, Any], common: dict[str, Any], slider: Sequence[float]) -> Any:
-        low, high, whole = limits.get("low"), limits.get("high"), float not in kinds
-        if slider:
-            return Dial(slider[0], slider[1], step=slider[2] if slider[2:] else 1 if whole else None, **common)
-        bounded = low is not None and high is not None and type(None) not in kinds
-        if bounded and (whole or high <= 20 * max(low, 1)):
-            return Dial(low, high, step=1 if whole else round((high - low) / 100, 6), **common)
-        # A value outside the bounds reaches the config, whose sentence says what is allowed.
-        if type(None) in kinds:
-            return OptionalNumber(precision=0 if whole else None, placeholder="chosen for you", **common)
-        return gr.Number(precision=0 if whole else None, **common)
+
+def _shown(value: Any) -> Any:
+    return list(value) if isinstance(value, (tuple, set, frozenset)) else value
+
+
+def _number(field: Setting, common: dict[str, Any]) -> Any:
+    low, high, whole = field.low, field.high, field.kind == "whole"
+    if field.slider:
+        return Dial(field.slider[0], field.slider[1], step=field.slider[2] if field.slider[2:] else 1 if whole else None, **common)
+    if low is not None and high is not None and not field.optional and (whole or high <= 20 * max(low, 1)):
+        return Dial(low, high, step=1 if whole else round((high - low) / 100, 6), **common)
+    # A value outside the bounds reaches the config, whose sentence says what is allowed.
+    if field.optional:
+        return OptionalNumber(precision=0 if whole else None, placeholder="chosen for you", **common)
+    return gr.Number(precision=0 if whole else None, **common)
 
 
 class Controls(Fields):
@@ -145,11 +128,11 @@ class Controls(Fields):
     def __init__(self, experiment: Experiment, *, models: Mapping[str, Sequence[str]] | None = None,
                  leave_out: Sequence[str] = (), prefix: str = "field", engine: Here | None = None) -> None:
         super().__init__(experiment, models=models, prefix=prefix, engine=engine)
-        fields = {name: info for name, info in experiment.config.model_fields.items() if name not in leave_out}
-        plain = [name for name, info in fields.items() if not _extra(info).get("more")]
+        shown = [field for field in self._settings.values() if field.name not in leave_out]
+        plain = [field.name for field in shown if not field.more]
         self.add(*plain[:IN_SIGHT])
         with Drawer("More settings" if len(plain) > IN_SIGHT else "More"):
-            self.add(*plain[IN_SIGHT:], *(name for name in fields if name not in plain))
+            self.add(*plain[IN_SIGHT:], *(field.name for field in shown if field.more))
             self.seed = gr.Number(0, label="Seed", precision=0, elem_id=f"{prefix}-seed",
                                   info="The same seed gives the same numbers again.")
         self.inputs = [*self.components.values(), self.seed]
@@ -171,41 +154,3 @@ def _say_why_not(reasons: Mapping[str, str]) -> None:
     if reasons:
         said = "".join(f"<li><s>{escape(name)}</s> {escape(why)}</li>" for name, why in reasons.items())
         gr.HTML(f'<ul class="gb-quiet gb-cannot">{said}</ul>', apply_default_css=False)
-
-
-def _extra(info: FieldInfo) -> dict[str, Any]:
-    return info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-
-
-def _kinds(annotation: Any) -> set[type]:
-    """The plain types that a field takes: `float | None` -> {float, NoneType}."""
-    origin = typing.get_origin(annotation)
-    if origin is typing.Annotated:
-        return _kinds(typing.get_args(annotation)[0])
-    if origin in (typing.Union, types.UnionType):
-        return set().union(*(_kinds(part) for part in typing.get_args(annotation)))
-    if origin is Literal:
-        return {type(value) for value in typing.get_args(annotation)}
-    return {annotation} if isinstance(annotation, type) else {origin} if isinstance(origin, type) else set()
-
-
-def _options(annotation: Any) -> tuple[bool, list[Any]] | None:
-    """(several may be chosen, the values), for Literal and for lists or tuples of Literal."""
-    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is Literal:
-        return False, list(parts)
-    if origin in (list, tuple, set, frozenset) and parts and typing.get_origin(parts[0]) is Literal:
-        return True, list(typing.get_args(parts[0]))
-    return None
-
-
-def _limits(info: FieldInfo) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for item in info.metadata:
-        if isinstance(item, (Ge, Gt)):
-            found["low"] = item.ge if isinstance(item, Ge) else item.gt
-        elif isinstance(item, (Le, Lt)):
-            found["high"] = item.le if isinstance(item, Le) else item.lt
-        elif isinstance(item, MaxLen):
-            found["length"] = item.max_length
-    return found

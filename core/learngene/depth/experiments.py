@@ -29,8 +29,8 @@ from transformers import PreTrainedModel
 from core.engine.events import Event, Figure, Keep, Metric, Progress, Table, Verdict
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
-from core.learngene import headlines
 from core.engine.steps import Pacer, remembered
+from core.learngene import headlines
 from core.learngene.data import Task
 from core.learngene.depth import figures
 from core.learngene.depth.learngene import Learngene, freeze_slope, load_learngene, new_learngene

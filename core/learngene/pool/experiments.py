@@ -31,8 +31,8 @@ from transformers import PreTrainedModel, ViTConfig
 from core.engine.events import Event, Figure, Keep, Metric, Progress, Table, Verdict
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
-from core.learngene import headlines
 from core.engine.steps import Pacer, remembered
+from core.learngene import headlines
 from core.learngene.data import Task
 from core.learngene.metrics import accuracy
 from core.learngene.pool import figures
