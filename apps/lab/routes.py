@@ -62,7 +62,7 @@ def router(engine: Engine) -> APIRouter:
     routes = APIRouter(prefix="/lab")
 
     def door(request: Request) -> Door:
-        return engine.for_visitor(visitor_of(request))
+        return Door(engine, visitor_of(request))
 
     @routes.get("/runs")
     async def runs(request: Request, experiment: str | None = None) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Here:
         """The door of this moment's visitor, to be taken along where somebody else's turn may come in between."""
         from gradio.context import LocalContext
 
-        return self._engine.for_visitor(visitor_of(LocalContext.request.get(None)))
+        return Door(self._engine, visitor_of(LocalContext.request.get(None)))
 
 
     @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """One visitor's door to the lab: the only way to runs, files and kept models for pages, API and MCP.
 
-    door = engine.for_visitor(token)
+    door = Door(engine, token)
     run = door.start("unlearning/audit", {"algorithm": "npo"})
     door.read(run.id), door.report(run.id)      # LabError for what is somebody else's, as for what does not exist
 
@@ -14,16 +14,14 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.engine import report
 from core.engine.errors import LabError
 from core.engine.experiment import Config
 from core.engine.records import no_such_run
+from core.engine.runner import Engine, RunHandle
 from core.engine.stored import PICTURE_FILE, RunRecord
-
-if TYPE_CHECKING:
-    from core.engine.runner import Engine, RunHandle
 
 GB = 10**9
 MOST_UNFINISHED = 6  # of one visitor

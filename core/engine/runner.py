@@ -25,7 +25,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.engine import records as recording
-from core.engine.door import Door
 from core.engine.errors import LabError
 from core.engine.events import layers
 from core.engine.experiment import Config, Experiment, shown
@@ -71,10 +70,6 @@ class Engine:
         self._active: dict[str, Run] = {}
         self._slot = Slot(self.records)
         self._asked: dict[str, Future[str]] = {}
-
-    def for_visitor(self, visitor: str) -> Door:
-        """What one visitor may reach: pages, API and MCP have nothing else."""
-        return Door(self, visitor)
 
     def unfinished(self, visitor: str | None = None) -> int:
         """How many runs wait or go on, of all or of those that a visitor wants."""

@@ -10,7 +10,7 @@ from core.engine.door import Door
 from core.engine.settings import REPOSITORY
 
 CODE = sorted((REPOSITORY / "apps" / "lab").rglob("*.py"))
-WHOLE = {"server.py": {"close", "settings", "for_visitor"}, "visitors.py": {"for_visitor", "door"}, "routes.py": {"for_visitor"}}
+WHOLE = {"server.py": {"close", "settings"}}
 
 
 def of_the_engine(file) -> list[str]:
