@@ -29,7 +29,7 @@ from core.engine.outputs import Output, Outputs, each
 from core.engine.registry import find
 
 if TYPE_CHECKING:
-    from apps.lab.ui.frame import Site, View
+    from apps.lab.ui.view import Site, View
 
 # An event of the interface is nobody's API, and quick ones need no queue.
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}

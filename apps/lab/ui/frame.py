@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -23,17 +22,13 @@ from apps.lab import links
 from apps.lab.pages import Page
 from apps.lab.ui.controls import Controls
 from apps.lab.ui.evidence import evidence_html
-from apps.lab.ui.lesson import Tally
+from apps.lab.ui.lesson_tab import lesson
 from apps.lab.ui.live_view import LiveView, refused, shown
 from apps.lab.ui.own_file import REFUSED
+from apps.lab.ui.view import QUIET, Site, View, start
 from apps.lab.ui.words import notice
-from apps.lab.visitors import Here
 from core.engine.errors import LabError
-from core.engine.experiment import Experiment
 from core.engine.registry import find
-
-# An event of the interface is nobody's API, and quick ones need no queue.
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
 
 # On a narrow screen the controls are a drawer behind a Run that stays.
 FORM_HANDLE = '<button type="button" class="gb-form-handle" aria-expanded="false">Settings</button>'
@@ -46,27 +41,6 @@ const turn = (open) => {
 handle.addEventListener("click", () => turn(!form.classList.contains("gb-form--open")));
 document.addEventListener("gb-started", () => turn(false));
 """
-
-
-@dataclass(frozen=True)
-class Site:
-    """What every page is built from: one engine, the guesses of the room, and the Blocks they belong to."""
-
-    engine: Here
-    blocks: gr.Blocks
-    tally: Tally
-
-
-@dataclass(frozen=True)
-class View:
-    """One page being built."""
-
-    site: Site
-    page: Page
-    experiment: Experiment
-    controls: Controls
-    live: LiveView
-    tabs: gr.Tabs
 
 
 def header(current: Page | None = None) -> None:
@@ -149,26 +123,10 @@ def first_view(site: Site, described: Page, experiment: str = "") -> dict[str, A
 
 def usual_tabs(view: View) -> None:
     """The tabs that every page has."""
-    from apps.lab.ui.lesson_tab import lesson
-
     with gr.Tab("Lesson", id="lesson"):
         lesson(view)
     with gr.Tab("Evidence", id="evidence"):
         gr.HTML(evidence_html(view.page.paper), apply_default_css=False)
-
-
-def start(view: View, config: dict[str, Any], seed: Any, request: gr.Request, *, fresh: bool = False,
-          lesson: bool = False) -> dict[str, Any]:
-    """Starts, joins or recalls a run for this visitor; what the live view should show."""
-    try:
-        if REFUSED in config.values():
-            raise LabError("Your file could not be used, so nothing was started.", "Bring a better one, or press 'Remove my file'.")
-        if isinstance(seed, float) and seed.is_integer():
-            seed = int(seed)
-        run = view.site.engine.start(view.experiment.name, config, seed=seed, fresh=fresh, replace=True)
-    except LabError as error:
-        return refused(error)
-    return shown(run.id, recorded=run.recorded, pressed=True, lesson=lesson)
 
 
 def _starter(view: View, *, fresh: bool = False) -> Callable[..., dict[str, Any]]:

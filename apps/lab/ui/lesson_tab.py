@@ -12,8 +12,8 @@ from typing import Any
 
 import gradio as gr
 
-from apps.lab.ui.frame import QUIET, View, start
 from apps.lab.ui.lesson import Step, paragraphs, read_lesson, tally_html
+from apps.lab.ui.view import QUIET, View, start
 from apps.lab.visitors import visitor_of
 
 NOT_YET = {"step": None, "run": ""}  # which step waits for which run
