@@ -125,10 +125,10 @@ def serving(kind: str) -> Iterator[str]:
 
 
 def serve(kind: str, port: int) -> None:
-    """One of the servers: the lab with a run to watch, an empty Gradio app, or Gradio's streaming echo."""
+    """One of the servers: the lab with a run to watch, an empty Gradio app, one with a plot, or Gradio's streaming echo."""
     import uvicorn
 
-    uvicorn.run({"lab": _lab, "empty": _empty, "echo": _echo}[kind](), host="127.0.0.1", port=port, log_level="warning")
+    uvicorn.run({"lab": _lab, "empty": _empty, "plot": _plot, "echo": _echo}[kind](), host="127.0.0.1", port=port, log_level="warning")
 
 
 def _empty() -> Any:
@@ -137,6 +137,16 @@ def _empty() -> Any:
 
     with gr.Blocks(analytics_enabled=False) as blocks:
         pass
+    return gr.mount_gradio_app(FastAPI(), blocks, path="", ssr_mode=False)
+
+
+def _plot() -> Any:
+    import gradio as gr
+    import plotly.graph_objects as go
+    from fastapi import FastAPI
+
+    with gr.Blocks(analytics_enabled=False) as blocks:
+        gr.Plot(go.Figure(go.Scatter(y=[1, 3, 2])))
     return gr.mount_gradio_app(FastAPI(), blocks, path="", ssr_mode=False)
 
 

@@ -14,6 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from apps.lab import routes
+from apps.lab.first_paint import FirstPaint
 from apps.lab.guard import Guard, Hosts
 from apps.lab.handed import Handed
 from apps.lab.pages import PAGES
@@ -59,6 +60,7 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     app.include_router(routes.router(engine))
     app.add_exception_handler(LabError, _say)
     app.add_middleware(Announced)
+    app.add_middleware(FirstPaint)
     addresses = ["/", *(f"/{page.route}" for page in PAGES if page.built), f"/{ROUTE}"]
     app.add_middleware(Guard, values=Values(blocks, handed), handed=handed, hosts=Hosts(host, allow_hosts), pages=addresses, mcp=mcp,
                        trusted=trusted)

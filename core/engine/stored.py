@@ -10,7 +10,7 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from typing_extensions import TypedDict
@@ -161,6 +161,7 @@ class _Verdict(_Line):
     kind: Literal["verdict"]
     text: str
     evidence: dict[str, Any]
+    headline: NotRequired[str]
 
 
 class _End(_Line):

@@ -82,6 +82,7 @@ export class PlotPanel {
     try {
       await this.#plot.draw(lit(this.#figure, this.#context.fact?.()), this.#revision);
       this.#place.classList.remove("gb-plot--empty");
+      if (this.#panel.main) document.dispatchEvent(new Event("gb-drawn")); // what the first HTML showed makes way: first_paint.py
     } catch (error) {
       say(this.#word, `${error.message} The numbers are under “Show as table”.`);
     }

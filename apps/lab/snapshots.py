@@ -1,0 +1,136 @@
+"""Draws the main picture of every first view once, in a browser, and keeps it as SVG beside the first view (see first_paint.py).
+
+    python -P -m apps.lab.snapshots [ROUTE ...]      # after a first view was recorded; needs playwright and a Chromium
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import sys
+import threading
+import time
+import xml.etree.ElementTree as ET
+
+from apps.lab.first_paint import FILE, fingerprint
+from apps.lab.pages import PAGES
+from core.engine.settings import FIRST_VIEWS, Settings
+
+SIZES = {"wide": (1280, 720), "narrow": (390, 844)}
+SVG = "http://www.w3.org/2000/svg"
+XLINK = "http://www.w3.org/1999/xlink"
+TAGS = frozenset("svg g path rect circle line polyline polygon text tspan defs clipPath image linearGradient stop pattern".split())
+ATTRIBUTES = frozenset(
+    "d x y x1 x2 y1 y2 cx cy r rx ry width height viewBox transform points dy dx fill stroke stroke-width stroke-dasharray stroke-opacity "
+    "fill-opacity opacity text-anchor clip-path id style preserveAspectRatio href offset patternUnits patternTransform stop-color "
+    "clip-rule fill-rule shape-rendering".split())
+STYLES = frozenset(
+    "fill stroke stroke-width stroke-dasharray stroke-opacity fill-opacity opacity font-family font-size font-weight font-style "
+    "text-anchor vector-effect stroke-miterlimit image-rendering white-space stop-color".split())
+_DRAWN = """() => {
+  const panel = document.querySelector(".gb-panel--main:not(.gb-panel--empty)");
+  const plot = panel?.querySelector(".js-plotly-plot");
+  if (!plot?.querySelector(".main-svg")) return null;
+  const { width, height } = plot.getBoundingClientRect();
+  return { title: panel.querySelector("h3").textContent, width, height,
+    svgs: [...plot.querySelectorAll(".main-svg")].map((svg) => new XMLSerializer().serializeToString(svg)) };
+}"""
+
+
+def clean(svgs: list[str], width: float, height: float, mark: str) -> str:
+    """One SVG of plain shapes and text from those of a drawing: no script, link, style sheet, foreign content or address."""
+    inside = "".join(ET.tostring(part, encoding="unicode") for svg in svgs if (part := _plain(ET.fromstring(svg), mark)) is not None)
+    inside = re.sub(r"(</?)ns\d+:", r"\1", re.sub(r' xmlns(:\w+)?="[^"]*"', "", inside)).replace("ns0:", "").replace("ns1:href", "href")
+    return f'<svg xmlns="{SVG}" viewBox="0 0 {width:.0f} {height:.0f}" width="100%" height="{height:.0f}" aria-hidden="true">{inside}</svg>'
+
+
+def _plain(element: ET.Element, mark: str) -> ET.Element | None:
+    tag = element.tag.rpartition("}")[2]
+    if tag not in TAGS or _hidden(element):
+        return None
+    kept = ET.Element("g" if tag == "svg" else tag)
+    for name, value in element.attrib.items():
+        short = name.rpartition("}")[2]
+        if short not in ATTRIBUTES or tag == "svg":
+            continue
+        if short == "style":
+            value = _style(value)
+        if short == "href" and not (tag == "image" and value.startswith("data:image/png;base64,")):
+            continue
+        value = re.sub(r"url\((['\"]?)[^)]*?#([\w-]+)\1\)", rf"url(#{mark}\2)", value.replace("&quot;", '"'))
+        if "url(" in value and f"url(#{mark}" not in value or "javascript" in value.lower():
+            continue
+        kept.set(short, mark + value if short == "id" else _rounded(value) if short in ("d", "transform", "points") else value)
+    kept.text, kept.tail = (element.text if tag in ("text", "tspan") else None), (element.tail if tag == "tspan" else None)
+    kept.extend([made for child in element if (made := _plain(child, mark)) is not None])
+    return None if tag in ("g", "svg") and not len(kept) else kept
+
+
+def _hidden(element: ET.Element) -> bool:
+    return "display: none" in element.get("style", "") or element.get("class", "").split(" ")[0] in ("hoverlayer", "draglayer", "zoomlayer")
+
+
+def _style(text: str) -> str:
+    pairs = [part.partition(":") for part in text.split(";") if ":" in part]
+    return ";".join(f"{name.strip()}:{value.strip()}" for name, _, value in pairs if name.strip() in STYLES)
+
+
+def _rounded(value: str) -> str:
+    return re.sub(r"-?\d+\.\d{3,}", lambda found: f"{float(found.group()):.2f}", value)
+
+
+def draw(base: str, route: str) -> dict | None:
+    """The four drawings of a page's main picture, None where it has no such picture."""
+    from playwright.sync_api import sync_playwright
+
+    found: dict = {"svg": {}}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=os.environ.get("GLASSBOX_CHROMIUM", "/usr/bin/chromium"),
+                                             args=["--no-sandbox", "--disable-gpu"])
+        for size, (width, height) in SIZES.items():
+            for theme in ("light", "dark"):
+                page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=theme)
+                page.goto(f"{base}{route}?__theme={theme}")
+                page.wait_for_selector(".gb-panel--main .main-svg", timeout=180_000)
+                page.wait_for_timeout(4000)
+                got = page.evaluate(_DRAWN)
+                if got is None:
+                    return None
+                kind = f"{size}-{theme}"
+                found["svg"][kind] = clean(got["svgs"], got["width"], got["height"], f"{kind}-")
+                found["title"] = got["title"]
+                found["main"] = page.evaluate("document.querySelector('.gb-live').getBoundingClientRect().top < innerHeight / 2")
+                page.close()
+        browser.close()
+    return found
+
+
+def main(routes: list[str]) -> int:
+    """Draws the given pages, or all that have a first view."""
+    import uvicorn
+
+    from apps.lab.server import create_app
+
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_app(Settings()), log_level="warning"))
+    threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True).start()
+    while not server.started:
+        time.sleep(0.1)
+    for page in PAGES:
+        folder = FIRST_VIEWS / page.route
+        if not folder.is_dir() or routes and page.route not in routes:
+            continue
+        found = draw(f"http://127.0.0.1:{listening.getsockname()[1]}/", page.route)
+        if found:
+            text = json.dumps({"events": fingerprint(folder)} | found, ensure_ascii=False)
+            (folder / FILE).write_text(text + "\n", encoding="utf-8")
+            print(f"{page.route}: {len(text) // 1024} KB", flush=True)
+    server.should_exit = True
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
