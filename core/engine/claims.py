@@ -31,12 +31,17 @@ if TYPE_CHECKING:
 CLAIM_TABLES = {paper.number: paper.claims for paper in PAPERS if paper.claims}
 RESULTS = ASSETS / "claims"
 
+Scale = Literal["share", "points", "correlation", "number"]
 Held = bool | Literal["undecided"] | None
 
 
 @dataclass(frozen=True)
 class Claim:
-    """`measure` gets the results of one seed, one per config, in order, and gives one number."""
+    """`measure` gets the results of one seed, one per config, in order, and gives one number.
+
+    scale: what that number is: a share (0..1, shown in per cent), points (a difference of shares), a correlation (-1..1), or a number as
+    it stands.  threshold: which way is better, and how far it has to go, in the measure's own unit.
+    """
 
     id: str
     paper: str
@@ -50,6 +55,7 @@ class Claim:
     unit: str = "mean over seeds"
     note: str = ""
     needs: Sequence[str] = field(default=())
+    scale: Scale = "number"
 
 
 def claims(paper: str | None = None) -> list[Claim]:
@@ -109,8 +115,8 @@ def _rounded(value: float) -> float:
 
 def _row(claim: Claim, **measured: Any) -> dict[str, Any]:
     return {"id": claim.id, "paper": claim.paper, "statement": claim.statement, "kind": claim.kind, "held": None, "measured": None,
-            "interval": None, "threshold": claim.threshold, "unit": claim.unit, "seeds": list(claim.seeds), "note": claim.note,
-            "fingerprints": {}} | measured
+            "interval": None, "threshold": claim.threshold, "unit": claim.unit, "scale": claim.scale, "seeds": list(claim.seeds),
+            "note": claim.note, "fingerprints": {}} | measured
 
 
 def _finished(claim: Claim, engine: Engine, config: Config, seed: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
-from core.engine import events
+from core.engine import events, outputs
 from core.engine.errors import LabError
 from core.engine.events import Event, safe_labels, to_plain
 from core.engine.records import Log, Records, end_line
@@ -39,14 +39,15 @@ def versions() -> dict[str, str]:
 class Run:
     """Written by the thread that computes, read by any number of others."""
 
-    def __init__(self, run_id: str, name: str, key: str, seed: int, folder: Path, pinned: bool, visitor: str) -> None:
+    def __init__(self, run_id: str, name: str, key: str, seed: int, folder: Path, pinned: bool, visitor: str,
+                 declared: outputs.Outputs = ()) -> None:
         self.id, self.name, self.key, self.seed, self.folder, self.pinned = run_id, name, key, seed, folder, pinned
-        self.wanted_by = {visitor}
+        self.wanted_by, self.outputs = {visitor}, declared
         self.ended = threading.Event()
         self.cancelled = False
         self.parameters: dict[str, int] = {}
         self.revisions: dict[str, str] = {}
-        self._reason = ""
+        self._reason, self._checked = "", set()
         self._log = Log(folder)
         self._lines: list[dict[str, Any]] = []
         self._news = threading.Condition()
@@ -78,7 +79,16 @@ class Run:
             logging.getLogger("glassbox").warning("run %s: %s", self.id, problem)
             raise LabError(f"The run could not be recorded any further: {getattr(problem, 'strerror', None) or problem}.",
                            "Free some space on the disk and run it again.") from None
+        self._check(event)
         self._show(line)
+
+    def _check(self, event: Event) -> None:
+        """Somebody forgot to declare an output: whoever reads the log of the lab learns it, the visitor's run goes on."""
+        name = getattr(event, "name", "")
+        if name and self.outputs and (event.kind, name) not in self._checked:
+            self._checked.add((event.kind, name))
+            if outputs.find(self.outputs, event.kind, name) is None:
+                logging.getLogger("glassbox").warning("%s says the %s '%s', which its spec does not declare", self.name, event.kind, name)
 
     def _fields(self, event: Event, models: ModelStore) -> dict[str, Any]:
         if isinstance(event, events.Keep):

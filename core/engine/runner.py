@@ -146,7 +146,7 @@ class Engine:
             "started": None, "duration_s": None, "owner": visitor, "visitors": [visitor], "published": False,
             "pinned": pinned, **recording.this_process()})
         try:
-            return Run(run_id, experiment.name, key, seed, folder, pinned, visitor)
+            return Run(run_id, experiment.name, key, seed, folder, pinned, visitor, experiment.outputs)
         except OSError as problem:  # too many open files
             shutil.rmtree(folder, ignore_errors=True)
             raise LabError(f"The run could not be recorded: {problem.strerror}.", "Try again in a minute.") from None

@@ -56,7 +56,7 @@ def test_a_claim_is_measured_over_its_seeds_and_its_runs_are_taken_from_the_reco
     mean, low, high = interval([3 + value for value in noise])
     assert row == {"id": "00.1", "paper": "00", "statement": "It counts.", "kind": "gate", "held": low >= 2 or "undecided",
                    "measured": round(mean, 6), "interval": [round(low, 6), round(high, 6)], "threshold": ">= 2",
-                   "unit": "mean over seeds", "seeds": [0, 1, 2], "note": "", "fingerprints": {}}
+                   "unit": "mean over seeds", "scale": "number", "seeds": [0, 1, 2], "note": "", "fingerprints": {}}
     assert len(engine.records.list()) == 6
     assert measure(claim(threshold="<= 3"), engine)["held"] is not True and len(engine.records.list()) == 6
     json.dumps(row, allow_nan=False)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from core.engine import registry
-from core.engine.outputs import each, find, plain
+from core.engine.events import Metric
+from core.engine.outputs import each, find, metric, plain
 from core.engine.records import Records
+from core.engine.run import Run
 from core.engine.settings import ASSETS
 from core.papers import PAPERS
 from core.unlearning.algorithms import ALGORITHMS
@@ -55,3 +57,10 @@ def test_titles_in_the_spec_are_those_of_the_code() -> None:
     assert audit.ALGORITHM_TITLES == {name: f"{'More: ' * row.more}{row.title}" for name, row in ALGORITHMS.items()}
     assert audit.AUDIT_TITLES == {name: row.title for name, row in AUDITS.items()}
     assert audit.NOT_HERE == {name: row.reason for name, row in AUDITS.items() if row.reason}
+
+
+def test_a_run_says_aloud_what_its_spec_forgot(tmp_path, caplog: pytest.LogCaptureFixture) -> None:
+    run = Run("run-1", "test/forgot", "key", 0, tmp_path, False, "somebody", declared=(metric("loss", "Loss"), metric("loss {}", "Part")))
+    for name in ("loss", "loss a", "gain", "gain"):
+        run.record(Metric(name, 1.0), None)
+    assert [record.getMessage() for record in caplog.records] == ["test/forgot says the metric 'gain', which its spec does not declare"]

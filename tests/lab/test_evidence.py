@@ -9,7 +9,7 @@ import pytest
 from apps.lab.ui.evidence import aim, evidence_html
 from core.engine import claims
 
-ROW = {"id": "00.1", "statement": "It is better.", "note": "", "unit": "mean over seeds", "held": True, "measured": 0.5,
+ROW = {"id": "00.1", "statement": "It is better.", "note": "", "unit": "mean over seeds", "scale": "number", "held": True, "measured": 0.5,
        "threshold": ">= 0.1", "interval": [0.25, 0.75], "seeds": [0, 1, 2]}
 
 
@@ -20,12 +20,13 @@ def said(monkeypatch: pytest.MonkeyPatch, **changed) -> str:
 
 @pytest.mark.parametrize(("changed", "words"), [
     ({}, "0.5 (0.25 to 0.75) ≥ 0.1"),
-    ({"statement": "At least 10 points ahead."}, "50 points (25 to 75) ≥ 10 points"),
-    ({"unit": "difference of shares, mean over seeds", "threshold": "<= 0.01"}, "50 points (25 to 75) ≤ 1 point "),
-    ({"unit": "share of all facts"}, "50 % (25 to 75) ≥ 10 %"),
-    ({"statement": "At least 85 % stay.", "interval": [0.4, 1.2]}, "50 % (40 to 100) ≥ 10 %"),
-    ({"statement": "A rank correlation.", "interval": [-1.18, 1.55]}, "0.5 (-1 to 1) ≥ 0.1"),
+    ({"scale": "points"}, "50 points (25 to 75) ≥ 10 points"),
+    ({"scale": "points", "threshold": "<= 0.01"}, "50 points (25 to 75) ≤ 1 point "),
+    ({"scale": "share"}, "50 % (25 to 75) ≥ 10 %"),
+    ({"scale": "share", "interval": [0.4, 1.2]}, "50 % (40 to 100) ≥ 10 %"),
+    ({"scale": "correlation", "interval": [-1.18, 1.55]}, "0.5 (-1 to 1) ≥ 0.1"),
     ({"interval": [-1.18, 1.55]}, "0.5 (-1.18 to 1.55) ≥ 0.1"),
+    ({"measured": 2.1e-7, "interval": None, "threshold": "<= 0.0001"}, "2.10e-07 ≤ 0.0001"),
     ({"measured": None, "interval": None, "held": None, "note": "No such model."}, "No such model. – not measured – ≥ 0.1")])
 def test_a_claim_is_in_the_unit_of_its_sentence(monkeypatch, changed, words):
     assert words in said(monkeypatch, **changed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from html import escape
 from typing import Any
 
@@ -10,6 +9,7 @@ from apps.lab.ui.words import held, number
 from core.engine import claims
 
 _SIGNS = {">=": "≥", "<=": "≤"}
+_FACTORS, _UNITS = {"share": 100, "points": 100}, {"share": " %", "points": " points"}
 
 
 def evidence_html(paper: str) -> str:
@@ -30,37 +30,30 @@ def evidence_html(paper: str) -> str:
 def aim(row: dict[str, Any]) -> str:
     """What a claim has to reach, with the sign that books print and in the unit of its sentence: "≥ 10 points"."""
     sign, bound = row["threshold"].split()
-    factor, unit = _scale(row)
-    return f"{_SIGNS[sign]} {_with_unit(factor * float(bound), unit)}"
+    return f"{_SIGNS[sign]} {_said(float(bound), row['scale'])}"
 
 
-def _scale(row: dict[str, Any]) -> tuple[float, str]:
-    """What a measured value is multiplied by to be in the unit that the claim speaks of, and that unit's name."""
-    words = f"{row['unit']} {row['statement']}"
-    if re.search(r"\bpoints?\b|^difference of shares\b", words):
-        return 100, " points"
-    return (100, " %") if re.search(r"^share\b|\d %", words) else (1, "")
+def _shown(value: float, scale: str) -> str:
+    """A measured value in the claim's unit, without its name."""
+    return number(float(f"{_FACTORS.get(scale, 1) * value:.6g}"))
+
+
+def _said(value: float, scale: str) -> str:
+    shown, unit = _shown(value, scale), _UNITS.get(scale, "")
+    return f"{shown}{unit.rstrip('s') if shown in ('1', '-1') else unit}"
 
 
 def _spread(row: dict[str, Any]) -> tuple[float, float]:
-    """The interval, cut where no value can lie: a share ends at 0 and 1, a correlation at -1 and 1."""
+    """The interval, cut where no value can lie: a share ends at 0 and 1, a difference of shares and a correlation at -1 and 1."""
     low, high = row["interval"]
-    least = 0 if _scale(row)[1] == " %" else -1
-    bounded = _scale(row)[0] == 100 or "correlation" in row["statement"]
-    return (max(least, low), min(1, high)) if bounded else (low, high)
-
-
-def _with_unit(value: float, unit: str) -> str:
-    said = number(round(value, 6))
-    return f"{said}{unit.rstrip('s') if said in ('1', '-1') else unit}"
+    return (low, high) if row["scale"] == "number" else (max(0 if row["scale"] == "share" else -1, low), min(1, high))
 
 
 def _row(row: dict[str, Any]) -> str:
-    factor, unit = _scale(row)
-    measured = "–" if row["measured"] is None else _with_unit(factor * row["measured"], unit)
+    measured = "–" if row["measured"] is None else _said(row["measured"], row["scale"])
     spread = ""
     if row["interval"]:
-        low, high = (number(round(factor * end, 6)) for end in _spread(row))
+        low, high = (_shown(end, row["scale"]) for end in _spread(row))
         spread = f' <span class="gb-quiet">({low} to {high})</span>'
     note = f'<br><span class="gb-quiet">{escape(row["note"])}</span>' if row["note"] else ""
     return (f'<tr><th scope="row"><span class="gb-quiet">{escape(row["id"])}</span> {escape(row["statement"])}{note}</th>'
