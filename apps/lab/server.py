@@ -21,6 +21,7 @@ from apps.lab.pages import PAGES
 from apps.lab.ui.scripts import announcement
 from apps.lab.values import Values
 from apps.lab.visitors import Here
+from core.engine import reader
 from core.engine.errors import LabError
 from core.engine.runner import Engine
 from core.engine.settings import Settings
@@ -76,6 +77,7 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
 
 def _warm_up() -> None:
     """Imports what the first run needs (seconds), while the first visitor still reads."""
+    reader.prepare("core.learngene.opened", "core.unlearning.rows", "PIL.Image")
     import torch  # noqa: F401
     from transformers import LlamaForCausalLM  # noqa: F401
 

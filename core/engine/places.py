@@ -94,6 +94,9 @@ class Places:
                            "Name a folder that holds config.json and safetensors, or a .gguf file.") from None
         if not settings.any_path and not all(file.is_relative_to(root) for file in files):
             raise outside
+        odd = next((file.name for file in files if file.exists() and not file.is_file() and not file.is_dir()), None)
+        if odd:
+            raise LabError(f"{odd} in that model folder is no plain file.", "Copy or download the model again.")
         return _one_model(folder, rest), None
 
     def _kept(self, rest: str) -> tuple[Path, None]:

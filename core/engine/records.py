@@ -212,6 +212,9 @@ class Records:
                 self._between.acquire()
             except filelock.Timeout:
                 raise LabError("Another program keeps the records of this lab to itself.", "Close it, or try again in a minute.") from None
+            except OSError as error:
+                raise LabError(f"The records of this lab cannot be changed: {error.strerror or error}.",
+                               f"Let the lab write into {self.root.parent}, or choose another folder with GLASSBOX_HOME.") from None
             try:
                 yield
             finally:
@@ -295,7 +298,7 @@ class Records:
             (self.folder(run_id) / RESERVE).unlink(missing_ok=True)
         try:
             run = self._update(run_id, changes)
-        except OSError:
+        except (OSError, LabError):
             self._unwritten[run_id] = changes
             raise
         if run.outcome == "finished":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core.engine.errors import LabError
+from core.engine.stored import parse, read_file
 
 BYTES = {
     "F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
@@ -31,12 +32,7 @@ _ONLY_SAFETENSORS = "Only weights in safetensors format are loaded, because othe
 
 def read_json(file: Path) -> dict[str, Any]:
     """A JSON object from a file that anybody may have written; ValueError (or OSError) for anything else."""
-    if file.stat().st_size > LARGEST_JSON:
-        raise ValueError(f"{file.name} is too large")
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except RecursionError:
-        raise ValueError(f"{file.name} is nested too deeply") from None
+    content = parse(read_file(file, LARGEST_JSON))
     if not isinstance(content, dict):
         raise ValueError(f"{file.name} holds no object")
     return content

@@ -9,58 +9,41 @@ Whole folders of pictures are read by collection.py.
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from core.engine.errors import LabError
+from core.engine.reader import apart
 from core.learngene.data import Placed
+from core.learngene.opened import LARGEST_SIDE
 from core.learngene.spec import SIZE
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-MB = 1024**2
-LARGEST_SIDE, LARGEST_FILE = 8000, 20 * MB
-KINDS = ("PNG", "JPEG", "BMP", "WEBP", "GIF")
 LETTER_INK = 11.0  # longer side of the ink in a picture of 16 pixels, as in the letters the models were taught
 SCAN = 8  # side of a scanned digit before it was enlarged; its ink touches two edges
 FULL = 0.8  # of a scan's inked pixels this share is at most as dark as what counts as full ink: a pen drawn thin leaves few full ones
 
 
-def read_picture(source: Path | BinaryIO, name: str = "") -> Image:
+def read_picture(source: Path, name: str = "") -> Image:
     """A still picture in shades of grey with its transparency (mode "LA"). Raises LabError for anything else, before decoding it.
 
-    `source`: a file, or a stream whose size was checked; `name`: what sentences call it.
+    It is read in a process of its own. `name`: what sentences call it.
     """
-    from PIL import Image, UnidentifiedImageError
-
-    if isinstance(source, Path):
-        name = name or source.name
-        if source.stat().st_size > LARGEST_FILE:
-            raise LabError(f"{name} is larger than {LARGEST_FILE // MB} MB.", "Save the picture smaller and try again.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked two lines below
-        try:
-            with Image.open(source, formats=KINDS) as picture:
-                _check_header(name, picture)
-                return picture.convert("RGBA").convert("LA")
-        except Image.DecompressionBombError:  # the library's own limit, met before ours can name the sides
-            raise LabError(f"{name} is far too large.", f"At most {LARGEST_SIDE} pixels on a side; make it smaller first.") from None
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
-            raise LabError(f"{name} is not a picture that can be read.", "Use a PNG, JPEG, BMP, WebP or GIF file.") from None
+    [(facts, data)] = apart("core.learngene.opened:picture", path=str(Path(source).resolve()), name=name or Path(source).name)
+    return as_picture(facts, data)
 
 
-def _check_header(name: str, picture: Image) -> None:
-    if max(picture.size) > LARGEST_SIDE:
-        raise LabError(f"{name} is {picture.width} x {picture.height} pixels large.",
-                       f"At most {LARGEST_SIDE} on a side; make it smaller first.")
-    if getattr(picture, "n_frames", 1) > 1:
-        raise LabError(f"{name} is animated.", "Save one of its pictures on its own.")
+def as_picture(facts: dict[str, Any], data: bytes) -> Image:
+    """What the reading process said of one picture."""
+    from PIL import Image
+
+    return Image.frombytes("LA", (facts["width"], facts["height"]), data)
 
 
 def to_pixels(picture: Image, placed: Placed) -> Tensor:

@@ -37,7 +37,7 @@ def taking(lab: Lab, name: TaskName, pictures: str) -> Generator[Event, None, Ta
     key = _key(source)
     if (known := lab.cache.get(key)) is not None:
         return known
-    steps, progress = reading(source), None
+    steps, progress = reading(source, stop=lambda: lab.cancelled), None
     while True:
         try:
             _, total = next(steps)

@@ -12,15 +12,19 @@ import codecs
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.engine.errors import LabError
+from core.engine.reader import apart
 
 LARGEST = 20_000_000
+MOST_COLUMNS, MOST_CELLS = 200, 500_000
 MOST_ROWS = 20_000  # the published TOFU file has 4,000, RWKU's lists of probes up to 11,379
+PIECE = 200
 DELIMITERS = ",;\t"
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SAVE_AGAIN = "Save it again as 'CSV UTF-8', which every spreadsheet offers."
@@ -35,13 +39,32 @@ class Row:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """All rows that are not blank, at most MOST_ROWS. Raises LabError in words, naming the row, for whatever is not a table."""
+    """All rows that are not blank, at most MOST_ROWS. Raises LabError in words, naming the row, for whatever is not a table.
+
+    They are read in a process of its own.
+    """
+    pieces = apart("core.unlearning.rows:pieces", path=str(Path(path).absolute()))
+    return [Row(number, cells) for facts, _ in pieces for number, cells in facts["rows"]]
+
+
+def pieces(path: str) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """What the reading process says: some rows at a time."""
+    rows = _all_rows(Path(path))
+    for start in range(0, len(rows), PIECE):
+        yield {"rows": [[row.number, row.cells] for row in rows[start:start + PIECE]]}, b""
+
+
+def _all_rows(path: Path) -> list[Row]:
     text = _decode(_bytes(Path(path)))
     start = text.lstrip()[:1]
     rows: list[Row] = []
+    cells = 0
     for row in (_json_rows(text) if start in ("[", "{") else _csv_rows(text)):
         if len(rows) == MOST_ROWS:
             raise LabError(f"The file has more than {MOST_ROWS:,} rows.", f"Keep the {MOST_ROWS:,} that matter most.")
+        cells += len(row.cells)
+        if cells > MOST_CELLS:
+            raise LabError(f"The file has more than {MOST_CELLS:,} cells.", "Keep the rows and columns that matter most.")
         rows.append(row)
     return rows
 
@@ -104,11 +127,17 @@ def _csv_rows(text: str) -> Iterator[Row]:
 
 
 def _header(cells: list[str]) -> list[str]:
+    _check_columns(len(cells))
     names = [_plain(cell) for cell in cells]
-    twice = next((name for i, name in enumerate(names) if name and name in names[:i]), None)
+    twice = next((name for name, times in Counter(names).items() if name and times > 1), None)
     if twice:
         raise LabError(f"The first row names the column '{twice}' twice.", "Give every column its own name.")
     return names
+
+
+def _check_columns(count: int) -> None:
+    if count > MOST_COLUMNS:
+        raise LabError(f"The file has {count:,} columns.", f"At most {MOST_COLUMNS} are read; keep those with questions and answers.")
 
 
 def _plain(name: str) -> str:
@@ -121,6 +150,7 @@ def _json_rows(text: str) -> Iterator[Row]:
         if not isinstance(item, dict):
             raise LabError(f"Entry {number} of the file is not an object with names.",
                            'Each has to look like {"question": "...", "answer": "..."}.')
+        _check_columns(len(item))
         yield Row(number, {_plain(name): value for name, value in item.items()})
 
 

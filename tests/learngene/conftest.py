@@ -13,8 +13,16 @@ from core.learngene.data import SYMBOLS
 from core.learngene.depth.learngene import new_learngene
 from core.learngene.vit import new_model
 from tests.learngene.listened import listened
+from tests.reading import here
 
 WIDTH, HEADS, DEPTH = 24, 3, 4
+
+
+@pytest.fixture(autouse=True)
+def _read_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of small files are read without a process for each."""
+    monkeypatch.setattr("core.learngene.pictures.apart", here)
+    monkeypatch.setattr("core.learngene.collection.apart", here)
 
 
 @pytest.fixture(scope="session")

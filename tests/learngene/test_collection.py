@@ -11,10 +11,12 @@ from PIL import Image
 
 from core.engine.errors import LabError
 from core.engine.settings import ASSETS
-from core.learngene import collection
+from core.learngene import opened
 from core.learngene.collection import PER_EPOCH, read_collection, reading
-from core.learngene.pictures import MB, ink_of, read_picture, squeeze
+from core.learngene.opened import MB
+from core.learngene.pictures import ink_of, squeeze
 from tests.learngene.brought import SHAPES, header_only, shape, shapes, zipped
+from tests.reading import picture_in
 
 
 def _unpack(archive, folder):
@@ -37,7 +39,7 @@ def test_a_zip_of_class_folders_becomes_a_task_and_so_does_the_folder(tmp_path):
 def test_what_is_tested_is_what_was_brought_and_never_trained_on(tmp_path):
     given = shapes(9, side=16)
     task = read_collection(zipped(tmp_path / "x.zip", given))
-    brought = {tuple(squeeze(ink_of(read_picture(io.BytesIO(content), name))).flatten().tolist()): name.split("/")[0]
+    brought = {tuple(squeeze(ink_of(picture_in(content, name))).flatten().tolist()): name.split("/")[0]
                for name, content in given.items()}
     tested = [tuple(picture.flatten().tolist()) for picture in task.test_pixels]
     assert [brought[picture] for picture in tested] == [task.classes[label] for label in task.test_labels]
@@ -125,11 +127,11 @@ def test_a_locked_zip_is_refused(tmp_path):
 def test_a_zip_bomb_is_refused_before_anything_is_unpacked(tmp_path, monkeypatch):
     file = zipped(tmp_path / "bomb.zip", shapes(3) | {f"bar/bomb{i}.png": b"\0" * 12 * MB for i in range(2)})
     assert file.stat().st_size < MB // 10
-    monkeypatch.setattr(collection, "MOST_UNPACKED", 20 * MB)
-    monkeypatch.setattr(collection, "_unpacked", lambda *_: pytest.fail("something was unpacked"))
+    monkeypatch.setattr(opened, "MOST_UNPACKED", 20 * MB)
+    monkeypatch.setattr(opened, "_unpacked", lambda *_: pytest.fail("something was unpacked"))
     with pytest.raises(LabError, match="more than 20 MB"):
         read_collection(file)
-    monkeypatch.setattr(collection, "MOST_UNPACKED", 200 * MB)
+    monkeypatch.setattr(opened, "MOST_UNPACKED", 200 * MB)
     with pytest.raises(LabError, match="larger than 20 MB"):
         read_collection(zipped(tmp_path / "one.zip", shapes(3) | {"bar/bomb.png": b"\0" * 21 * MB}))
 
@@ -149,11 +151,11 @@ def test_an_animation_inside_is_refused(tmp_path):
 
 
 def test_too_many_pixels_in_all_stop_the_reading(tmp_path, monkeypatch):
-    monkeypatch.setattr(collection, "MOST_PIXELS", 1_000_000)
+    monkeypatch.setattr(opened, "MOST_PIXELS", 1_000_000)
     steps = reading(zipped(tmp_path / "x.zip", {f"{kind}/{i}.png": shape(kind, i, side=500) for kind in SHAPES for i in range(3)}))
     with pytest.raises(LabError, match="million pixels"):
         for step in steps:
-            assert step[0] <= 4
+            pytest.fail(f"a picture was decoded before all headers were added up: {step}")
 
 
 @pytest.mark.parametrize("content", [b"", b"name,answer\n", b"PK\x03\x04 cut off"])
@@ -173,10 +175,10 @@ def test_a_broken_zip_is_refused_in_a_sentence(tmp_path):
 
 
 def test_too_many_pictures_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(collection, "MOST_PICTURES", 8)
+    monkeypatch.setattr(opened, "MOST_PICTURES", 8)
     with pytest.raises(LabError, match="There are 9 pictures"):
         read_collection(zipped(tmp_path / "x.zip", shapes(3)))
-    monkeypatch.setattr(collection, "MOST_ENTRIES", 5)
+    monkeypatch.setattr(opened, "MOST_ENTRIES", 5)
     with pytest.raises(LabError, match="9 files in this ZIP"):
         read_collection(tmp_path / "x.zip")
 

@@ -18,6 +18,7 @@ from core.learngene.pictures import from_drawing, ink_of, read_picture, squeeze,
 from core.learngene.pool.paths import LARGE, SMALL, Way
 from core.learngene.pool.pool import Pool
 from tests.learngene.brought import SHAPES, header_only, shape, shapes, zipped
+from tests.reading import picture_in
 
 
 @pytest.mark.parametrize(("name", "classes", "per_epoch", "tested"),
@@ -166,9 +167,9 @@ def test_own_pictures_come_in_as_they_were_learned(tmp_path, turned):
     task = read_collection(zipped(tmp_path / "own.zip", members))
     assert task.placed == ("turned" if turned else "whole")
     learned = {tuple(picture.flatten().tolist()) for picture in task.test_pixels}
-    seen = {tuple(to_pixels(read_picture(io.BytesIO(content)), task.placed).flatten().tolist()) for content in members.values()}
+    seen = {tuple(to_pixels(picture_in(content), task.placed).flatten().tolist()) for content in members.values()}
     assert len(learned) > len(SHAPES) and learned <= seen
-    brought = ink_of(read_picture(io.BytesIO(shape("bar", 3)))).numpy()
+    brought = ink_of(picture_in(shape("bar", 3))).numpy()
     assert torch.equal(from_drawing(brought, task.placed), squeeze(torch.from_numpy((brought * 255).astype(np.uint8) / 255).float()))
 
 

@@ -9,6 +9,13 @@ from core.engine.models import LoadedModel, ModelStore
 from core.engine.runner import Engine
 from core.engine.settings import ASSETS, Settings
 from core.unlearning.data import World, read_world
+from tests.reading import here
+
+
+@pytest.fixture(autouse=True)
+def _read_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of small files are read without a process for each."""
+    monkeypatch.setattr("core.unlearning.rows.apart", here)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,236 @@
+"""What lies in a picture file, a ZIP or a folder that somebody brought: looked at first, then decoded, one picture after the other.
+
+    for facts, data in collection("mine.zip"):
+        facts                                 # {"class", "name", "width", "height", "done", "total"}; data: shade and opacity, a byte each
+
+Runs in the reading process (core/engine/reader.py), therefore without torch. A picture of many pixels is made smaller while it is
+decoded: no more than LARGEST_KEPT on a side are left.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from core.engine.errors import LabError
+from core.engine.experiment import clean_text
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MB = 1024**2
+LARGEST_SIDE, LARGEST_FILE, LARGEST_KEPT = 8000, 20 * MB, 1024
+KINDS = ("PNG", "JPEG", "BMP", "WEBP", "GIF")
+FEWEST, MOST_PICTURES, MOST_CLASSES, LONGEST_NAME = 3, 5000, 60, 40
+MOST_UNPACKED, MOST_PIXELS, MOST_ENTRIES = 200 * MB, 300_000_000, 20_000
+LAYOUT = "Make one folder per class, put its pictures straight into it, and pack the folders into a ZIP file."
+_CLUTTER = ("__MACOSX", "Thumbs.db", "desktop.ini")  # what operating systems add
+Piece = tuple[dict[str, Any], bytes]
+
+
+@dataclass(frozen=True)
+class _File:
+    """One file of a collection: the folders that lead to it and its name, its size in bytes, and how to open it."""
+
+    place: tuple[str, ...]
+    size: int
+    open: Callable[[], BinaryIO]
+
+    @property
+    def title(self) -> str:
+        """What sentences call it."""
+        return "/".join(self.place[-2:])
+
+
+def picture(path: str, name: str = "") -> Iterator[Piece]:
+    """One still picture. Raises LabError for anything else, before decoding it."""
+    source = Path(path)
+    name = name or source.name
+    if source.stat().st_size > LARGEST_FILE:
+        raise LabError(f"{name} is larger than {LARGEST_FILE // MB} MB.", "Save the picture smaller and try again.")
+    yield decoded(lambda: source.open("rb"), name)
+
+
+def collection(path: str) -> Iterator[Piece]:
+    """All pictures, class by class. Raises LabError as `core.learngene.collection.reading` says."""
+    source = Path(path)
+    with ExitStack() as stack:
+        files, folders = _in_folder(source) if source.is_dir() else _in_zip(source, stack)
+        classes = _by_class(files, folders)
+        members = [(label, file) for label, files in classes.items() for file in files]
+        pixels = 0
+        for _, file in members:  # all headers before the first pixel
+            width, height = _sides(file.open, file.title)
+            pixels += width * height
+            if pixels > MOST_PIXELS:
+                raise LabError(f"These pictures have more than {MOST_PIXELS // 10**6} million pixels in all.",
+                               "Make them smaller first: 16 x 16 is all that is used.")
+        for done, (label, file) in enumerate(members, start=1):
+            facts, data = decoded(file.open, file.title)
+            yield facts | {"class": label, "done": done, "total": len(members)}, data
+
+
+def decoded(open_it: Callable[[], BinaryIO], name: str) -> Piece:
+    """One picture, its header looked at first."""
+    _sides(open_it, name)
+    with _opened(open_it, name) as found:
+        if found.format == "JPEG":
+            found.draft("RGB", (LARGEST_KEPT, LARGEST_KEPT))
+        shrink = min(-(-max(found.size) // LARGEST_KEPT), max(1, min(found.size) // 16))
+        small = found.reduce(shrink) if shrink > 1 and found.mode not in ("P", "PA") else found
+        kept = small.convert("RGBA").convert("LA")
+        return {"name": name, "width": kept.width, "height": kept.height}, kept.tobytes()
+
+
+def _sides(open_it: Callable[[], BinaryIO], name: str) -> tuple[int, int]:
+    """Width and height from the header. Raises LabError for one that is too large or moves."""
+    with _opened(open_it, name) as found:
+        if max(found.size) > LARGEST_SIDE:
+            raise LabError(f"{name} is {found.width} x {found.height} pixels large.",
+                           f"At most {LARGEST_SIDE} on a side; make it smaller first.")
+        try:
+            found.seek(1)  # not how many there are, for that means reading them all
+        except EOFError:
+            return found.size
+        raise LabError(f"{name} is animated.", "Save one of its pictures on its own.")
+
+
+class _opened(ExitStack):  # noqa: N801 - used like a function
+    """An open picture of a kind that is read; what goes wrong with it meanwhile is said in words."""
+
+    def __init__(self, open_it: Callable[[], BinaryIO], name: str) -> None:
+        super().__init__()
+        self._open, self._name = open_it, name
+
+    def __enter__(self) -> Image:
+        from PIL import Image
+
+        super().__enter__()
+        self.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the sides are checked
+        try:
+            return self.enter_context(Image.open(self.enter_context(self._open()), formats=KINDS))
+        except BaseException as problem:
+            self.close()
+            self._explain(problem)
+            raise
+
+    def __exit__(self, kind, problem, trace) -> bool:
+        super().__exit__(kind, problem, trace)
+        self._explain(problem)
+        return False
+
+    def _explain(self, problem: BaseException | None) -> None:
+        from PIL import Image, UnidentifiedImageError
+
+        if isinstance(problem, Image.DecompressionBombError):  # the library's own limit, met before ours can name the sides
+            raise LabError(f"{self._name} is far too large.", f"At most {LARGEST_SIDE} pixels on a side; make it smaller first.") from None
+        if isinstance(problem, (UnidentifiedImageError, OSError, SyntaxError, ValueError)):
+            raise LabError(f"{self._name} is not a picture that can be read.", "Use a PNG, JPEG, BMP, WebP or GIF file.") from None
+
+
+def _in_folder(folder: Path) -> tuple[list[_File], set[tuple[str, ...]]]:
+    subfolders = [sub for sub in sorted(folder.iterdir()) if sub.is_dir()]
+    files = [file for place in (folder, *subfolders) for file in sorted(place.iterdir()) if file.is_file()]
+    return ([_File(file.relative_to(folder).parts, file.stat().st_size, lambda file=file: file.open("rb")) for file in files],
+            {(sub.name,) for sub in subfolders})
+
+
+def _in_zip(source: Path, stack: ExitStack) -> tuple[list[_File], set[tuple[str, ...]]]:
+    try:
+        archive = stack.enter_context(zipfile.ZipFile(source))
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        raise LabError(f"{source.name} is neither a folder nor a ZIP file that can be read.", LAYOUT) from None
+    entries = archive.infolist()
+    if len(entries) > MOST_ENTRIES:
+        raise LabError(f"There are {len(entries):,} files in this ZIP.", f"At most {MOST_PICTURES:,} pictures; a few hundred are plenty.")
+    files, folders = [], set()
+    for entry in sorted(entries, key=lambda entry: entry.filename):
+        place = _place(entry)
+        if entry.is_dir():
+            folders.add(place)
+        else:
+            files.append(_File(place, entry.file_size, lambda entry=entry: BytesIO(_unpacked(archive, entry))))
+    if sum(file.size for file in files) > MOST_UNPACKED:
+        raise LabError(f"Unpacked, this ZIP would have more than {MOST_UNPACKED // MB} MB.", "Use smaller or fewer pictures.")
+    return files, folders
+
+
+def _place(entry: zipfile.ZipInfo) -> tuple[str, ...]:
+    """Folders and name of an entry. Raises LabError for one that is locked, a link, or leads out of the ZIP."""
+    name = entry.filename.replace("\\", "/")
+    place = tuple(name.rstrip("/").split("/"))
+    if ".." in place or "" in place or re.match(r"[A-Za-z]:", name):
+        raise LabError("A file in this ZIP wants to lie outside of it.", "Pack the folders again with another program.")
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        raise LabError(f"'{place[-1][:LONGEST_NAME]}' is a link to somewhere else, not a picture.", "Pack the pictures themselves.")
+    if entry.flag_bits & 1:
+        raise LabError("This ZIP file is locked with a password.", "Pack it again without one.")
+    return place
+
+
+def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """At most as many bytes as the entry says it has, whatever comes out."""
+    try:
+        with archive.open(entry) as stream:
+            return stream.read(LARGEST_FILE + 1)
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError):
+        raise LabError(f"{entry.filename[-LONGEST_NAME:]} cannot be unpacked.", "Pack the folders again.") from None
+
+
+def _by_class(files: list[_File], folders: set[tuple[str, ...]]) -> dict[str, list[_File]]:
+    """The files of every class, by its name, in order. Folders around all classes count for nothing."""
+    files = [file for file in files if not _clutter(file.place)]
+    folders = {place for place in folders if not _clutter(place)}
+    while files and all(len(file.place) > 2 and file.place[0] == files[0].place[0] for file in files):
+        around = files[0].place[0]
+        files = [_File(file.place[1:], file.size, file.open) for file in files]
+        folders = {place[1:] for place in folders if place[0] == around and len(place) > 1}
+    found: dict[str, list[_File]] = {}
+    for file in files:
+        if len(file.place) != 2:
+            where = "lies in no class folder" if len(file.place) == 1 else "lies in a folder inside a class folder"
+            raise LabError(f"{file.place[-1][:LONGEST_NAME]} {where}.", LAYOUT)
+        found.setdefault(_class_name(file.place[0]), []).append(file)
+    empty = next((place[0] for place in sorted(folders) if len(place) == 1 and _class_name(place[0]) not in found), None)
+    if empty:
+        raise LabError(f"The folder '{empty[:LONGEST_NAME]}' is empty.", "Put pictures into it or leave it out.")
+    _check_counts(found)
+    large = next((file for members in found.values() for file in members if file.size > LARGEST_FILE), None)
+    if large:
+        raise LabError(f"{large.place[-1]} is larger than {LARGEST_FILE // MB} MB.", "Save the picture smaller and try again.")
+    return dict(sorted(found.items()))
+
+
+def _clutter(place: tuple[str, ...]) -> bool:
+    return any(part.startswith(".") or part in _CLUTTER for part in place)
+
+
+def _class_name(folder: str) -> str:
+    name = clean_text(folder)
+    if not 0 < len(name) <= LONGEST_NAME:
+        raise LabError(f"A class cannot be called '{name[:LONGEST_NAME]}'.", f"A name has 1 to {LONGEST_NAME} characters.")
+    return name
+
+
+def _check_counts(found: dict[str, list[_File]]) -> None:
+    if len(found) < 2:
+        raise LabError(f"There are pictures of {'one class' if found else 'no class'} only.",
+                       f"Two classes at least, {FEWEST} pictures in each. {LAYOUT}")
+    if len(found) > MOST_CLASSES:
+        raise LabError(f"There are {len(found)} classes.", f"At most {MOST_CLASSES}.")
+    few = next((name for name, files in found.items() if len(files) < FEWEST), None)
+    if few:
+        raise LabError(f"There are only {len(found[few])} pictures of '{few}'.", f"Put at least {FEWEST} into every class folder.")
+    total = sum(map(len, found.values()))
+    if total > MOST_PICTURES:
+        raise LabError(f"There are {total:,} pictures.", f"At most {MOST_PICTURES:,}; a few hundred per class are plenty.")
