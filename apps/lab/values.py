@@ -77,6 +77,8 @@ class Values:
 def session_only(body: dict[str, Any]) -> dict[str, Any]:
     """What stopping an event needs. Raises Refused."""
     passed = {name: body[name] for name in ("session_hash", "event_id", "fn_index") if name in body}
+    if not passed.get("session_hash"):
+        raise Refused(400)
     event, index = passed.get("event_id"), passed.get("fn_index", 0)
     if event is not None and not (isinstance(event, str) and _EVENT.fullmatch(event)) or type(index) is not int:
         raise Refused(400)

@@ -26,9 +26,11 @@ from core.engine.errors import LabError
 from core.engine.families import family_name
 from core.engine.places import Places
 from core.engine.settings import ASSETS, Settings
+from core.engine.templates import check_template
 from core.engine.weights import (
     character_files,
     check_manifest,
+    check_sizes,
     checked_config,
     count_parameters,
     fingerprint,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 GB = 10**9
+FETCHES = ("backbone", "use_pretrained_backbone", "use_timm_backbone")  # by which a config may name another model
 BYTES_PER_PARAMETER = 4  # stored in any type, computed in fp32
 # While transformers builds a model it patches itself and torch for all threads, and two at once undo that in the wrong order.
 _BUILDING = threading.Lock()
@@ -279,6 +282,7 @@ def _put_in_place(part: Path, folder: Path) -> None:
 
 def _architecture(ref: str, config: dict[str, Any]) -> type[PreTrainedModel]:
     import transformers
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     transformers.utils.logging.disable_progress_bar()
     named = config.get("architectures")
@@ -288,7 +292,9 @@ def _architecture(ref: str, config: dict[str, Any]) -> type[PreTrainedModel]:
     except Exception:  # unknown, or known and in need of a library that is not here
         kind = None
     known = isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel)
-    if not known or kind.config_class is None or kind.config_class.model_type != config.get("model_type"):
+    allowed = known and (name in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values() or family_name(config.get("model_type")) != "other")
+    allowed = allowed and not any(config.get(key) for key in FETCHES)
+    if not allowed or kind.config_class is None or kind.config_class.model_type != config.get("model_type"):
         raise LabError(
             f"The architecture of {ref} ({name or 'not named'}) is not one that this lab knows.",
             "Llama, Qwen, Mistral, GPT-2, LLaVA, CLIP and ViT models can be loaded.",
@@ -305,6 +311,7 @@ def _promised_parameters(ref: str, kind: type[PreTrainedModel], config: Pretrain
     tensors = sum(len(header(file)) for file in files)
     if layers > tensors:
         raise LabError(f"The config of {ref} names {layers} layers, its files hold {tensors} tensors.", "Copy or download it again.")
+    check_sizes(ref, parts, files)
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in kind(config).parameters())
 
@@ -315,6 +322,8 @@ def _tokenizer(folder: Path) -> Any:
     if not any((folder / name).is_file() for name in TOKENIZERS):
         return None
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if not folder.is_relative_to(ASSETS):
+        check_template(tokenizer.chat_template)
     tokenizer.chat_template = _undated(tokenizer.chat_template)
     return tokenizer
 

@@ -58,15 +58,18 @@ def _take() -> subprocess.Popen[bytes]:
     return taken if taken is not None and taken.poll() is None else _begin()
 
 
-def apart(function: str, *, stop: Callable[[], bool] = lambda: False, **given: Any) -> Iterator[tuple[dict[str, Any], bytes]]:
+def apart(function: str, *, stop: Callable[[], bool] = lambda: False, longest: float | None = None,
+          **given: Any) -> Iterator[tuple[dict[str, Any], bytes]]:
     """What `function` ("module:name") yields in a process of its own. Ends it when `stop` says so or nobody reads on.
+
+    longest: seconds, LONGEST_S unless given.
 
     Raises LabError in words for what takes too much memory or time, and for what breaks the reader.
     """
     with _lock:
         process = _take()
         try:
-            yield from _spoken(process, json.dumps({"function": function, "given": given}).encode(), stop)
+            yield from _spoken(process, json.dumps({"function": function, "given": given}).encode(), stop, longest or LONGEST_S)
         finally:
             process.kill()
             process.wait()
@@ -76,8 +79,9 @@ def apart(function: str, *, stop: Callable[[], bool] = lambda: False, **given: A
             threading.Thread(target=prepare, daemon=True).start()
 
 
-def _spoken(process: subprocess.Popen[bytes], order: bytes, stop: Callable[[], bool]) -> Iterator[tuple[dict[str, Any], bytes]]:
-    until = time.monotonic() + LONGEST_S
+def _spoken(process: subprocess.Popen[bytes], order: bytes, stop: Callable[[], bool],
+            longest: float) -> Iterator[tuple[dict[str, Any], bytes]]:
+    until = time.monotonic() + longest
     with contextlib.suppress(OSError):  # it died: the answer says so
         process.stdin.write(order + b"\n")
         process.stdin.flush()

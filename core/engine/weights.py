@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.engine.errors import LabError
+from core.engine.experiment import shown
 from core.engine.stored import parse, read_file
 
 BYTES = {
@@ -21,6 +23,15 @@ BYTES = {
 }  # fmt: skip
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 LARGEST_HEADER = 100 * 1024**2
+# What generation settings that come with a model may be; None is none.
+GENERATION = {
+    "max_length": (0, 10**7), "max_new_tokens": (1, 10**6), "min_length": (0, 10**6), "min_new_tokens": (0, 10**6), "num_beams": (1, 64),
+    "num_beam_groups": (1, 64), "num_return_sequences": (1, 64), "temperature": (0, 1000), "top_k": (0, 10**7), "top_p": (0, 1), "min_p": (0, 1),
+    "typical_p": (0, 1), "repetition_penalty": (1e-3, 1000), "length_penalty": (-1000, 1000), "no_repeat_ngram_size": (0, 10**4),
+    "pad_token_id": (-1, 10**8), "bos_token_id": (-1, 10**8), "penalty_alpha": (0, 1), "max_time": (0, 10**6),
+}  # fmt: skip
+SIZES = ("vocab_size", "hidden_size", "intermediate_size", "n_embd", "n_inner", "num_attention_heads", "n_head")
+MOST_TIMES = 4  # a size of the config against the longest side of what is stored: fused tensors are longer, not shorter
 LARGEST_JSON = 64 * 1024**2
 # Beside config and weights, all that a model's answers depend on. Looked for by pattern: each tokenizer class names its own files.
 CHARACTER = (
@@ -96,6 +107,7 @@ def checked_config(folder: Path) -> dict[str, Any]:
         raise LabError(f"The model in {title(folder)} asks to run code of its own.", "The lab never runs code that comes with a model.")
     if (folder / "adapter_config.json").exists():
         raise LabError(f"{title(folder)} holds an adapter, not a whole model.", "Merge it into its model and save that.")
+    check_generation(folder)
     return config
 
 
@@ -148,6 +160,33 @@ def _end(entry: dict, expected_start: int) -> int:
 
 def _broken(file: Path) -> LabError:
     return LabError(f"{file.name} is not a complete safetensors file, whatever its name says.", _ONLY_SAFETENSORS)
+
+
+def check_generation(folder: Path) -> None:
+    """Raises LabError for numbers in generation_config.json that cannot be meant."""
+    file = folder / "generation_config.json"
+    if not file.is_file():
+        return
+    try:
+        settings = read_json(file)
+    except (OSError, ValueError):
+        raise LabError(f"generation_config.json of {title(folder)} cannot be read.", "Delete that file, or download it again.") from None
+    for name, (low, high) in GENERATION.items():
+        value = settings.get(name)
+        whole = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if value is not None and not (whole and low <= value <= high):
+            raise LabError(f"generation_config.json of {title(folder)} cannot have {shown(value)} as its {name}: from {low} to {high}.",
+                           "Take that line out of the file.")
+
+
+def check_sizes(ref: str, parts: Iterable[Any], files: list[Path]) -> None:
+    """Raises LabError when a config, or a part of one, names a size that is out of proportion to what is stored."""
+    widest = max((side for file in files for entry in header(file).values() for side in entry["shape"]), default=0)
+    for name in SIZES:
+        said = max((value for part in parts if isinstance(value := getattr(part, name, None), int)), default=0)
+        if said > MOST_TIMES * max(widest, 64):
+            raise LabError(f"The config of {ref} names {said:,} as its {name}, no stored tensor has more than {widest:,} on a side.",
+                           "Copy or download it again.")
 
 
 def count_parameters(files: list[Path]) -> int:

@@ -68,6 +68,9 @@ def visitor(address: str) -> httpx.Client:
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    import torch  # noqa: F401 - as in a lab that has been open for a while
+    from transformers import LlamaForCausalLM  # noqa: F401
+
     from tests.lab.conftest import COUNTING
 
     root = tmp_path_factory.mktemp("attack")
@@ -155,12 +158,14 @@ def _unharmed(lab: Lab) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _memory(lab: Lab) -> Iterator[None]:
+def _memory(lab: Lab, pytestconfig: pytest.Config) -> Iterator[None]:
     """All cases together add no more than SPACE to the lab's memory, which is printed."""
     process = psutil.Process()
     idle, high = process.memory_info().rss, _high_water()
     yield
-    print(f"\nmemory of the lab: idle {idle >> 20} MB, afterwards {process.memory_info().rss >> 20} MB, highest {_high_water() >> 20} MB")
+    pytestconfig.get_terminal_writer().line(
+        f"\nmemory of the lab: idle {idle >> 20} MB, afterwards {process.memory_info().rss >> 20} MB, highest {_high_water() >> 20} MB"
+    )
     assert max(process.memory_info().rss, _high_water() if _high_water() > high else 0) - idle < SPACE
 
 

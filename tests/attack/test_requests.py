@@ -78,7 +78,7 @@ ROUTES = [
     ]
 ]
 PATHS = [
-    ("GET", path, None, (404, 414))
+    ("GET", path, None, (403, 404, 414))
     for path in [
         "/" + "a" * 3000,
         "/lab/runs/" + "a" * 900,
@@ -187,7 +187,6 @@ EVENTS = (
         (*event("TAKES", None, path="/gradio_api/queue/join"), 404),
         ("POST", "/gradio_api/call/nothing", {"data": []}, 404),
         ("POST", "/gradio_api/call/_bring", {"data": [None]}, 404),
-        ("POST", "/gradio_api/call/test_count", {"data": [], "fn_index": "<PLAIN>"}, 400),
     ]
     + [
         (*event("PLAIN", "x", **given), 400)

@@ -318,3 +318,30 @@ def test_a_cached_model_that_asks_for_remote_code_is_refused_offline_too(tmp_pat
     rewrite(snapshot / "config.json", auto_map={"AutoModel": "evil.Evil"})
     (answer,) = ask_hub(tmp_path / "cache", "hf/tiny/evil", HF_HUB_OFFLINE="1")
     assert "code of its own" in answer["error"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("num_beams", 10**6), ("num_return_sequences", 10**9), ("max_new_tokens", -1), ("temperature", "hot"),
+                                             ("top_p", 1e300), ("max_length", [1]), ("top_k", True), ("repetition_penalty", 0)])
+def test_generation_settings_that_cannot_be_meant_are_named(store, folder, name, value):
+    (folder / "generation_config.json").write_text(json.dumps({name: value}))
+    assert name in str(refused(store, "path/one", "cannot have"))
+
+
+@pytest.mark.parametrize("name", ["vocab_size", "hidden_size", "intermediate_size"])
+def test_a_size_out_of_proportion_to_what_is_stored_is_refused_before_anything_is_built(store, folder, name):
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {name: 4_000_000}))
+    refused(store, "path/one", f"names 4,000,000 as its {name}")
+
+
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json", "tokenizer.json", "odd"])
+def test_a_pipe_in_a_model_folder_is_refused_and_keeps_nobody_waiting(store, folder, name):
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    refused(store, "path/one", "no plain file|no readable")
+
+
+def test_a_config_that_names_another_model_is_refused(store, folder):
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"backbone": "somebody/else"}))
+    refused(store, "path/one", "is not one that this lab knows")

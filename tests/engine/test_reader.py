@@ -114,3 +114,20 @@ def test_a_table_and_a_picture_come_through_it(tmp_path):
     (tmp_path / "bad.csv").write_text("a,a\n1,2\n")
     with pytest.raises(LabError, match="twice"):
         read_rows(tmp_path / "bad.csv")
+
+
+ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+
+
+@pytest.mark.parametrize(("template", "ends"), [
+    ("{{ bos_token }}{% for m in messages %}{{ m.content | tojson }}{% endfor %}", True), (None, True), ({"default": "{{ messages }}"}, True),
+    ("{{ raise_exception('no system') }}", True), ("{{ 1 / 0 }}", True), ("{% if %}", True), (ENDLESS, False), ({"tools": ENDLESS}, False),
+    ("x" * 300_000, False)], ids=range(9))
+def test_a_chat_template_that_does_not_end_is_refused_and_a_wrong_one_is_left_to_who_renders_it(template, ends, monkeypatch):
+    from core.engine import templates
+
+    monkeypatch.setattr(templates, "LONGEST_S", 60.0 if ends else 4.0)
+    if ends:
+        return templates.check_template(template)
+    with pytest.raises(LabError, match="does not come to an end"):
+        templates.check_template(template)

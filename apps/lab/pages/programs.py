@@ -24,7 +24,9 @@ answer = lab.predict({"algorithm": "npo", "subjects": 3}, api_name="/unlearning_
 print(answer["verdict"]["text"])"""
 
 FILES = ("Where a setting takes a file of your own: send it as a form field named <code>file</code> to <code>/lab/uploads</code> "
-         "and use the <code>ref</code> of the answer.")
+         "and use the <code>ref</code> of the answer. A file is used by whoever sent it, so send the same token with both requests: "
+         "32 digits of 0-9 and a-f of your own choice, in the header <code>x-glassbox-visitor</code>; "
+         "<code>Client(address, headers={...})</code> takes it. Without one, the answer's header names the token that you were given.")
 
 
 def build(site: frame.Site) -> None:
