@@ -162,13 +162,13 @@ class Guard:
             answer.adorn = lambda headers: keep(headers, scope, visitor)
         if session:
             self._bind(session, visitor if source == "cookie" else "", visitor)
+        answer.taken = kind in ("values", "session", "files")
         if kind == "files" and scope["path"].startswith("/gradio_api"):
             if not self._handed.has_room(visitor, int(size or limit)):
                 raise Refused(429)
             scope["headers"] = [(key, value) for key, value in scope["headers"] if key != b"accept-encoding"]  # `read` reads no brotli
             answer.read = lambda said: self._handed.add(visitor, [path for path in json.loads(said) if isinstance(path, str)])
         if body or kind in ("values", "session"):
-            answer.taken = True
             passed = self._values.checked(scope["path"], body, visitor) if kind == "values" else session_only(body)
             return _again(scope, json.dumps(passed).encode(), receive)
         return _counted(receive, limit, answer)

@@ -26,9 +26,10 @@ LARGEST_HEADER = 100 * 1024**2
 # What generation settings that come with a model may be; None is none.
 GENERATION = {
     "max_length": (0, 10**7), "max_new_tokens": (1, 10**6), "min_length": (0, 10**6), "min_new_tokens": (0, 10**6), "num_beams": (1, 64),
-    "num_beam_groups": (1, 64), "num_return_sequences": (1, 64), "temperature": (0, 1000), "top_k": (0, 10**7), "top_p": (0, 1), "min_p": (0, 1),
-    "typical_p": (0, 1), "repetition_penalty": (1e-3, 1000), "length_penalty": (-1000, 1000), "no_repeat_ngram_size": (0, 10**4),
-    "pad_token_id": (-1, 10**8), "bos_token_id": (-1, 10**8), "penalty_alpha": (0, 1), "max_time": (0, 10**6),
+    "num_beam_groups": (1, 64), "num_return_sequences": (1, 64), "temperature": (0, 1000), "top_k": (0, 10**7), "top_p": (0, 1),
+    "min_p": (0, 1), "typical_p": (0, 1), "repetition_penalty": (1e-3, 1000), "length_penalty": (-1000, 1000),
+    "no_repeat_ngram_size": (0, 10**4), "pad_token_id": (-1, 10**8), "bos_token_id": (-1, 10**8),
+    "penalty_alpha": (0, 1), "max_time": (0, 10**6),
 }  # fmt: skip
 SIZES = ("vocab_size", "hidden_size", "intermediate_size", "n_embd", "n_inner", "num_attention_heads", "n_head")
 MOST_TIMES = 4  # a size of the config against the longest side of what is stored: fused tensors are longer, not shorter

@@ -56,7 +56,7 @@ def test_a_published_run_lends_its_numbers_and_not_the_file_behind_it(lab: Lab):
     ann = visitor(lab.address)
     token = ann.cookies["glassbox_visitor"]
     ref = ann.post("/lab/uploads", files={"file": ("q.csv", f"question,answer\n{SECRET}?,Ida\n".encode())}).json()["ref"]
-    run = lab.engine.start("test/count", {"word": ref}, visitor=token).id
+    run = lab.engine.start("test/file", {"mine": ref}, visitor=token).id
     lab.engine.wait(run, timeout=120)
     assert ann.post(f"/lab/runs/{run}/publish", json={"published": True}).status_code == 200
     assert lab.bob.get(f"/lab/runs/{run}").status_code == 200
@@ -84,15 +84,16 @@ def test_who_joins_a_run_may_leave_it_and_nothing_more(engine):
 def test_nobody_has_an_own_name_and_two_programs_are_two(lab: Lab):
     nobody = lab.engine.for_visitor("")
     assert nobody.runs() == [] and "who asks" in refusal(lambda: nobody.start("test/count", {}))
-    answers = [httpx.post(lab.address + "gradio_api/call/test_count", json={"data": [{"word": "two"}, i, True]}) for i in range(2)]
+    count = lab.address + "gradio_api/call/test_count"
+    answers = [httpx.post(count, json={"data": [{"word": "two"}, i, True]}, timeout=60) for i in range(2)]
     tokens = [answer.headers[HEADER] for answer in answers]
     ends = [httpx.get(lab.address + f"gradio_api/call/test_count/{answer.json()['event_id']}", timeout=120).text for answer in answers]
     runs = [json.loads(end.partition("data: ")[2].splitlines()[0])[0]["run_id"] for end in ends]
     assert len(set(tokens)) == 2
     for i in (0, 1):
-        mine = httpx.get(lab.address + "lab/runs", headers={HEADER: tokens[i]}).json()["runs"]
+        mine = httpx.get(lab.address + "lab/runs", headers={HEADER: tokens[i]}, timeout=60).json()["runs"]
         assert [run["id"] for run in mine] == [runs[i]]
-        assert httpx.get(lab.address + f"lab/runs/{runs[1 - i]}", headers={HEADER: tokens[i]}).status_code == 404
+        assert httpx.get(lab.address + f"lab/runs/{runs[1 - i]}", headers={HEADER: tokens[i]}, timeout=60).status_code == 404
 
 
 def test_nothing_that_is_shown_names_a_visitor_or_an_inner_key(lab: Lab):

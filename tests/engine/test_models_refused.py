@@ -320,8 +320,9 @@ def test_a_cached_model_that_asks_for_remote_code_is_refused_offline_too(tmp_pat
     assert "code of its own" in answer["error"]
 
 
-@pytest.mark.parametrize(("name", "value"), [("num_beams", 10**6), ("num_return_sequences", 10**9), ("max_new_tokens", -1), ("temperature", "hot"),
-                                             ("top_p", 1e300), ("max_length", [1]), ("top_k", True), ("repetition_penalty", 0)])
+@pytest.mark.parametrize(("name", "value"), [("num_beams", 10**6), ("num_return_sequences", 10**9), ("max_new_tokens", -1),
+                                             ("temperature", "hot"), ("top_p", 1e300), ("max_length", [1]), ("top_k", True),
+                                             ("repetition_penalty", 0)])
 def test_generation_settings_that_cannot_be_meant_are_named(store, folder, name, value):
     (folder / "generation_config.json").write_text(json.dumps({name: value}))
     assert name in str(refused(store, "path/one", "cannot have"))

@@ -120,7 +120,8 @@ ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% 
 
 
 @pytest.mark.parametrize(("template", "ends"), [
-    ("{{ bos_token }}{% for m in messages %}{{ m.content | tojson }}{% endfor %}", True), (None, True), ({"default": "{{ messages }}"}, True),
+    ("{{ bos_token }}{% for m in messages %}{{ m.content | tojson }}{% endfor %}", True), (None, True),
+    ({"default": "{{ messages }}"}, True),
     ("{{ raise_exception('no system') }}", True), ("{{ 1 / 0 }}", True), ("{% if %}", True), (ENDLESS, False), ({"tools": ENDLESS}, False),
     ("x" * 300_000, False)], ids=range(9))
 def test_a_chat_template_that_does_not_end_is_refused_and_a_wrong_one_is_left_to_who_renders_it(template, ends, monkeypatch):
