@@ -118,7 +118,7 @@ class Guard:
             if answer.begun or isinstance(problem, ClientDisconnect):
                 raise
             logging.getLogger("glassbox").exception("%s %s", scope["method"], scope["path"])
-            await answer.refuse(answer.refused or Refused(500))
+            await answer.refuse(answer.refused or Refused(400 if answer.taken else 500))
 
     # ---- by what stands on the envelope ----
 

@@ -23,6 +23,7 @@ from tests.servers import serving
 
 META = {"_type": "gradio.FileData"}
 SECRET = "quince-marmalade"  # stands in everything that belongs to Ann
+MEASURED: list[str] = []
 SPACE = 400 * 2**20  # what all cases together may add to the memory of the idle lab
 
 
@@ -158,14 +159,13 @@ def _unharmed(lab: Lab) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _memory(lab: Lab, pytestconfig: pytest.Config) -> Iterator[None]:
+def _memory(lab: Lab) -> Iterator[None]:
     """All cases together add no more than SPACE to the lab's memory, which is printed."""
     process = psutil.Process()
     idle, high = process.memory_info().rss, _high_water()
     yield
-    pytestconfig.get_terminal_writer().line(
-        f"\nmemory of the lab: idle {idle >> 20} MB, afterwards {process.memory_info().rss >> 20} MB, highest {_high_water() >> 20} MB"
-    )
+    after = process.memory_info().rss
+    MEASURED.append(f"memory of the lab: idle {idle >> 20} MB, afterwards {after >> 20} MB, highest {_high_water() >> 20} MB")
     assert max(process.memory_info().rss, _high_water() if _high_water() > high else 0) - idle < SPACE
 
 
@@ -176,3 +176,8 @@ def _high_water() -> int:
     except OSError:
         return 0
     return int(words[words.index("VmHWM:") + 1]) * 1024
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for line in MEASURED:
+        terminalreporter.line(line)
