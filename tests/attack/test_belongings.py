@@ -9,6 +9,7 @@ import pytest
 
 from apps.lab.visitors import HEADER
 from core.engine import door as module
+from core.engine.door import Door
 from core.engine.errors import LabError
 from core.engine.runner import Engine
 from tests.attack.conftest import SECRET, Lab, visitor
@@ -35,7 +36,7 @@ def test_what_is_hidden_and_what_does_not_exist_get_the_same_answer(lab: Lab):
     for verb in ("cancel", "pin", "publish"):
         hidden, absent = (lab.bob.post(f"/lab/runs/{run}/{verb}", json={}) for run in (lab.run, nothing))
         assert (hidden.status_code, hidden.text) == (absent.status_code, absent.text)
-    bob = lab.engine.for_visitor(BOB)
+    bob = Door(lab.engine, BOB)
     assert refusal(lambda: bob.brought(lab.file)) == refusal(lambda: bob.brought("upload/" + "0" * 24))
     model = "unlearning/ask"
     assert refusal(lambda: bob.probe(model, {"model": f"run/{lab.run}/x"})) == refusal(
@@ -44,7 +45,7 @@ def test_what_is_hidden_and_what_does_not_exist_get_the_same_answer(lab: Lab):
 
 
 def test_a_model_or_file_of_somebody_else_is_used_by_nobody(lab: Lab):
-    bob = lab.engine.for_visitor(BOB)
+    bob = Door(lab.engine, BOB)
     for config in ({"model": f"run/{lab.run}/unlearned"}, {"reference": f"run/{lab.run}/x"}, {"questions": lab.file}):
         for ask in (bob.start, bob.probe):
             assert "deleted" in (said := refusal(lambda: ask("unlearning/audit", config))) or "no longer here" in said  # noqa: B023
@@ -60,13 +61,13 @@ def test_a_published_run_lends_its_numbers_and_not_the_file_behind_it(lab: Lab):
     lab.engine.wait(run, timeout=120)
     assert ann.post(f"/lab/runs/{run}/publish", json={"published": True}).status_code == 200
     assert lab.bob.get(f"/lab/runs/{run}").status_code == 200
-    bob = lab.engine.for_visitor(lab.bob.cookies["glassbox_visitor"])
+    bob = Door(lab.engine, lab.bob.cookies["glassbox_visitor"])
     assert "no longer here" in refusal(lambda: bob.probe("unlearning/questions", {"questions": ref}))
     assert "no longer here" in refusal(lambda: bob.start("unlearning/audit", {"questions": ref}))
 
 
 def test_who_joins_a_run_may_leave_it_and_nothing_more(engine):
-    ann, bob = engine.for_visitor(ANN), engine.for_visitor(BOB)
+    ann, bob = Door(engine, ANN), Door(engine, BOB)
     run = ann.start("test/count", {"steps": 2, "word": "joined"}).id
     engine.wait(run, timeout=120)
     assert (
@@ -82,7 +83,7 @@ def test_who_joins_a_run_may_leave_it_and_nothing_more(engine):
 
 
 def test_nobody_has_an_own_name_and_two_programs_are_two(lab: Lab):
-    nobody = lab.engine.for_visitor("")
+    nobody = Door(lab.engine, "")
     assert nobody.runs() == [] and "who asks" in refusal(lambda: nobody.start("test/count", {}))
     count = lab.address + "gradio_api/call/test_count"
     answers = [httpx.post(count, json={"data": [{"word": "two"}, i, True]}, timeout=60) for i in range(2)]
@@ -118,13 +119,13 @@ def test_a_page_belongs_to_the_browser_that_opened_it(lab: Lab):
 
 def test_one_visitor_does_not_fill_the_line_or_the_disk(engine, monkeypatch):
     monkeypatch.setattr(engine, "unfinished", lambda visitor=None: 6 if visitor == ANN else 6)
-    assert "of your runs are waiting" in refusal(lambda: engine.for_visitor(ANN).start("test/count", {}))
+    assert "of your runs are waiting" in refusal(lambda: Door(engine, ANN).start("test/count", {}))
     monkeypatch.setattr(engine, "unfinished", lambda visitor=None: 0 if visitor else 500)
-    assert "are waiting already" in refusal(lambda: engine.for_visitor(BOB).start("test/count", {}))
+    assert "are waiting already" in refusal(lambda: Door(engine, BOB).start("test/count", {}))
     monkeypatch.undo()
     monkeypatch.setattr(module, "MOST_KEPT", 10)
     monkeypatch.setattr(engine.records, "kept_by", lambda visitor: 11 if visitor == ANN else 0)
-    assert "delete some" in refusal(lambda: engine.for_visitor(ANN).start("test/count", {})).lower()
+    assert "delete some" in refusal(lambda: Door(engine, ANN).start("test/count", {})).lower()
 
 
 def test_one_visitors_files_do_not_push_out_anothers(tmp_path, monkeypatch):
