@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -58,19 +59,47 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="module")
-def browser(chromium: str):
-    """One headless Chromium per test file; open a `browser.new_context()` per test.
+class Browser:
+    """One headless Chromium for the session, started when first needed and again should it have died; a context for each test.
 
-    Not kept longer, because Playwright's event loop would be running under the tests of other files.
+    It is closed before a test that needs no browser, under which Playwright's event loop would otherwise be running.
     """
-    from playwright.sync_api import sync_playwright
 
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=flags)
-        yield opened
-        opened.close()
+    def __init__(self) -> None:
+        self._playwright = self._opened = None
+
+    def new_context(self, **options):
+        from playwright.sync_api import sync_playwright
+
+        if not (self._opened and self._opened.is_connected()):
+            self.close()
+            self._playwright = sync_playwright().start()
+            flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+            self._opened = self._playwright.chromium.launch(executable_path=find_chromium(), args=flags)
+        return self._opened.new_context(**options)
+
+    def close(self) -> None:
+        if self._playwright:
+            with contextlib.suppress(Exception):
+                self._opened.close()
+            self._playwright.stop()
+        self._playwright = self._opened = None
+
+
+BROWSER = Browser()
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Browser:
+    """Open a `browser.new_context()`, and close it."""
+    return BROWSER
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None):
+    yield
+    if nextitem is None or not nextitem.get_closest_marker("browser"):
+        BROWSER.close()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -84,3 +113,16 @@ def _home_for_tests(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture
 def repository() -> Path:
     return core.engine.settings.REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def warm_engine(_home_for_tests, tmp_path_factory: pytest.TempPathFactory):
+    """One engine for the tests of all papers, with its models loaded once; it may read any folder.
+
+    A run that equals a finished one is recalled from the record, whichever file asked first: start it `fresh` where that matters.
+    """
+    from core.engine.runner import Engine
+
+    engine = Engine(core.engine.settings.Settings(home=tmp_path_factory.mktemp("home"), any_path=True, threads=1))
+    yield engine
+    engine.close()

@@ -39,21 +39,22 @@ class Visitor:
             self.outside.append(url)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lab_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     engine = Engine(Settings(home=tmp_path_factory.mktemp("home"), threads=1))
     yield engine
     engine.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lab_address(lab_engine: Engine) -> Iterator[str]:
+    """The site, served once for the session: visitors share it as they would share a lab."""
     with serving(create_app(engine=lab_engine)) as address:
         yield address
 
 
 @pytest.fixture
-def visitor(browser, lab_address: str) -> Iterator[Callable[..., Visitor]]:
+def visitor(browser, lab_engine: Engine, lab_address: str) -> Iterator[Callable[..., Visitor]]:
     """Makes visitors: `visitor(width=390, dark=True)`. Afterwards: no complaint, no request beyond this machine."""
     made: list[Visitor] = []
 
@@ -65,5 +66,6 @@ def visitor(browser, lab_address: str) -> Iterator[Callable[..., Visitor]]:
     yield make
     for one in made:
         one.context.close()
+    lab_engine.clear_line()  # what a test left running would keep the next one waiting
     assert [url for one in made for url in one.outside] == []
     assert [text for one in made for text in one.complaints] == []

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from apps.lab.server import create_app
 from core.engine.records import Log
 from core.engine.runner import Engine
 from core.engine.settings import Settings
 from tests.lab.bad_models import REFUSED, make
+from tests.servers import serving
 
 AUDITOR = "unlearning-auditor"
 
@@ -21,6 +23,12 @@ def lab_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     engine = Engine(Settings(home=root / "home", models_dir=make(root), threads=1))
     yield engine
     engine.close()
+
+
+@pytest.fixture(scope="module")
+def lab_address(lab_engine: Engine) -> Iterator[str]:
+    with serving(create_app(engine=lab_engine)) as address:
+        yield address
 
 
 def open_and_run(visitor, query: str):

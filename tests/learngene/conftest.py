@@ -1,4 +1,4 @@
-"""Small random models of the right shape, saved as folders, and an engine that may read them."""
+"""Small random models of the right shape, saved as folders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from core.engine.runner import Engine
-from core.engine.settings import Settings
 from core.learngene.data import SYMBOLS
 from core.learngene.depth.learngene import new_learngene
 from core.learngene.vit import new_model
@@ -38,11 +37,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: root / name for name in models}
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    made = Engine(Settings(home=tmp_path_factory.mktemp("home"), any_path=True, threads=1))
-    yield made
-    made.close()
+@pytest.fixture(scope="session")
+def engine(warm_engine: Engine) -> Engine:
+    return warm_engine
 
 
 @pytest.fixture
@@ -51,7 +48,7 @@ def refs(folders) -> dict[str, str]:
     return {name: f"path/{folder}" for name, folder in folders.items()}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def made(engine, folders) -> tuple[dict, dict[str, list[dict]], dict[str, str]]:
     """A pool of the symbols, built once: the result, what was said, and its two halves."""
     config = {"task": "symbols", "ancestor": f"path/{folders['wide']}", "epochs": 2, "small_width": 24, "blocks": 3}

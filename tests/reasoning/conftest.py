@@ -10,7 +10,6 @@ from tokenizers import AddedToken
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from core.engine.runner import Engine
-from core.engine.settings import Settings
 from core.reasoning.data import END_THINK, THINK
 from core.reasoning.prompts import Form
 from core.zoo.language import Shape, new_model
@@ -60,11 +59,8 @@ def chains() -> tuple[PreTrainedModel, Form]:
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory) -> Engine:
-    """One engine for the file, with a home of its own and any folder allowed."""
-    made = Engine(Settings(home=tmp_path_factory.mktemp("home"), any_path=True, threads=1))
-    yield made
-    made.close()
+def engine(warm_engine: Engine) -> Engine:
+    return warm_engine
 
 
 @pytest.fixture(scope="session")

@@ -43,8 +43,6 @@ def rng() -> torch.Generator:
     return torch.Generator().manual_seed(7)
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory):
-    engine = Engine(Settings(home=tmp_path_factory.mktemp("home"), any_path=True))
-    yield engine
-    engine.close()
+@pytest.fixture(scope="session")
+def engine(warm_engine: Engine) -> Engine:
+    return warm_engine
