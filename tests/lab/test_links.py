@@ -55,6 +55,14 @@ def test_wrong_names_and_values_in_a_link_give_a_sentence(given, word):
     assert "Traceback" not in str(opened.error)
 
 
+@pytest.mark.parametrize(("given", "word"), [
+    ({"steps": "100000"}, "steps"), ({"algorithm": "magic"}, "algorithm"), ({"seed": "minus"}, "seed"), ({"subjects": "2"}, "subjects"),
+])
+def test_a_wrong_link_to_a_real_page_names_the_field(given, word):
+    opened = links.read(find("unlearning/audit"), given)
+    assert opened.config is None and word in str(opened.error) and "Traceback" not in str(opened.error)
+
+
 def test_what_others_append_to_a_link_is_left_alone():
     opened = links.read(find("test/count"), {"__theme": "dark", "utm_source": "mail", "steps": "4"})
     assert opened.error is None
