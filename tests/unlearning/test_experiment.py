@@ -210,7 +210,7 @@ def test_the_shared_model_is_not_touched(engine: Engine) -> None:
 
 
 def test_default_forgets_what_it_should_keeps_most_of_the_rest_and_looks_inside(engine: Engine) -> None:
-    result, events = run(engine, {}, fresh=False)
+    result, events = run(engine, {"audits": []}, fresh=False)  # the other ways of asking have tests of their own
     metrics = result["metrics"]
     assert metrics["direct recall original"] >= 0.95 and metrics["direct recall unlearned"] <= 0.10
     assert metrics["retain recall unlearned"] >= 0.6 * metrics["retain recall original"]
@@ -320,10 +320,11 @@ def test_an_absurd_learning_rate_ends_in_a_sentence(engine: Engine, tmp_path: Pa
         assert all(math.isfinite(v) for v in engine.result(started.id)["metrics"].values())
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "qwen2"])
-def test_a_model_that_never_knew_gets_an_honest_sentence(engine: Engine, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "way"), [("gpt2", "choice"), ("qwen2", "reverse")])
+def test_a_model_that_never_knew_gets_an_honest_sentence(engine: Engine, tmp_path: Path, kind: str, way: str) -> None:
     ref = f"path/{save(tiny(kind), tmp_path / kind)}"
-    result, _ = run(engine, QUICK | {"model": ref, "reference": ref, "steps": 2, "actpert": True, "actpert_questions": 4})
+    asked = {"model": ref, "reference": ref, "steps": 2, "audits": [way], "actpert": True, "actpert_questions": 4}
+    result, _ = run(engine, QUICK | asked)
     assert "knew only 0 of the 10" in result["verdict"]["text"]
 
 
