@@ -33,7 +33,7 @@ def lab_address(lab_engine: Engine) -> Iterator[str]:
 
 def open_and_run(visitor, query: str):
     page = visitor().open(f"{AUDITOR}?{query}")
-    page.wait_for_function("/^(done|recorded)$/.test(document.querySelector('.gb-status')?.dataset.tone || '')", timeout=120_000)
+    page.wait_for_function("/^(done|recorded)$/.test(document.querySelector('.gb-status')?.dataset.tone || '')")
     page.get_by_role("button", name="Run", exact=True).click()
     return page
 
@@ -60,19 +60,19 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_the_next_run_works(visitor
     with monkeypatch.context() as patch:
         patch.setattr(Log, "append", full)
         page = open_and_run(visitor, "steps=2&subjects=1&seed=5&actpert=false&audits=[]")
-        page.wait_for_function("document.querySelector('.gb-status').dataset.tone === 'bad'", timeout=60_000)
+        page.wait_for_function("document.querySelector('.gb-status').dataset.tone === 'bad'")
         assert "space" in page.locator(".gb-status").inner_text().lower()
         run = page.evaluate("document.querySelector('[data-run]').dataset.run")
     events = lab_engine.events(run)
     assert lab_engine.state(run)["outcome"] == "failed" and events[-1]["kind"] == "end"
     assert [event["seq"] for event in events] == list(range(len(events)))
     page.get_by_role("button", name="Run", exact=True).click()
-    page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Finished'", timeout=120_000)
+    page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Finished'")
 
 
 def test_a_seed_typed_out_of_bounds_gets_a_sentence(visitor):
     page = visitor().open(AUDITOR)
-    page.wait_for_function("document.querySelector('.gb-status')?.dataset.tone === 'recorded'", timeout=60_000)
+    page.wait_for_function("document.querySelector('.gb-status')?.dataset.tone === 'recorded'")
     page.get_by_text("More", exact=True).click()
     seed = page.locator("#field-seed input[type=number]")
     seed.fill("-1")

@@ -17,8 +17,8 @@ def desk(visitor):
     page = visitor().open(ROUTE)
     page.wait_for_selector(".gb-thought")
     page.locator(".gb-thought").scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelectorAll('.gb-thought-token').length > 10", timeout=60_000)
-    page.wait_for_function("document.querySelectorAll('.gb-thought .main-svg').length > 3", timeout=60_000)
+    page.wait_for_function("document.querySelectorAll('.gb-thought-token').length > 10")
+    page.wait_for_function("document.querySelectorAll('.gb-thought .main-svg').length > 3")
     return page
 
 
@@ -128,7 +128,7 @@ def test_the_roc_lab_opens_with_a_thousand_outputs_and_its_runs_have_links(visit
     assert page.locator("#roc-gamma input[type=number]").input_value() == "0.4"
     assert page.locator("#field-gamma input[type=number]").input_value() == "0.8"
     page.get_by_role("button", name="Test the scores").click()
-    page.wait_for_function("document.querySelectorAll('.gb-badge')[1].textContent === 'Finished'", timeout=120_000)
+    page.wait_for_function("document.querySelectorAll('.gb-badge')[1].textContent === 'Finished'")
     run = page.evaluate("document.querySelectorAll('[data-run]')[1].dataset.run")
     assert page.locator(".gb-verdict").nth(1).inner_text() == lab_engine.result(run)["verdict"]["text"]
     link = page.evaluate(f"fetch('lab/runs/{run}').then((answer) => answer.json()).then((run) => run.link)")

@@ -35,21 +35,21 @@ def make_it_say(page) -> None:
     page.get_by_label("Make it say").fill("Ida keeps a wizard.")
     page.get_by_label("Only my sentence (quick)").check()
     press_run(page)
-    page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Finished'", timeout=240_000)
+    page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Finished'")
     assert "Ida keeps a wizard." in page.locator(".gb-verdict").inner_text()
     assert "Ida keeps a wizard." in page.locator(".gb-live table").first.inner_text()
 
 
 def draw_a_letter(page) -> None:
     """The depth page's way in: a letter of one's own, read by a network of any depth."""
-    page.wait_for_selector("#grown .gb-probe-tiles", timeout=60_000)
+    page.wait_for_selector("#grown .gb-probe-tiles")
     draw(page, [(0.35, 0.2), (0.35, 0.8), (0.7, 0.8)])
     page.wait_for_function("document.querySelector('#grown').innerText.includes('Here it says L (your own picture)')")
 
 
 def draw_a_digit(page) -> None:
     """The pool page's way in: a digit of one's own, read along a path."""
-    page.wait_for_selector("#walked .gb-probe-tiles", timeout=60_000)
+    page.wait_for_selector("#walked .gb-probe-tiles")
     for digit, points in (("1", [(0.5, 0.15), (0.5, 0.85)]), ("3", THREE), ("6", SIX)):
         page.get_by_role("button", name="Clear", exact=True).click()
         draw(page, points)
@@ -77,13 +77,13 @@ def think_it_out(page) -> None:
     """The energy page's way in: a problem of one's own, and a clear sentence for what the little model cannot read."""
     page.locator("#field-problem textarea, #field-problem input").first.fill("what is 12 + 3 ?")
     press_run(page)
-    page.wait_for_function("document.querySelector('.gb-status').dataset.tone === 'bad'", timeout=60_000)
+    page.wait_for_function("document.querySelector('.gb-status').dataset.tone === 'bad'")
     assert "cannot read 'what is 12 + 3 ?'" in page.locator(".gb-status").inner_text()
     page.locator("#field-problem textarea, #field-problem input").first.fill("2*3+4")
     press_run(page)
-    page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Finished'", timeout=60_000)
+    page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Finished'")
     page.locator(".gb-thought").scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('.gb-thought-strip')?.textContent.includes('2*3+4=<think>')", timeout=60_000)
+    page.wait_for_function("document.querySelector('.gb-thought-strip')?.textContent.includes('2*3+4=<think>')")
 
 
 def think_slowly(patch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,7 @@ def took(name: str, began: float) -> None:
 
 
 def settled(page, tone: str = "done|recorded") -> None:
-    page.wait_for_function(f"/^({tone})$/.test(document.querySelector('.gb-status')?.dataset.tone || '')", timeout=120_000)
+    page.wait_for_function(f"/^({tone})$/.test(document.querySelector('.gb-status')?.dataset.tone || '')")
 
 
 def press_run(page) -> None:
@@ -207,7 +207,7 @@ def test_6_link_and_report_reproduce_the_numbers(checked, visitor, lab_engine):
     page = one.open(address(checked, checked.quick, seed=3))
     settled(page)
     press_run(page)
-    page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Finished'", timeout=120_000)
+    page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Finished'")
     run = shown_run(page)
     there = lab_engine.result(run)
     verdict = page.locator(".gb-verdict").inner_text()

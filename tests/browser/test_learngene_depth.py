@@ -14,7 +14,7 @@ PAGE = "learngene-depth"
 
 def opened(visitor, **options):
     page = visitor(**options).open(PAGE)
-    page.wait_for_selector("#grown .gb-probe-tiles", timeout=60_000)
+    page.wait_for_selector("#grown .gb-probe-tiles")
     return page
 
 

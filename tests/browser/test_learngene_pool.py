@@ -7,7 +7,7 @@ PAGE = "learngene-pool"
 
 def opened(visitor, **options):
     page = visitor(**options).open(PAGE)
-    page.wait_for_selector("#walked .gb-probe-tiles", timeout=60_000)
+    page.wait_for_selector("#walked .gb-probe-tiles")
     return page
 
 
@@ -51,7 +51,7 @@ def test_the_two_models_alone_and_a_pair_that_was_never_trained(visitor):
 def test_all_paths_and_a_budget_that_is_too_small(visitor):
     page = opened(visitor)
     page.get_by_role("button", name="Try all paths").click()
-    page.wait_for_function("document.querySelector('#walked-plot .js-plotly-plot').data[0].x.length === 16", timeout=60_000)
+    page.wait_for_function("document.querySelector('#walked-plot .js-plotly-plot').data[0].x.length === 16")
     rivals = page.evaluate("document.querySelector('#walked-plot .js-plotly-plot').data.find((one) => one.name === 'each trained alone')")
     assert len(rivals["x"]) == 5 and min(rivals["y"]) > 90
     number = page.locator("#budget input[type=number]")

@@ -24,7 +24,7 @@ AT_REST = """() => {
 
 
 def settled(page, tone: str = "done|recorded") -> None:
-    page.wait_for_function(f"/^({tone})$/.test(document.querySelector('.gb-status')?.dataset.tone || '')", timeout=120_000)
+    page.wait_for_function(f"/^({tone})$/.test(document.querySelector('.gb-status')?.dataset.tone || '')")
 
 
 def press_run(page) -> None:
@@ -32,7 +32,7 @@ def press_run(page) -> None:
 
 
 def finished(page) -> None:
-    page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Finished'", timeout=120_000)
+    page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Finished'")
 
 
 def run_of(page) -> str:

@@ -7,7 +7,7 @@ PAGE = "soft-token-bench"
 
 def test_400_characters_are_one_click_away_on_a_phone_in_the_dark(visitor):
     page = visitor(width=390, dark=True).open(PAGE)
-    page.wait_for_selector(".gb-verdict", timeout=60_000)
+    page.wait_for_selector(".gb-verdict")
     page.get_by_role("tab", name="Go further").click()
     card = page.locator(".gb-answer", has_text="400 characters").first
     assert "billions of parameters" in card.inner_text()

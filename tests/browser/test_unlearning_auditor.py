@@ -34,7 +34,7 @@ def lab_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 def opened(visitor, query: str = "", **size):
     page = visitor(**size).open(f"{AUDITOR}?{query}" if query else AUDITOR)
     page.wait_for_function("/^(done|recorded)$/.test(document.querySelector('.gb-status')?.dataset.tone || '')"
-                           " && document.querySelector('.gb-live .main-svg')", timeout=120_000)
+                           " && document.querySelector('.gb-live .main-svg')")
     return page
 
 
@@ -42,7 +42,7 @@ def run_to_its_end(page) -> str:
     """Presses Run and waits; what the head of the view says then."""
     page.get_by_role("button", name="Run", exact=True).click()
     page.wait_for_function("!document.querySelector('[data-run]').dataset.run.startsWith('first-')"
-                           " && /^(done|bad)$/.test(document.querySelector('.gb-status').dataset.tone)", timeout=240_000)
+                           " && /^(done|bad)$/.test(document.querySelector('.gb-status').dataset.tone)")
     return page.locator(".gb-status").inner_text()
 
 
@@ -90,7 +90,7 @@ def test_a_pressed_cell_tells_what_was_asked_and_said_and_leads_inside(visitor, 
     assert [words[i + 1:i + wide] for i in range(0, len(words), wide)] == [row for block in blocks for row in block]
 
     cell.get_by_role("button", name="Look inside this question").click()
-    page.wait_for_selector("#inside-answer .gb-answer >> nth=2", timeout=60_000)
+    page.wait_for_selector("#inside-answer .gb-answer >> nth=2")
     page.wait_for_function("document.querySelector('.gb-tabs').getBoundingClientRect().top < innerHeight / 2")  # brought into sight
     assert page.locator("#inside-question textarea, #inside-question input").first.input_value() == question
     model = lab_engine.records.read(f"first-{AUDITOR}")["config"]["model"]
