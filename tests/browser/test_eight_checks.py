@@ -233,5 +233,5 @@ def test_6_link_and_report_reproduce_the_numbers(checked, visitor, lab_engine):
         press_run(page)
     settled(page)
     assert shown_run(page) == run
-    asked = lab_engine.start(there["name"], there["config"], seed=3)
+    asked = lab_engine.start(there["name"], there["config"], seed=there["seed"])
     assert (asked.id, asked.recorded) == (run, True)
