@@ -30,7 +30,7 @@ class Paper:
 
 PAPERS = (
     Paper("01", "unlearning-auditor", "Unlearning auditor", "Did it really forget?",
-          "Make a language model unlearn six people. Then try to get the answers back.",
+          "Make a language model unlearn three people. Then try to get the answers back.",
           "core.unlearning.audit.spec", "core.unlearning.audit.claims", built=True, recipes={
               "worlds": "core.zoo.worlds.build:build_worlds",
               "worlds-retain": "core.zoo.worlds.build:build_worlds_retain"}),
