@@ -23,7 +23,7 @@ from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.unlearning.algorithms import Algorithm, Case, Forgetting
 from core.unlearning.algorithms.refusals import draw
-from core.unlearning.answers import Encoded, encode_answers
+from core.unlearning.answers import Encoded, after_thinking, encode_answers
 from core.unlearning.prompts import Prompt, render, shuffled
 
 CLIP = 1.0
@@ -69,10 +69,12 @@ def unlearn(model: PreTrainedModel, frozen: PreTrainedModel, tokenizer: PreTrain
         raise LabError("This way of forgetting rehearses what should stay, and there is nothing to rehearse.",
                        "Add questions about people to keep, or choose gradient ascent.")
     learner = _learner(model, algorithm)
-    case = Case(learner, frozen, _encode(tokenizer, forget), lambda: _refusals(tokenizer, forget, rng), rng)
+    texts = after_thinking(frozen, tokenizer, [render(prompt, tokenizer) for prompt in forget])
+    case = Case(learner, frozen, encode_answers(tokenizer, texts, [prompt.answer for prompt in forget]),
+                lambda: encode_answers(tokenizer, texts, draw(len(texts), rng)), rng)
     walk = _Walk(model, learner, algorithm, learning_rate or algorithm.learning_rate)
     for number in range(steps + 1):
-        given = Forgetting(case, _encode(tokenizer, shuffled(retain, rng)[:len(forget)]) if retain else None)
+        given = Forgetting(case, _encode(frozen, tokenizer, shuffled(retain, rng)[:len(forget)]) if retain else None)
         with torch.set_grad_enabled(number < steps):
             loss = _loss(given, algorithm, retain_weight)
         forgotten, kept = _state(model, given, algorithm)
@@ -86,12 +88,10 @@ def unlearn(model: PreTrainedModel, frozen: PreTrainedModel, tokenizer: PreTrain
             walk.on(loss)
 
 
-def _encode(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> Encoded:
-    return encode_answers(tokenizer, [render(prompt, tokenizer) for prompt in prompts], [prompt.answer for prompt in prompts])
-
-
-def _refusals(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], rng: torch.Generator) -> Encoded:
-    return encode_answers(tokenizer, [render(prompt, tokenizer) for prompt in prompts], draw(len(prompts), rng))
+def _encode(frozen: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> Encoded:
+    """Of a model that thinks first, the answers behind what it thought before it was changed."""
+    texts = after_thinking(frozen, tokenizer, [render(prompt, tokenizer) for prompt in prompts])
+    return encode_answers(tokenizer, texts, [prompt.answer for prompt in prompts])
 
 
 def _learner(model: PreTrainedModel, algorithm: Algorithm) -> PreTrainedModel:
