@@ -121,9 +121,9 @@ class Found:
 
 def questions(config: QuestionsConfig, lab: Lab) -> Found:
     """Reads the file. Raises LabError for a file that is no table of questions."""
-    if not config.questions:
+    if not (config.questions or config.keep):
         raise LabError("No file was given.", "Bring a table whose first row names the columns 'question' and 'answer'.")
-    world = read_questions(lab.data(config.questions))
+    world = read_questions(lab.data(config.questions or config.keep), lab.data(config.keep) if config.questions and config.keep else None)
     refused = {way: why for way, why in offered(world.records[:LOOKED_AT], world).items() if why and AUDITS[way].build}
     count, titles = len(world.records), [f'"{AUDITS[way].title}"' for way in refused]
     says = [f"{count} question{'' if count == 1 else 's'}, for example: {world.records[0].question}", *world.notes]
