@@ -27,6 +27,7 @@ from core.unlearning.decoding import cache_argument, decode_greedily, left_padde
 NEW_TOKENS = 30
 THINKING_TOKENS = 512  # that a model may think before its answer gets the room that it has without
 THINKING_STEP = 64
+BEGUN = 8
 MOST_TOKENS = 200  # methods/01 section 4: what TOFU's long answers get
 SPARE_TOKENS = 10
 BATCH = 60
@@ -153,7 +154,7 @@ def after_thinking(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
     given = [as_prompt(prompt) for prompt in prompts]
     if not thinks(tokenizer):
         return given
-    said = speak(model, tokenizer, given, new_tokens=1)
+    said = speak(model, tokenizer, given, new_tokens=BEGUN)  # so far into the answer that nothing more of the thinking can follow
     return [prompt.after(own.thinking) if own.state == "ended" else prompt for prompt, own in zip(given, said, strict=True)]
 
 

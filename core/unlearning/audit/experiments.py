@@ -212,7 +212,7 @@ def _thinkers(config: AuditConfig, models: Mapping[str, LoadedModel]) -> list[st
     for ref, tokenizer in {loaded.ref: loaded.tokenizer for loaded in models.values()}.items():
         if thinks(tokenizer):
             how = "left as its chat template has it" if config.thinking == "as it comes" else f"switched {config.thinking}"
-            can = "" if switches(tokenizer) else "; its template has no switch for it"
+            can = "" if config.thinking != "as it comes" or switches(tokenizer) else "; its template has no switch for it"
             found.append(f"{ref} may think before it answers: what stands behind the thinking counts. Thinking was {how}{can}.")
     return found
 

@@ -32,7 +32,7 @@ def counted(found: list[bool]) -> Estimate:
 
 def averaged(values: list[float], lab: Lab, name: str) -> Estimate:
     """A mean with its 95 % bootstrap interval over questions."""
-    return fmean(values), *bootstrap(values, lab.rng(f"interval {name}"))
+    return (fmean(values), *bootstrap(values, lab.rng(f"interval {name}"))) if values else (0.0, 0.0, 1.0)
 
 
 def label(record: Record) -> str:
