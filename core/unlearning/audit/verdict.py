@@ -246,9 +246,11 @@ def headline(numbers: Mapping[str, Any]) -> str:
     """The answer in at most 25 words, from the evidence alone."""
     n, direct, beyond = numbers["n"], numbers["direct unlearned"], numbers.get("beyond the model that never knew")
     original = numbers.get("direct original")
-    if original and original["share"] < KNEW_IT:
+    if not direct["of"]:
+        return "Nothing can be said: it was still thinking in every plain question when its room ran out."
+    if original and original["of"] and original["share"] < KNEW_IT:
         return f"The model knew only {original['right']} of {n} facts to begin with: too few to find out about forgetting."
-    plain = (f"It answers {direct['right']} of {n} plain questions" if not numbers["steps"] else "It looks forgotten"
+    plain = (f"It answers {direct['right']} of {direct['of']} plain questions" if not numbers["steps"] else "It looks forgotten"
              if direct["share"] <= FORGOTTEN else f"It has not forgotten: {direct['right']} of {n} plain questions are answered")
     if beyond is None:
         some = numbers["any way unlearned"]["right"]
