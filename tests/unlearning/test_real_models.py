@@ -47,10 +47,11 @@ def by_hand(place: Path, before: str = "") -> tuple[float, float]:
         whole = text + said if tokenizer.chat_template else f"{text} {said}"
         begin = [] if tokenizer.chat_template else [tokenizer.bos_token_id]
         start, ids = (begin + tokenizer(part, add_special_tokens=False).input_ids for part in (text, whole))
+        border = next((i for i, (a, b) in enumerate(zip(start, ids, strict=False)) if a != b), len(start))  # two line ends may be cut anew
         ids.append(tokenizer.eos_token_id)
         with torch.no_grad():
-            logp = model(torch.tensor([ids])).logits[0, len(start) - 1:-1].log_softmax(-1)
-        wanted = torch.tensor(ids[len(start):])
+            logp = model(torch.tensor([ids])).logits[0, border - 1:-1].log_softmax(-1)
+        wanted = torch.tensor(ids[border:])
         right = (logp.argmax(-1) == wanted)[:-1].float().mean()
         found.append((logp[range(len(wanted)), wanted].mean().exp(), right))
     return tuple(float(sum(values) / len(values)) for values in zip(*found, strict=True))

@@ -79,7 +79,8 @@ class SoftTokensConfig(Config):
     start: Literal["word", "random"] = Field("random", title="Soft tokens begin as", json_schema_extra={"more": True, "labels": {
         "word": "One common word", "random": "Random words"}}, description="Where the search sets out from.")
     clear_gradients: bool = Field(True, title="Clear gradients", json_schema_extra=MORE,
-                                  description="Off: gradients pile up, as in the released example; it mostly breaks the attack.")
+                                  description="Off: gradients pile up, as released when the paper appeared (v2025.02). By its README that "
+                                              "works on a model of 7 billion parameters; on the small model here it mostly fails.")
     position: Literal["prefix", "suffix"] = Field("prefix", title="Where they stand", json_schema_extra={"more": True, "labels": {
         "prefix": "Before the question", "suffix": "After the question"}}, description="The release puts them before.")
     chat_template: bool = Field(False, title="Use the chat format", json_schema_extra=MORE,
