@@ -163,7 +163,8 @@ def _unwrapped(items: Iterator[Any]) -> Iterator[Any]:
     """The rows inside what programs put around them: {"data": [...]}, {"rows": [{"row": {...}}]}, or a list for every column."""
     first = next(items, None)
     second = next(items, None)
-    if isinstance(first, dict) and second is None:
+    if isinstance(first, dict) and second is None and not {"question", "query"} & {
+            _plain(name) for name, value in first.items() if isinstance(value, str)}:
         listed = [value for value in first.values() if isinstance(value, list) and value and all(isinstance(v, dict) for v in value)]
         columns = {name: list(value.values()) if isinstance(value, dict) else value for name, value in first.items()}
         if len(listed) == 1:

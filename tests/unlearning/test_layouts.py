@@ -102,6 +102,7 @@ PUBLISHED = {
               "possible_answers": '["Rome", "Roma"]'},
     "BoolQ": {"question": "was jo li born in rome", "answer": True, "passage": "Jo Li was born in Rome."},
     "TriviaQA": {"question": "Where was Jo Li born?", "question_id": "tc_1", "question_source": "http://www",
+                 "search_results": [{"rank": 1}],
                  "answer": {"value": "Rome", "aliases": ["Roma", "Rome"], "normalized_value": "rome", "type": "WikipediaEntity"}},
     "MUSE, verbatim": {"prompt": "Jo Li was born", "gt": "in Rome on a day in May."},
 }
