@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from pydantic import Field
 
 from core.engine.experiment import CleanText, Config, ModelRef, experiment, probe
+from core.engine.families import LANGUAGE
 from core.engine.outputs import figure, metric, number, numbers, table, text
 
 Kind = Literal["numbers", "logic"]
@@ -39,7 +40,7 @@ SCORE_NAMES = (*VARIANT_SCORES, "Straightness", *BASELINES, *CONTROLS)
 RESAMPLES = 300
 Drawn = Literal[(ENERGY, *SCORE_NAMES)]
 LONGEST_TEXT = 20_000
-FAMILIES = ("llama", "gpt2")
+FAMILIES = LANGUAGE
 ROC_REVISION = 3  # of the ROC lab; of its sets on disk see `experiments.SETS`
 
 

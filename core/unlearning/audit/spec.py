@@ -11,9 +11,10 @@ from typing import Literal
 from pydantic import Field
 
 from core.engine.experiment import CleanText, Config, DataRef, ModelRef, experiment, probe
+from core.engine.families import LANGUAGE
 from core.engine.outputs import chart, figure, fold, kept, metric, number, numbers, series, table, text
 
-FAMILIES = ("llama", "gpt2")
+FAMILIES = LANGUAGE
 EXAMPLE = "Where was Felix Tanaka born?"
 USUAL = ("prefix", "affirm", "icl", "choice", "reverse")
 Audit = Literal["prefix", "affirm", "icl", "choice", "reverse", "paraphrase", "cloze", "hint", "roleplay", "synonym"]
