@@ -3,7 +3,8 @@
     task = read_collection(path)                # everything is checked before, or while, the first pixel is decoded
     task = yield from reading(path)             # the same, giving (pictures read, pictures in all) as it goes on
 
-Nothing is unpacked to disk. Pictures are squeezed to 16 x 16 shades of grey. A third of every class is kept for testing.
+Nothing is unpacked to disk. Pictures are squeezed to 16 x 16 shades of grey. A third of every class is kept for testing, unless the
+classes lie in folders that say what is what: `train` is learned from, `test` is tested on, or `val` where there is no `test`.
 """
 
 from __future__ import annotations
@@ -43,26 +44,58 @@ def reading(source: Path, seed: int = 0, stop: Callable[[], bool] = lambda: Fals
     than two classes, an empty class, a class of fewer than three, a file that is not a still picture.
     """
     inks: dict[str, list[Tensor]] = {}
-    light = total = 0
+    tested: dict[str, list[bool] | None] = {}
+    light, total, notes, alike = 0, 0, (), _Alike()
     for facts, data in apart("core.learngene.opened:collection", path=str(Path(source).resolve()), stop=stop):
         ink, total = ink_of(as_picture(facts, data)), facts["total"]
         light += is_light(ink)
         inks.setdefault(facts["class"], []).append(squeeze(ink))
+        if facts["part"]:
+            tested.setdefault(facts["class"], []).append(facts["part"] == "test")
+        alike.look(inks[facts["class"]][-1], facts["class"], facts["name"])
+        notes = facts["notes"]
         yield facts["done"], total
     turned = light > total / 2  # dark on light: ink counts as 1, decided once for all pictures so that photos stay comparable
-    made = _task(tuple(inks), [torch.cat(given) * (-1 if turned else 1) for given in inks.values()], seed)
-    return replace(made, placed="turned" if turned else "whole")
+    made = _task(tuple(inks), [torch.cat(given) * (-1 if turned else 1) for given in inks.values()],
+                 [tested.get(name) for name in inks], seed)
+    return replace(made, placed="turned" if turned else "whole", notes=(*notes, *alike.sentences()))
 
 
-def _task(classes: tuple[str, ...], pixels: list[Tensor], seed: int) -> Task:
-    """`pixels`: (n, 1, 16, 16) of every class. Both halves are mixed, so that the first test pictures show all classes."""
+class _Alike:
+    """Notices pictures of different classes that are one picture once they are squeezed."""
+
+    def __init__(self) -> None:
+        self._first: dict[bytes, tuple[str, str]] = {}
+        self._found: list[tuple[str, str]] = []
+
+    def look(self, picture: Tensor, label: str, name: str) -> None:
+        """The next picture, (1, 1, 16, 16), of that class."""
+        packed = ((picture + 1) * 127.5).round().to(torch.uint8).numpy().tobytes()
+        first = self._first.setdefault(packed, (label, name))
+        if first[0] != label:
+            self._found.append((first[1], name))
+
+    def sentences(self) -> tuple[str, ...]:
+        if not self._found:
+            return ()
+        (one, other), n = self._found[0], len(self._found)
+        return (f"Warning: {'a picture' if n == 1 else f'{n} pictures'} of one class {'looks' if n == 1 else 'look'} exactly like one of "
+                f"another at 16 x 16, for example {one} and {other}. No network can tell those apart.",)
+
+
+def _task(classes: tuple[str, ...], pixels: list[Tensor], tested: list[list[bool] | None], seed: int) -> Task:
+    """`pixels`: (n, 1, 16, 16) of every class; `tested`: which of them are for testing, None where that is drawn.
+
+    Both halves are mixed, so that the first test pictures show all classes.
+    """
     generator = torch.Generator().manual_seed(seed)
     halves: list[list[tuple[Tensor, int]]] = [[], []]
-    for label, given in enumerate(pixels):
+    for label, (given, told) in enumerate(zip(pixels, tested, strict=True)):
         order = torch.randperm(len(given), generator=generator)
-        away = max(1, round(HELD_OUT * len(given)))
-        halves[1].append((given[order[:away]], label))
-        halves[0].append((given[order[away:]], label))
+        away = order[:max(1, round(HELD_OUT * len(given)))] if told is None else torch.tensor(told).nonzero()[:, 0]
+        stays = order[len(away):] if told is None else (~torch.tensor(told)).nonzero()[:, 0]
+        halves[1].append((given[away], label))
+        halves[0].append((given[stays], label))
     (train, labels), (test, test_labels) = (_mixed(half, generator) for half in halves)
     distinct, times = len(labels), max(1, math.ceil(PER_EPOCH / len(labels)))
     train, labels = train.repeat(times, 1, 1, 1), labels.repeat(times)

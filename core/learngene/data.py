@@ -42,7 +42,7 @@ class Task:
     """Pictures (n, 1, 16, 16) with labels (n,). `draw` makes the pictures of one epoch from a generator.
 
     distinct: different pictures to learn from, where they are counted.  mark: tells a visitor's pictures from others; empty for ours.
-    placed: how a new picture is made like these.
+    placed: how a new picture is made like these.  notes: what a visitor should know of the pictures brought.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Task:
     distinct: int = 0
     mark: str = ""
     placed: Placed = "letter"
+    notes: tuple[str, ...] = ()
 
     def epoch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The training pictures of one epoch, shuffled."""

@@ -1,7 +1,8 @@
 """What lies in a picture file, a ZIP or a folder that somebody brought: looked at first, then decoded, one picture after the other.
 
     for facts, data in collection("mine.zip"):
-        facts                                 # {"class", "name", "width", "height", "done", "total"}; data: shade and opacity, a byte each
+        facts       # {"class", "part", "notes", "name", "width", "height", "done", "total"}
+        data        # shade and opacity, a byte each
 
 Runs in the reading process (core/engine/reader.py), therefore without torch. A picture of many pixels is made smaller while it is
 decoded: no more than LARGEST_KEPT on a side are left.
@@ -9,20 +10,25 @@ decoded: no more than LARGEST_KEPT on a side are left.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import stat
+import struct
+import unicodedata
 import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from core.engine.errors import LabError
 from core.engine.experiment import clean_text
+from core.learngene.seen import as_seen
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,17 +39,29 @@ KINDS = ("PNG", "JPEG", "BMP", "WEBP", "GIF")
 FEWEST, MOST_PICTURES, MOST_CLASSES, LONGEST_NAME = 3, 5000, 60, 40
 MOST_UNPACKED, MOST_PIXELS, MOST_ENTRIES = 200 * MB, 300_000_000, 20_000
 LAYOUT = "Make one folder per class, put its pictures straight into it, and pack the folders into a ZIP file."
-_CLUTTER = ("__MACOSX", "Thumbs.db", "desktop.ini")  # what operating systems add
+# what operating systems, network drives and editors add
+_CLUTTER = ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "#recycle", "$recycle.bin", "system volume information",
+            "icon\r")
+_BESIDE = re.compile(r"(readme|licen[cs]e|labels|classes|metadata)?[^/]*\.(txt|md|csv|tsv|json|jsonl|ya?ml|xml|html?|pdf|toml|url|lnk)"
+                     r"|readme|licen[cs]e|copying|notice", re.IGNORECASE)  # files about the pictures, outside of the class folders
+SPLITS = {**dict.fromkeys(("train", "training", "trainset"), "train"), **dict.fromkeys(("test", "testing", "testset", "eval"), "test"),
+          **dict.fromkeys(("val", "valid", "validation", "dev"), "val")}
+UNICODE_PATH = 0x7075  # where a ZIP may write the name of a file once more, in letters that everybody reads alike
+DEEPEST = 6
 Piece = tuple[dict[str, Any], bytes]
 
 
 @dataclass(frozen=True)
 class _File:
-    """One file of a collection: the folders that lead to it and its name, its size in bytes, and how to open it."""
+    """One file of a collection: the folders that lead to it and its name, its size in bytes, and how to open it.
+
+    part: train or test where a folder says so; "" where none does.
+    """
 
     place: tuple[str, ...]
     size: int
     open: Callable[[], BinaryIO]
+    part: str = ""
 
     @property
     def title(self) -> str:
@@ -65,7 +83,7 @@ def collection(path: str) -> Iterator[Piece]:
     source = Path(path)
     with ExitStack() as stack:
         files, folders = _in_folder(source) if source.is_dir() else _in_zip(source, stack)
-        classes = _by_class(files, folders)
+        classes, notes = _by_class(files, folders)
         members = [(label, file) for label, files in classes.items() for file in files]
         pixels = 0
         for _, file in members:  # all headers before the first pixel
@@ -76,7 +94,7 @@ def collection(path: str) -> Iterator[Piece]:
                                "Make them smaller first: 16 x 16 is all that is used.")
         for done, (label, file) in enumerate(members, start=1):
             facts, data = decoded(file.open, file.title)
-            yield facts | {"class": label, "done": done, "total": len(members)}, data
+            yield facts | {"class": label, "part": file.part, "notes": notes, "done": done, "total": len(members)}, data
 
 
 def decoded(open_it: Callable[[], BinaryIO], name: str) -> Piece:
@@ -86,8 +104,8 @@ def decoded(open_it: Callable[[], BinaryIO], name: str) -> Piece:
         if found.format == "JPEG":
             found.draft("RGB", (LARGEST_KEPT, LARGEST_KEPT))
         shrink = min(-(-max(found.size) // LARGEST_KEPT), max(1, min(found.size) // 16))
-        small = found.reduce(shrink) if shrink > 1 and found.mode not in ("P", "PA") else found
-        kept = small.convert("RGBA").convert("LA")
+        small = found.reduce(shrink) if shrink > 1 and found.mode not in ("P", "PA") and found.mode[0] not in "IF" else found
+        kept = as_seen(small)
         return {"name": name, "width": kept.width, "height": kept.height}, kept.tobytes()
 
 
@@ -139,10 +157,21 @@ class _opened(ExitStack):  # noqa: N801 - used like a function
 
 
 def _in_folder(folder: Path) -> tuple[list[_File], set[tuple[str, ...]]]:
-    subfolders = [sub for sub in sorted(folder.iterdir()) if sub.is_dir()]
-    files = [file for place in (folder, *subfolders) for file in sorted(place.iterdir()) if file.is_file()]
-    return ([_File(file.relative_to(folder).parts, file.stat().st_size, lambda file=file: file.open("rb")) for file in files],
-            {(sub.name,) for sub in subfolders})
+    files, folders = [], set()
+    for place, inside, names in os.walk(folder):
+        here = Path(place).relative_to(folder).parts
+        inside[:] = sorted(name for name in inside if len(here) < DEEPEST and not _clutter((name,)))
+        folders |= {_named(here + (name,)) for name in inside}
+        files += [Path(place) / name for name in sorted(names) if (Path(place) / name).is_file()]
+        if len(files) > MOST_ENTRIES:
+            raise LabError(f"There are more than {MOST_ENTRIES:,} files in this folder.", f"At most {MOST_PICTURES:,} pictures.")
+    return ([_File(_named(file.relative_to(folder).parts), file.stat().st_size, lambda file=file: file.open("rb")) for file in files],
+            folders)
+
+
+def _named(place: tuple[str, ...]) -> tuple[str, ...]:
+    """Names in one form: one system writes an accent as a letter of its own, another does not."""
+    return tuple(unicodedata.normalize("NFC", name) for name in place)
 
 
 def _in_zip(source: Path, stack: ExitStack) -> tuple[list[_File], set[tuple[str, ...]]]:
@@ -167,8 +196,8 @@ def _in_zip(source: Path, stack: ExitStack) -> tuple[list[_File], set[tuple[str,
 
 def _place(entry: zipfile.ZipInfo) -> tuple[str, ...]:
     """Folders and name of an entry. Raises LabError for one that is locked, a link, or leads out of the ZIP."""
-    name = entry.filename.replace("\\", "/")
-    place = tuple(name.rstrip("/").split("/"))
+    name = _written(entry).replace("\\", "/")
+    place = _named(tuple(part for part in name.rstrip("/").split("/") if part != "."))
     if ".." in place or "" in place or re.match(r"[A-Za-z]:", name):
         raise LabError("A file in this ZIP wants to lie outside of it.", "Pack the folders again with another program.")
     if stat.S_ISLNK(entry.external_attr >> 16):
@@ -176,6 +205,23 @@ def _place(entry: zipfile.ZipInfo) -> tuple[str, ...]:
     if entry.flag_bits & 1:
         raise LabError("This ZIP file is locked with a password.", "Pack it again without one.")
     return place
+
+
+def _written(entry: zipfile.ZipInfo) -> str:
+    """The name as it was meant: some programs write UTF-8 and forget to say so, or write it apart."""
+    if entry.flag_bits & 0x800:
+        return entry.filename
+    extra = entry.extra
+    while len(extra) >= 4:
+        kind, size = struct.unpack("<HH", extra[:4])
+        if kind == UNICODE_PATH and size > 5:
+            with contextlib.suppress(UnicodeDecodeError):
+                return extra[9:4 + size].decode("utf-8")
+        extra = extra[4 + size:]
+    try:
+        return entry.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return entry.filename
 
 
 def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
@@ -187,20 +233,23 @@ def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         raise LabError(f"{entry.filename[-LONGEST_NAME:]} cannot be unpacked.", "Pack the folders again.") from None
 
 
-def _by_class(files: list[_File], folders: set[tuple[str, ...]]) -> dict[str, list[_File]]:
-    """The files of every class, by its name, in order. Folders around all classes count for nothing."""
+def _by_class(files: list[_File], folders: set[tuple[str, ...]]) -> tuple[dict[str, list[_File]], list[str]]:
+    """The files of every class, by its name, in order, and what is to be said. Folders around all classes count for nothing."""
     files = [file for file in files if not _clutter(file.place)]
-    folders = {place for place in folders if not _clutter(place)}
-    while files and all(len(file.place) > 2 and file.place[0] == files[0].place[0] for file in files):
-        around = files[0].place[0]
-        files = [_File(file.place[1:], file.size, file.open) for file in files]
-        folders = {place[1:] for place in folders if place[0] == around and len(place) > 1}
+    folders = {place for place in folders if place and not _clutter(place)}
+    files, folders = _bare(files, folders)
+    files, folders, notes = _parted(files, folders)
     found: dict[str, list[_File]] = {}
     for file in files:
         if len(file.place) != 2:
             where = "lies in no class folder" if len(file.place) == 1 else "lies in a folder inside a class folder"
             raise LabError(f"{file.place[-1][:LONGEST_NAME]} {where}.", LAYOUT)
         found.setdefault(_class_name(file.place[0]), []).append(file)
+    one_sided = next(((name, part) for name, members in found.items() for part in ("train", "test")
+                      if any(file.part for file in members) and not any(file.part == part for file in members)), None)
+    if one_sided:
+        raise LabError(f"The class '{one_sided[0]}' has no picture to {'learn from' if one_sided[1] == 'train' else 'test on'}.",
+                       "Every class needs a folder with pictures in 'train' and in 'test'.")
     empty = next((place[0] for place in sorted(folders) if len(place) == 1 and _class_name(place[0]) not in found), None)
     if empty:
         raise LabError(f"The folder '{empty[:LONGEST_NAME]}' is empty.", "Put pictures into it or leave it out.")
@@ -208,11 +257,39 @@ def _by_class(files: list[_File], folders: set[tuple[str, ...]]) -> dict[str, li
     large = next((file for members in found.values() for file in members if file.size > LARGEST_FILE), None)
     if large:
         raise LabError(f"{large.place[-1]} is larger than {LARGEST_FILE // MB} MB.", "Save the picture smaller and try again.")
-    return dict(sorted(found.items()))
+    return dict(sorted(found.items())), notes
+
+
+def _bare(files: list[_File], folders: set[tuple[str, ...]]) -> tuple[list[_File], set[tuple[str, ...]]]:
+    """Without the folders around everything, and without what lies beside the classes and is about them."""
+    while True:
+        files = [file for file in files if len(file.place) > 1 or not _BESIDE.fullmatch(file.place[0])]
+        around = files[0].place[0] if files else ""
+        shallow = [file for file in files if len(file.place) == 2 and _BESIDE.fullmatch(file.place[1])]
+        deep = [file for file in files if file not in shallow]
+        if not deep or not all(len(file.place) > 2 and file.place[0] == around for file in deep):
+            return files, folders
+        files = [replace(file, place=file.place[1:]) for file in deep]
+        folders = {place[1:] for place in folders if place[0] == around and len(place) > 1}
+
+
+def _parted(files: list[_File], folders: set[tuple[str, ...]]) -> tuple[list[_File], set[tuple[str, ...]], list[str]]:
+    """What lies in folders called train, val and test, as those say; everything as it is where the folders at the top are classes."""
+    parts = {file.place[0]: SPLITS.get(file.place[0].lower()) for file in files if len(file.place) > 1}
+    if not parts or None in parts.values() or not all(len(file.place) == 3 for file in files) or len(set(parts.values())) < 2:
+        return files, folders, []
+    has = set(parts.values())
+    learned, tested = ("train", "test" if "test" in has else "val") if "train" in has else ("val", "test")
+    kept = [replace(file, place=file.place[1:], part={learned: "train", tested: "test"}[parts[file.place[0]]])
+            for file in files if parts[file.place[0]] in (learned, tested)]
+    names = {part: next(name for name, of in parts.items() if of == part) for part in has}
+    notes = [f"The folder '{names[learned]}' is learned from and '{names[tested]}' is tested on, as they are."]
+    notes += [f"'{names[part]}' is left aside." for part in has - {learned, tested}]
+    return kept, {place[1:] for place in folders if len(place) > 1}, notes
 
 
 def _clutter(place: tuple[str, ...]) -> bool:
-    return any(part.startswith(".") or part in _CLUTTER for part in place)
+    return any(part.startswith((".", "~$")) or part.lower() in _CLUTTER for part in place)
 
 
 def _class_name(folder: str) -> str:

@@ -20,6 +20,7 @@ from core.engine.errors import LabError
 from core.engine.reader import apart
 from core.learngene.data import Placed
 from core.learngene.opened import LARGEST_SIDE
+from core.learngene.seen import on_paper
 from core.learngene.spec import SIZE
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ FULL = 0.8  # of a scan's inked pixels this share is at most as dark as what cou
 
 
 def read_picture(source: Path, name: str = "") -> Image:
-    """A still picture in shades of grey with its transparency (mode "LA"). Raises LabError for anything else, before decoding it.
+    """A still picture as a viewer shows it, in shades of grey (mode "LA"). Raises LabError for anything else, before decoding it.
 
     It is read in a process of its own. `name`: what sentences call it.
     """
@@ -90,7 +91,7 @@ def from_drawing(array: Any, placed: Placed) -> Tensor:
         array = (np.clip(np.nan_to_num(array.astype("float64")), 0, 1) * 255).astype(np.uint8)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
-    pixels = _light_on_dark(ink_of(Image.fromarray(array)), placed)
+    pixels = _light_on_dark(ink_of(on_paper(Image.fromarray(array).convert("RGBA"))), placed)
     if pixels.max() < -0.9:
         raise LabError("Nothing is drawn yet.", "Draw large, in the middle.")
     return pixels

@@ -12,9 +12,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
+from core.engine.answers import Answer, data_uri
 from core.engine.errors import LabError
 from core.engine.events import Event, Keep
 from core.engine.lab import Lab
@@ -27,6 +30,11 @@ from core.learngene.running import told
 from core.learngene.spec import TUNE_RATE, PicturesConfig, TaskName
 from core.learngene.training import Recipe, born_from, fit, steps_of, supervised
 from core.learngene.vit import check_pictures, classes_of, listed, logits, new_head
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SIDE, EACH, ROWS = 48, 8, 12  # of the preview: pixels along a picture, pictures of a class, classes
 
 
 def taking(lab: Lab, name: TaskName, pictures: str) -> Generator[Event, None, Task]:
@@ -90,14 +98,13 @@ def _taught(lab: Lab, ref: str, task: Task, epochs: int) -> Generator[Event, Non
     return taught
 
 
-@dataclass(frozen=True)
-class Brought:
+@dataclass(frozen=True, kw_only=True)
+class Brought(Answer):
     """What was found in a visitor's pictures. `classes` by name, with how many of their pictures are kept for testing.
 
-    placed: how a new picture is made like these.
+    placed: how a new picture is made like these.  picture seen: some of them as the network gets them, a row for each class.
     """
 
-    says: str
     classes: dict[str, int]
     learned: int
     tested: int
@@ -112,5 +119,18 @@ def brought(config: PicturesConfig, lab: Lab) -> Brought:
     counts = task.test_labels.bincount(minlength=len(task.classes)).tolist()
     tested = len(task.test_labels)
     says = (f"{len(task.classes)} classes: {listed(task.classes)}. {task.distinct} pictures to learn from, {tested} kept for testing; "
-            "all were squeezed to 16 x 16 shades of grey.")
-    return Brought(says, dict(zip(task.classes, counts, strict=True)), task.distinct, tested, task.placed)
+            "all were squeezed to 16 x 16 shades of grey, as you see them here.")
+    return Brought(says=" ".join([says, *task.notes]), pictures={"seen": data_uri(_sheet(task))},
+                   classes=dict(zip(task.classes, counts, strict=True)), learned=task.distinct, tested=tested, placed=task.placed)
+
+
+def _sheet(task: Task) -> Image.Image:
+    """Test pictures as the network gets them, a row for each of the first classes, enlarged without smoothing."""
+    from PIL import Image
+
+    sheet = Image.new("L", (EACH * (SIDE + 4), min(len(task.classes), ROWS) * (SIDE + 4)), 128)
+    for label in range(min(len(task.classes), ROWS)):
+        for place, pixels in enumerate(task.test_pixels[task.test_labels == label][:EACH]):
+            grey = Image.fromarray(((pixels[0] + 1) * 127.5).round().to(torch.uint8).numpy()).resize((SIDE, SIDE), Image.Resampling.NEAREST)
+            sheet.paste(grey, (place * (SIDE + 4) + 2, label * (SIDE + 4) + 2))
+    return sheet

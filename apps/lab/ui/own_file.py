@@ -67,15 +67,22 @@ class OwnFile:
         try:
             with self._engine.taken(path) as given:
                 ref = self._engine.bring(given, given.name)
-            found = self._engine.probe(self._reader, {self._field: ref})["says"] if self._reader else f"{given.name} is here."
+            found = self._engine.probe(self._reader, {self._field: ref}) if self._reader else {"says": f"{given.name} is here."}
         except LabError as error:
             hint = f"{error.hint} Until then nothing can be run: bring a better file, or remove this one.".strip()
             choice = gr.Dropdown([(self._none, ""), ("Your file, which could not be used", REFUSED)], value=REFUSED)
             return [choice, notice(error.message, hint), gr.Button(visible=True)]
-        return [self.shown(ref), notice(found, PRIVACY, kind="good"), gr.Button(visible=True)]
+        return [self.shown(ref), notice(found["says"], PRIVACY, kind="good") + _seen(found), gr.Button(visible=True)]
 
     def _forget(self, ref: str) -> list[Any]:
         with contextlib.suppress(LabError):
             if ref != REFUSED:
                 self._engine.take_away(ref)
         return [self.shown(""), notice("Your file is gone from this computer.", kind="info"), gr.Button(visible=False)]
+
+
+def _seen(found: dict[str, Any]) -> str:
+    """The pictures that the reader of the file gives, which show what a model gets of it."""
+    style = "max-width:100%;image-rendering:pixelated"
+    return "".join(f'<p><img src="{escape(address)}" alt="What the network gets of them" style="{style}"></p>'
+                   for address in found.get("pictures", {}).values())
