@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import typing
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,8 +30,14 @@ def config_from_text(experiment: Experiment, given: Mapping[str, str]) -> Config
         return experiment.config.model_validate(values)
     except ValidationError as error:
         for name in {item["loc"][0] for item in error.errors() if item["loc"]} & given.keys():
-            values[name] = _json(given[name])
+            values[name] = None if not given[name].strip() and _may_be_empty(experiment, name) else _json(given[name])
     return experiment.validate(values)
+
+
+def _may_be_empty(experiment: Experiment, name: str) -> bool:
+    """Whether nothing at all is a value of this field."""
+    field = experiment.config.model_fields.get(name)
+    return field is not None and type(None) in typing.get_args(field.annotation)
 
 
 def _json(text: str) -> Any:

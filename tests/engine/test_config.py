@@ -128,3 +128,14 @@ def test_the_number_of_threads_is_checked(monkeypatch):
         monkeypatch.setenv("GLASSBOX_THREADS", wrong)
         with pytest.raises(LabError, match="GLASSBOX_THREADS"):
             Settings()
+
+
+def test_a_field_that_may_be_empty_may_be_left_empty_as_text() -> None:
+    from core.engine.registry import find
+    from core.engine.text_values import config_from_text
+
+    audit = find("unlearning/audit")
+    config = config_from_text(audit, {"reference": "", "learning_rate": " ", "questions": "", "steps": "0"})
+    assert (config.reference, config.learning_rate, config.questions, config.steps) == (None, None, "", 0)
+    with pytest.raises(LabError, match="'steps' cannot be ''"):
+        config_from_text(audit, {"steps": ""})
