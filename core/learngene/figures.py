@@ -7,11 +7,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-BLUE, ORANGE, GREEN, PINK, BROWN, GREY = "#0072B2", "#D55E00", "#00805D", "#B0558A", "#8A6A00", "#50565F"
-COLOURS = (BLUE, ORANGE, GREEN, PINK, BROWN, GREY)
+from core.plots import BLUE, COLOURS, LEGEND, percent
+
 RIGHT = "right answers (%)"
 MARGIN = {"l": 56, "r": 16, "t": 16, "b": 48}
-LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 
 
 def plain(figure: go.Figure, x: str, y: str, **layout: Any) -> dict[str, Any]:
@@ -29,11 +28,6 @@ def drawn(traces: Sequence[dict[str, Any]], x: str, y: str, **layout: Any) -> di
     with all its checks takes ten milliseconds. Tests put these through the checks."""
     axes = {"xaxis": layout.pop("xaxis", {}) | {"title": {"text": x}}, "yaxis": layout.pop("yaxis", {}) | {"title": {"text": y}}}
     return {"data": list(traces), "layout": {"margin": MARGIN, "legend": LEGEND} | axes | layout}
-
-
-def percent(shares: Sequence[float]) -> list[float]:
-    """Shares 0..1 as percentages with one decimal."""
-    return [round(100 * share, 1) for share in shares]
 
 
 def line(figure: go.Figure, name: str, x: Sequence[float], shares: Sequence[float], colour: str, *, dash: str = "solid",

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-BLUE, ORANGE, GREEN, PINK, BROWN, GREY = "#0072B2", "#D55E00", "#00805D", "#B0558A", "#8A6A00", "#50565F"
+from core.plots import BLUE, BROWN, COLOURS, GREEN, GREY, ORANGE, PINK
+
 GROUP_COLOURS = {"right": GREEN, "wrong": ORANGE, "sound": GREEN, "lucky": BROWN}
-SERIES = (BLUE, ORANGE, GREEN, PINK, BROWN, GREY)
 DASHES = ("solid", "dash")  # of the first and of the second round of these colours
 LARGEST_HEAT = 256  # columns; longer texts are thinned out
 
@@ -158,7 +158,7 @@ def roc(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], aurocs: M
     """F. True over false positive rate, one line per score; the diagonal is a coin. positive, negative: what is sorted apart."""
     traces = [go.Scatter(x=[0, 1], y=[0, 1], mode="lines", name="a coin", line={"color": GREY, "dash": "dot"})]
     for i, (name, (false, true)) in enumerate(curves.items()):
-        line = {"color": SERIES[i % len(SERIES)], "dash": DASHES[i // len(SERIES) % len(DASHES)]}
+        line = {"color": COLOURS[i % len(COLOURS)], "dash": DASHES[i // len(COLOURS) % len(DASHES)]}
         traces.append(go.Scatter(x=list(false), y=list(true), mode="lines", name=f"{name}: {aurocs[name]:.3f}", line=line))
     return _figure(traces, xaxis={"title": {"text": f"share of the {negative} let through"}, "range": [0, 1]},
                    yaxis={"title": {"text": f"share of the {positive} let through"}, "range": [0, 1]})
@@ -191,7 +191,7 @@ def distributions(energies: Mapping[str, Sequence[float]], what: str) -> dict[st
 def gamma_curves(gammas: Sequence[float], curves: Mapping[str, Sequence[float]], chosen: float, positive: str) -> dict[str, Any]:
     """G. AUROC over gamma, one line per variant."""
     traces = [go.Scatter(x=list(gammas), y=list(values), name=name, mode="lines", line={"color": colour})
-              for (name, values), colour in zip(curves.items(), SERIES, strict=False)]
+              for (name, values), colour in zip(curves.items(), COLOURS, strict=False)]
     shapes = [{"type": "line", "x0": chosen, "x1": chosen, "yref": "paper", "y0": 0, "y1": 1, "line": {"color": GREY, "dash": "dot"}},
               {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0.5, "y1": 0.5, "line": {"color": GREY, "dash": "dot"}}]
     return _figure(traces, shapes=shapes, xaxis={"title": {"text": "gamma: weight of curvature"}},

@@ -10,21 +10,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-COLOURS = {"original": "#0072B2", "unlearned": "#D55E00", "reference": "#00805D"}
+from core.plots import BLUE, GREEN, GREY, ORANGE, plain
+
+COLOURS = {"original": BLUE, "unlearned": ORANGE, "reference": GREEN}
 NAMES = {"original": "Original", "unlearned": "After forgetting", "reference": "Never knew"}
-GREY = "#50565F"
 
 Estimate = tuple[float, float, float]  # value, low, high
-
-
-def plain(figure: go.Figure, **layout: Any) -> dict[str, Any]:
-    """The figure as plain data without a theme, the page has its own; `layout` replaces what is usual."""
-    usual = {"template": "none", "margin": {"l": 60, "r": 16, "t": 16, "b": 56},
-             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}}
-    figure.update_layout(**usual | layout)
-    data = figure.to_plotly_json()
-    data["layout"].pop("template", None)
-    return data
 
 
 def _share_axis(title: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ DRAWN = {
     "storage": lambda: depth.storage(100, 900, [4, 6]),
     "epochs": lambda: depth.epochs([4, 6, 8], 100, 5, 100),
     "attention": lambda: depth.attention([[[0.1, 0.2], [0.3, 0.4]], [[0.5, 0.6], [0.7, 0.8]]]),
-    "prediction": lambda: depth.prediction(["7", "1"], [0.8, 0.1]),
+    "prediction": lambda: shared.prediction(["7", "1"], [0.8, 0.1]),
     "training": lambda: shared.training({"inherited": ([0, 1], [0.1, 0.8])}),
     "board": lambda: pool.board(3, {(0, 0): 0.5, (0, 1): 0.75}),
     "pareto": lambda: pool.pareto(SPOTS),

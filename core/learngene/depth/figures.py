@@ -7,8 +7,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.learngene.figures import BLUE, BROWN, COLOURS, GREEN, GREY, ORANGE, RIGHT, drawn, line, percent, plain
+from core.learngene.figures import RIGHT, drawn, line, plain
 from core.learngene.metrics import Linearity
+from core.plots import BLUE, BROWN, COLOURS, GREEN, GREY, ORANGE, percent
 from core.stats import share_interval
 
 

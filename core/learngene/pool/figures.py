@@ -8,8 +8,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.learngene.figures import BLUE, COLOURS, GREEN, GREY, ORANGE, RIGHT, drawn, line, percent, plain
+from core.learngene.figures import RIGHT, drawn, line, plain
 from core.learngene.pool.paths import front
+from core.plots import BLUE, COLOURS, GREEN, GREY, ORANGE, percent
 
 
 def board(blocks: int, shares: Mapping[tuple[int, int], float]) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from core.plots import GREY
 from core.unlearning.audit.actpert import WHERE, Cell
-from core.unlearning.figures import COLOURS, GREY, NAMES, Estimate
+from core.unlearning.figures import COLOURS, NAMES, Estimate
 from core.unlearning.metrics import ENOUGH
 
 BLUE = "#0072B2"

@@ -7,7 +7,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.unlearning.figures import GREY, Estimate, plain
+from core.plots import GREY, plain
+from core.unlearning.figures import Estimate
 from core.unlearning.soft_tokens.spec import COLOURS, DASHES, WHO, Who
 
 PURPLE = "#B0558A"
