@@ -40,7 +40,10 @@ PAPERS = (
               "worlds-128": "core.zoo.worlds.build:build_worlds_128",
               "worlds-256": "core.zoo.worlds.build:build_worlds_256"}),
     Paper("02", "bias-explorer", "Bias explorer", "Where does a stereotype sit?",
-          "Follow a prejudice through the layers of a model that sees and reads."),
+          "Follow a prejudice through the layers of a model that sees and reads.",
+          "core.bias.spec", "core.bias.claims", built=True, recipes={
+              "scenes-base": "core.zoo.scenes.build:build_base",
+              "scenes": "core.zoo.scenes.build:build_scenes"}),
     Paper("03", "cot-energy", "CoT energy", "Sound reasoning, or luck?",
           "Watch a chain of thought move through the layers and read its energy.",
           "core.reasoning.spec", "core.reasoning.claims", built=True, recipes={

@@ -41,6 +41,15 @@ def make_it_say(page) -> None:
     assert "Ida keeps a wizard." in page.locator(".gb-live table").first.inner_text()
 
 
+def build_a_scene(page) -> None:
+    """The bias page's way in: a scene and a question of one's own, and both pictures are asked at once."""
+    page.get_by_role("tab", name="Build a scene").click()
+    page.wait_for_selector("#scene-answer .main-svg", timeout=60_000)
+    before = page.locator("#scene-answer img").first.get_attribute("src")
+    page.locator("#scene-place").get_by_label("garden").check()
+    page.wait_for_function("before => document.querySelector('#scene-answer img').src !== before", arg=before, timeout=60_000)
+
+
 def draw_a_letter(page) -> None:
     """The depth page's way in: a letter of one's own, read by a network of any depth."""
     page.wait_for_selector("#grown .gb-probe-tiles")
@@ -116,6 +125,8 @@ CHECKED = [
             {"steps": 400, "subjects": 6, "stop_early": "false"}, "Never knew", ask_a_question),
     Checked("soft-token-bench", {"targets": 2, "steps": 5, "sentence_steps": 5, "forget_steps": 1, "surface_targets": 0},
             {"steps": 5000, "tokens": 1}, "Never knew", make_it_say),
+    Checked("bias-explorer", {"pairs": 10, "calibration": 10, "controls": 10, "choose": "false", "rivals": "false"}, {"pairs": 400, "calibration": 400},
+            "chance", build_a_scene),
     Checked("cot-energy", {}, {"problem": "3+4*2-5*7*9-8"}, "certainty of the token", think_it_out, think_slowly),
     Checked("learngene-depth", {"epochs": 1, "scratch_epochs": 1, "depth": 2}, {"epochs": 100}, "scratch", draw_a_letter),
     Checked("learngene-pool", {"epochs": 0}, {"epochs": 100}, "trained alone", draw_a_digit),

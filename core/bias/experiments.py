@@ -1,0 +1,190 @@
+"""Paper 02: the audit of options, layers and wordings, and the map of residuals.
+
+bias/audit    metrics  every name of metrics.MEASURES, tv drift, seen, controls, fluctuation, erosion
+bias/map      metrics  disagree, agreement, agreement later, cosine
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.bias import figures, verdict
+from core.bias.deck import Answers, Deck, States
+from core.bias.items import Item
+from core.bias.metrics import MEASURES, accuracy, bootstrap, few, measure, meta_of
+from core.bias.residuals import KINDS, by_layer, causal, fairness_of, labels_of, left_out_plans, marginal, mean_vectors, spearman
+from core.bias.spec import AuditConfig, MapConfig
+from core.bias.subject import Subject, bias_items, more_items, of, unit_rows
+from core.engine.events import Event, Figure, Metric, Progress, Table
+from core.engine.lab import Lab
+from core.engine.lens import unembed
+
+WORDS_SHOWN = 6
+
+
+def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
+    """Asks every question in every order and wording, and reads the answer after each layer."""
+    yield Progress(0, 1, "getting ready")
+    who = of(lab, config)
+    wordings = tuple(range(config.wordings))
+    items = bias_items(lab, config, who, "test", config.pairs, wordings=wordings, hint=config.hint, drift=config.drift, name="audit")
+    extra = more_items(lab, config, who, "test", 0)
+    drift = bias_items(lab, config, who, "test", config.pairs, twins="drift", name="audit") if who.sees else []
+    deck = Deck(who.model, who.form, [*items, *drift, *extra])
+    answers = yield from asked(deck, [{}], "asking")
+    p = answers[0].p
+    meta, own = meta_of(items), p[: len(items), : len(items[0].options)]
+    found = measure(own, meta)
+    bounds = {name: bootstrap(own, meta, name, lab.seed) for name in MEASURES}
+    if drift:
+        found["tv drift"] = measure(p[len(items) : len(items) + len(drift)], meta_of(drift))["tv"]
+    if extra:
+        found |= {"controls": plain_accuracy(deck.items, p), "seen": _share(deck.items, p, f"control {config.axis}")}
+    yield from layer_events(deck, [i for i, item in enumerate(items) if item.wording == 0])
+    yield from _pictures_of(items, own, answers[0])
+    rows = [[name, round(found[name], 4), *(round(b, 4) for b in bounds[name])] for name in MEASURES if np.isfinite(found[name])]
+    yield Table("measures", ["measure", "value", "from", "to"], rows)
+    for name, value in found.items():
+        if np.isfinite(value):
+            yield Metric(name, float(value))
+    groups = items[0].options
+    yield verdict.audit_verdict(
+        found, bounds, [groups[g] for g in few(meta)], len(items), planted=config.model.startswith("embedded/scenes")
+    )
+
+
+def residual_map(config: MapConfig, lab: Lab) -> Iterator[Event]:
+    """S2 for every residual, checked by leaving each out (S3)."""
+    yield Progress(0, 1, "getting ready")
+    who = of(lab, config)
+    items = bias_items(lab, config, who, "test", config.pairs, name="map")
+    deck = Deck(who.model, who.form, items)
+    states = yield from read_states(deck, "reading every residual")
+    scores = marginal(deck, states)
+    yield Figure("map", figures.residual_map(scores.mean(0).numpy(), None))
+    yield from layer_events(deck, range(len(items)), states, steps=True)
+    yield Progress(2, 3, "leaving each residual out")
+    without, _ = yield from leaving_out(deck)
+    mean, left_out = scores.mean(0), without.mean(0)
+    opposite = (scores[..., 0] * scores[..., 1] < 0).float().mean(0)
+    yield Figure("map", figures.residual_map(mean.numpy(), left_out.numpy()))
+    yield Figure("share", figures.share(opposite.tolist()))
+    vectors = mean_vectors(states, labels_of(scores, config.rule), scores)
+    cosine = torch.cosine_similarity(vectors.fair, vectors.biased, dim=-1)
+    yield Table(
+        "residuals",
+        ["residual", "adds to F", "left out: F falls by", "fair in", "words it promotes"],
+        [
+            [
+                f"{KINDS[k]} of layer {layer + 1}",
+                round(float(mean[layer, k]), 4),
+                round(float(left_out[layer, k]), 4),
+                f"{float((scores[:, layer, k] > 0).float().mean()):.0%}",
+                ", ".join(promoted(who, states.parts[:, layer, k].mean(0))),
+            ]
+            for layer in range(deck.layers)
+            for k in (0, 1)
+        ],
+    )
+    disagree = float(((opposite >= 0.2) & (opposite <= 0.8)).float().mean())
+    later = spearman(mean[1:], left_out[1:])
+    for name, value in {"disagree": disagree, "agreement": later, "cosine": float(cosine.mean())}.items():
+        yield Metric(name, value)
+    order = mean[1:].flatten().argsort()
+    names = [f"{KINDS[i % 2]} of layer {i // 2 + 2}" for i in range(2 * (deck.layers - 1))]
+    yield verdict.map_verdict(disagree, later, names[int(order[-1])], names[int(order[0])], len(items))
+
+
+def asked(deck: Deck, plans: Sequence, note: str) -> Iterator[Event]:
+    """Asks the deck and says how far it is; the generator's value is the list of answers."""
+    for made in deck.asking(plans):
+        if isinstance(made, tuple):
+            yield Progress(*made, note)
+    return made
+
+
+def read_states(deck: Deck, note: str) -> Iterator[Event]:
+    """The residual stream of all prompts, saying how far it is; the generator's value."""
+    for made in deck.reading():
+        if isinstance(made, tuple):
+            yield Progress(*made, note)
+    return made
+
+
+def leaving_out(deck: Deck) -> Iterator[Event]:
+    """S3 with progress; the generator's value is that of `causal`."""
+    answers = yield from asked(deck, left_out_plans(deck), "leaving each residual out")
+    return causal(deck, answers)
+
+
+def layer_events(deck: Deck, chosen: Sequence[int], states: States | None = None, steps: bool = False) -> Iterator[Event]:
+    """The curve over layers of the chosen items with its two summaries; `steps`: also between attention and MLP."""
+    part = Deck(deck.model, deck.form, [deck.items[i] for i in chosen]) if states is None else deck
+    if states is None:
+        states = yield from read_states(part, "reading every layer")
+    fair, phi, mass = (x.mean(0).numpy() for x in by_layer(part, states))
+    has_fair = part.items[0].fair >= 0
+    readable = [i for i in range(1, len(fair)) if mass[i] >= figures.UNREADABLE] or [len(fair) - 1]
+    if steps:
+        woven = torch.stack([states.after[:, :-1], states.between], 2).flatten(1, 2)
+        fair, phi, mass = (x.mean(0).numpy() for x in fairness_of(part, torch.cat([woven, states.after[:, -1:]], 1)))
+        marks = ["start", *(f"{layer}{kind}" for layer in range(1, part.layers + 1) for kind in ("a", "m"))]
+        yield Figure("layers", figures.layers(fair, phi, mass, marks=marks, has_fair=has_fair))
+        return
+    yield Figure("layers", figures.layers(fair, phi, mass, has_fair=has_fair))
+    yield Metric("fluctuation", float(max(fair[readable]) - min(fair[readable])))
+    yield Metric("erosion", float(max(fair[i] for i in [*readable, len(fair) - 1]) - fair[-1]))
+
+
+def _pictures_of(items: Sequence[Item], p: np.ndarray, answers: Answers) -> Iterator[Event]:
+    groups = sorted({item.shown for item in items})
+    names = list(items[0].options)
+    means = np.stack([p[[i for i, item in enumerate(items) if item.shown == g]].mean(0) for g in groups])
+    yield Figure("options", figures.options(names, [f"{names[g]} in the picture" if g >= 0 else "all" for g in groups], means))
+    asked_so = sorted({item.wording for item in items})
+    by_wording = [[i for i, item in enumerate(items) if item.wording == w] for w in asked_so]
+    yield Figure(
+        "wordings",
+        figures.wordings(
+            [_finite(measure(p[rows], meta_of([items[i] for i in rows]))) for rows in by_wording],
+            [_wording(items[rows[0]]) for rows in by_wording],
+        ),
+    )
+    concepts = list(dict.fromkeys(item.concept for item in items))
+    gaps, leans = [], []
+    for concept in concepts:
+        rows = [i for i, item in enumerate(items) if item.concept == concept]
+        gaps.append(measure(p[rows], meta_of([items[i] for i in rows]))["signed_gap"])
+        lean = items[rows[0]].lean
+        leans.append(f"planted: {names[lean]}" if lean >= 0 else f"{names[0]} minus {names[1]}")
+    yield Figure("concepts", figures.concepts(concepts, gaps, leans))
+
+
+def _finite(row: dict[str, float]) -> dict[str, float | None]:
+    return {name: value if np.isfinite(value) else None for name, value in row.items()}
+
+
+def _wording(item: Item) -> str:
+    return item.text.replace(item.concept, "…")
+
+
+def plain_accuracy(items: Sequence[Item], p: np.ndarray) -> float:
+    """Mean over the kinds of plain questions; NaN without any."""
+    kinds = sorted({item.family for item in items if item.family.startswith("control")})
+    return float(np.mean([_share(items, p, kind) for kind in kinds])) if kinds else float("nan")
+
+
+def _share(items: Sequence[Item], p: np.ndarray, family: str) -> float:
+    rows = unit_rows(items, family).tolist()
+    return accuracy(p[rows], [items[i] for i in rows]) if rows else float("nan")
+
+
+def promoted(who: Subject, vector: Tensor) -> list[str]:
+    """The words whose logits this vector raises most, read by the model's own head."""
+    with torch.no_grad():
+        scores = unembed(who.model, vector[None])[0]
+    return [who.form.tokenizer.decode([i]).strip() or "·" for i in scores.topk(WORDS_SHOWN).indices.tolist()]

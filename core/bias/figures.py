@@ -1,0 +1,215 @@
+"""Numbers in, Plotly figures out; pictures and words share them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from core.plots import BLUE, COLOURS, GREEN, GREY, ORANGE, PINK, percent, plain
+
+UNREADABLE = 0.1  # mass below which the lens reads nothing
+
+
+def layers(
+    fair: Sequence[float],
+    phi: Sequence[float],
+    mass: Sequence[float],
+    *,
+    marks: Sequence[str] | None = None,
+    has_fair: bool = True,
+    rival: Sequence[float] | None = None,
+) -> dict[str, Any]:
+    """F_l, p_l(fair) and where the lens reads nothing; `rival`: F_l of a model or an edit to compare with."""
+    names = list(marks) if marks else ["start", *(f"after {i}" for i in range(1, len(fair)))]
+    figure = go.Figure()
+    for i, share in enumerate(mass):
+        if share < UNREADABLE:
+            figure.add_vrect(x0=i - 0.5, x1=i + 0.5, fillcolor=GREY, opacity=0.18, line_width=0)
+    at = list(range(len(fair)))
+    figure.add_scatter(
+        x=at,
+        y=np.round(fair, 4),
+        name="fairness F",
+        line={"color": BLUE, "width": 3},
+        mode="lines+markers",
+        customdata=[{"layer": max(1, i)} for i in at],
+    )
+    if rival is not None:
+        figure.add_scatter(x=at, y=np.round(rival, 4), name="with the edit", line={"color": GREEN, "width": 3}, mode="lines+markers")
+    if has_fair:
+        figure.add_scatter(x=at, y=np.round(phi, 4), name="fair answer", line={"color": ORANGE, "dash": "dash"}, mode="lines+markers")
+    figure.add_scatter(x=at, y=np.round(mass, 4), name="all options together", line={"color": GREY, "dash": "dot"}, mode="lines")
+    return plain(
+        figure,
+        xaxis={"tickvals": at, "ticktext": names, "title": {"text": "layer"}},
+        yaxis={"range": [0, 1.03], "title": {"text": "0 to 1"}},
+    )
+
+
+def options(names: Sequence[str], groups: Sequence[str], means: np.ndarray) -> dict[str, Any]:
+    """means (groups, options): one bar per option and pictured group."""
+    figure = go.Figure()
+    for i, group in enumerate(groups):
+        figure.add_bar(x=list(names), y=percent(means[i]), name=group, marker={"color": COLOURS[i]})
+    return plain(
+        figure, barmode="group", yaxis={"range": [0, 100], "title": {"text": "probability, %"}}, xaxis={"title": {"text": "answer"}}
+    )
+
+
+def wordings(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> dict[str, Any]:
+    """One dot per wording and measure."""
+    figure = go.Figure()
+    shown = {"fair_rate": "fair answers", "fairness": "F", "paradox": "paradox", "tv": "pictured group"}
+    for i, (row, name) in enumerate(zip(rows, names, strict=True)):
+        figure.add_scatter(
+            x=list(shown.values()),
+            y=[row[key] for key in shown],
+            mode="markers",
+            name=name,
+            marker={"size": 11, "color": COLOURS[i % len(COLOURS)], "symbol": i},
+        )
+    return plain(figure, yaxis={"range": [0, 1.03], "title": {"text": "0 to 1"}})
+
+
+def concepts(names: Sequence[str], gaps: Sequence[float], leans: Sequence[str]) -> dict[str, Any]:
+    """Signed gap per concept, coloured by the group that training planted."""
+    figure = go.Figure()
+    for i, lean in enumerate(dict.fromkeys(leans)):
+        own = [(n, g) for n, g, which in zip(names, gaps, leans, strict=True) if which == lean]
+        figure.add_bar(
+            y=[n for n, _ in own], x=[round(100 * g, 1) for _, g in own], orientation="h", name=lean, marker={"color": COLOURS[i]}
+        )
+    return plain(figure, xaxis={"title": {"text": "probability of the planted group minus the other, points"}}, yaxis={"automargin": True})
+
+
+def residual_map(scores: np.ndarray, causal: np.ndarray | None) -> dict[str, Any]:
+    """scores (layers, 2) of S2; a cross where S3 has the other sign."""
+    count = len(scores)
+    most = max(1e-3, float(np.abs(scores).max()))
+    said = [[f"{'attention' if k == 0 else 'MLP'} of layer {i + 1}<br>adds {scores[i, k]:+.3f} to F" for i in range(count)] for k in (0, 1)]
+    figure = go.Figure(
+        go.Heatmap(
+            z=np.round(scores.T, 4),
+            x=[str(i + 1) for i in range(count)],
+            y=["attention", "MLP"],
+            zmin=-most,
+            zmax=most,
+            text=said,
+            hoverinfo="text",
+            colorscale=[[0, ORANGE], [0.5, "#f4f4f4"], [1, BLUE]],
+            colorbar={"title": {"text": "F"}},
+            customdata=[[{"layer": i + 1} for i in range(count)]] * 2,
+        )
+    )
+    if causal is not None:
+        other = [(i, k) for i in range(count) for k in (0, 1) if scores[i, k] * causal[i, k] < 0]
+        figure.add_scatter(
+            x=[str(i + 1) for i, _ in other],
+            y=[("attention", "MLP")[k] for _, k in other],
+            mode="markers",
+            hoverinfo="skip",
+            marker={"symbol": "x", "size": 12, "color": "#22262e"},
+            name="leaving it out says the opposite",
+            showlegend=bool(other),
+        )
+    return plain(figure, xaxis={"title": {"text": "layer"}, "type": "category"}, yaxis={"automargin": True})
+
+
+def share(opposite: Sequence[float]) -> dict[str, Any]:
+    """Share of items per layer in which attention and MLP pull in opposite ways."""
+    figure = go.Figure(go.Bar(x=[str(i + 1) for i in range(len(opposite))], y=percent(opposite), marker={"color": PINK}))
+    for bound in (20, 80):
+        figure.add_hline(y=bound, line={"color": GREY, "dash": "dot"})
+    return plain(
+        figure,
+        yaxis={"range": [0, 100], "title": {"text": "opposite signs, % of questions"}},
+        xaxis={"title": {"text": "layer"}, "type": "category"},
+    )
+
+
+def before_after(rows: Mapping[str, Mapping[str, float]], intervals: Mapping[str, Mapping[str, tuple[float, float]]]) -> dict[str, Any]:
+    """Bars of every way for the main measures, with intervals where they are known."""
+    shown = {
+        "fair_rate": "fair answers",
+        "fairness": "F",
+        "paradox": "paradox",
+        "tv": "pictured group",
+        "controls": "plain questions",
+        "unknown": "'unknown' for hidden jobs",
+    }
+    figure = go.Figure()
+    for i, (name, row) in enumerate(rows.items()):
+        keys = [key for key in shown if np.isfinite(row.get(key, np.nan))]
+        bars = intervals.get(name, {})
+        error = (
+            {
+                "type": "data",
+                "symmetric": False,
+                "thickness": 1.2,
+                "array": [round(max(0.0, bars.get(k, (0, row[k]))[1] - row[k]), 4) for k in keys],
+                "arrayminus": [round(max(0.0, row[k] - bars.get(k, (row[k], 0))[0]), 4) for k in keys],
+            }
+            if bars
+            else None
+        )
+        figure.add_bar(
+            x=[shown[k] for k in keys],
+            y=[round(row[k], 4) for k in keys],
+            name=name,
+            marker={"color": COLOURS[i % len(COLOURS)]},
+            error_y=error,
+        )
+    return plain(figure, barmode="group", yaxis={"range": [0, 1.08], "title": {"text": "0 to 1"}})
+
+
+def trade(rows: Mapping[str, Mapping[str, float]], chosen: str) -> dict[str, Any]:
+    """F against the accuracy on plain questions, one point per way."""
+    figure = go.Figure()
+    for i, (name, row) in enumerate(rows.items()):
+        figure.add_scatter(
+            x=[round(100 * row["controls"], 1)],
+            y=[round(row["fairness"], 4)],
+            mode="markers+text",
+            text=[name],
+            textposition="top center",
+            name=name,
+            showlegend=False,
+            marker={
+                "size": 16 if name == chosen else 11,
+                "color": BLUE if name == chosen else GREY if "null" in name else COLOURS[1 + i % 4],
+            },
+        )
+    return plain(figure, xaxis={"title": {"text": "plain questions right, %"}}, yaxis={"title": {"text": "fairness F"}})
+
+
+def bars(names: Sequence[str], rows: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """What the options get, one colour per picture or moment; always on the same axis."""
+    figure = go.Figure()
+    for i, (who, p) in enumerate(rows.items()):
+        figure.add_bar(
+            x=list(names),
+            y=percent(p),
+            name=who,
+            marker={"color": COLOURS[i % len(COLOURS)], "pattern": {"shape": "/" if who.startswith("before") else ""}},
+        )
+    return plain(figure, barmode="group", yaxis={"range": [0, 100], "title": {"text": "probability, %"}})
+
+
+def pushes(scores: np.ndarray, layer: int) -> dict[str, Any]:
+    """scores (layers, 2) of one scene; the opened layer is outlined."""
+    figure = go.Figure()
+    for k, name in enumerate(("attention", "MLP")):
+        figure.add_bar(
+            x=[str(i + 1) for i in range(len(scores))],
+            y=np.round(scores[:, k], 4),
+            name=name,
+            marker={
+                "color": (BLUE, ORANGE)[k],
+                "line": {"width": [2.5 if i + 1 == layer else 0 for i in range(len(scores))], "color": "#22262e"},
+            },
+            customdata=[{"layer": i + 1} for i in range(len(scores))],
+        )
+    return plain(figure, barmode="group", xaxis={"title": {"text": "layer"}, "type": "category"}, yaxis={"title": {"text": "added to F"}})

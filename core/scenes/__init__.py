@@ -1,0 +1,1 @@
+"""Rendered people and things with questions about them: what the pages on bias and on modality steering share."""

@@ -1,0 +1,1 @@
+"""The recipe of the vision-language models that look at rendered scenes."""
