@@ -169,7 +169,7 @@ def router(engine: Engine) -> APIRouter:
             raise LabError("There is no worksheet of that name.", "Open the Lesson tab of a page to find its worksheet.")
         return Response(worksheet_html(route, page.question, f"../static/{scripts.VERSION}/"), media_type="text/html; charset=utf-8")
 
-    @routes.get("/static/{version}/{name}")
+    @routes.get("/static/{version}/{name:path}")
     def static(version: str, name: str, request: Request) -> Response:
         path = scripts.file_of(name)
         if path is None:

@@ -102,7 +102,7 @@ def scene(config: SceneConfig, lab: Lab) -> SceneAnswer:
                 ],
             }
         },
-        pictures={
+        images={
             "first": _picture(items[0].picture),
             "second": _picture(items[-1].picture),
             "mask": _masked(items[mine].picture, _axis(config)),

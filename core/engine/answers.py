@@ -5,7 +5,7 @@
         layer: int                        # whatever else programs want to know
 
     return Look(layer=3, says="After layer 3 it would say Porto.", numbers={"certainty": Measure(0.83, remark="of 1")},
-                figures={"lens": figures.lens(...)}, pictures={"seen": data_uri(image)}, sets={"tried": [1, 2, 3]})
+                figures={"lens": figures.lens(...)}, images={"seen": data_uri(image)}, sets={"tried": [1, 2, 3]})
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Answer:
 
     says, aside: a sentence about the answer, and a smaller one.  numbers: Measure, or a bare number.  figures: Plotly JSON.
     tables: {"columns", "rows"}, with "customdata" (an object for each row) if rows belong to points of a figure.  texts: words of a model.
-    pictures: addresses that `data_uri` gives.  sets: what the fields of the question are to be from now on.
+    images: addresses that `data_uri` gives.  sets: what the fields of the question are to be from now on.
     """
 
     says: str = ""
@@ -43,7 +43,7 @@ class Answer:
     figures: dict[str, Any] = field(default_factory=dict)
     tables: dict[str, Any] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
-    pictures: dict[str, str] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)
     sets: dict[str, Any] = field(default_factory=dict)
 
 

@@ -78,7 +78,7 @@ def _setting(name: str, info: FieldInfo, schema: dict[str, Any], kind: str) -> S
     return Setting(
         name, info.title or name.replace("_", " ").capitalize(), info.description or "", kind,
         None if info.is_required() else info.get_default(call_default_factory=True), type(None) in kinds, _allowed(schema),
-        choices=tuple((value, str(words.get(str(value), words.get(value, value)))) for value in values),
+        choices=tuple((value, str(words.get(str(value) or "None", words.get(value, value)))) for value in values),
         unavailable=extra.get("unavailable", {}), more=bool(extra.get("more")), slider=tuple(extra.get("slider", ())),
         files=extra if kind == "file" else {}, extra=extra, **limits)
 
@@ -96,8 +96,11 @@ def _kinds(annotation: Any) -> set[type]:
 
 
 def _options(annotation: Any) -> tuple[bool, list[Any]] | None:
-    """(several may be chosen, the values), for Literal, and for lists or tuples of Literal."""
+    """(several may be chosen, the values), for Literal, one that may be left out (""), and for lists or tuples of Literal."""
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType) and type(None) in parts:
+        found = next(filter(None, map(_options, (part for part in parts if part is not type(None)))), None)
+        return (False, ["", *found[1]]) if found and not found[0] else None
     if origin is Literal:
         return False, list(parts)
     if origin in (list, tuple, set, frozenset) and parts and typing.get_origin(parts[0]) is Literal:

@@ -29,7 +29,7 @@ from core.engine.run import versions
 from core.reasoning import evaluation, figures
 from core.reasoning.data import Check, Problem, draw_problems, kind_of
 from core.reasoning.energy import energy
-from core.reasoning.generations import Corruption, Generations, Thought, corrupt_all, drawn_certainty, longest, texts, think_through
+from core.reasoning.generations import Corruption, Generations, Thought, corrupt_all, longest, texts, think_through
 from core.reasoning.metrics import score_all
 from core.reasoning.probes import (
     Setting,
@@ -48,7 +48,7 @@ from core.reasoning.probes import (
 from core.reasoning.prompts import THINK_ROLE, chooser
 from core.reasoning.reading import TEMPERATURE, Reader, Reading
 from core.reasoning.spec import (
-    LN_ENTROPY,
+    ROC_REVISION,
     SCORE_OF,
     RocConfig,
     TraceConfig,
@@ -57,7 +57,6 @@ from core.reasoning.storing import packed, packed_changes, unpacked, unpacked_ch
 
 RIGHT = {True: "yes", False: "no", None: "unknown"}
 FRAMES = 48  # tokens that each get a picture of their own
-SETS = 2  # of the outputs on disk: another number makes them out of date
 CALIBRATED = 200  # outputs that make the yardstick of a model that comes without one
 
 
@@ -115,9 +114,10 @@ def _whole(config: TraceConfig, setting: Setting, reading: Reading, problem: Pro
     path = thinking_path(reading, setting, config)
     check = form.judge(problem, written, answer)
     words = form.words(reading.ids)
-    thinking = [words[i] for i in reading.span("think")]
+    at = reading.span("think")
+    thinking = [words[i] for i in at]
     wrong = wrong_span(reading, check)
-    yield Figure("path", path_figure(setting, reading.means["think"], tips=reading.ends, words=thinking))
+    yield Figure("path", path_figure(setting, reading.means["think"], tips=reading.ends, words=thinking, at=at))
     yield Figure("profile", profile_figure(path, yardstick(setting, config), config))
     yield Figure("heat", figures.heat(reading.kinetic.tolist(), words, reading.roles, what="energy", wrong=wrong))
     yield Figure("chain", chain_figure(reading, thinking, config, wrong, path))
@@ -185,13 +185,8 @@ def roc(config: RocConfig, lab: Lab) -> Iterator[Event]:
     everything = found[0]
     kept = [t for t in everything.thoughts if not (t.truncated and config.truncated == "left out")]
     generations = Generations(kept, everything.scale)
-    drawn: list[float] = []
-    if config.samples:
-        for done in drawn_certainty(setting.loaded.model, setting.form, [t.problem for t in kept], config.samples,
-                                    lab.rng("drawn outputs"), drawn):
-            yield Progress(done, len(kept) * config.samples, "thinking again, token by token at random")
     sorted_: list[evaluation.Sorted] = []
-    for name in evaluation.sort(generations, config, lab, sorted_, {LN_ENTROPY: drawn} if drawn else {}):
+    for name in evaluation.sort(generations, config, lab, sorted_):
         yield Progress(config.problems, config.problems, f"sorting by {name}")
     changes: list[Corruption] = []
     if config.corrupted and setting.form.chains:
@@ -206,8 +201,7 @@ def _key(what: str, config: RocConfig, lab: Lab, setting: Setting, *more: Any) -
     """All that a stored result depends on."""
     yardstick = (setting.scale, setting.calibration.temperature) if setting.calibration else None
     libraries = (versions()["torch"], versions()["transformers"])
-    more = (*more, "published") if config.coe == "published" else more
-    return (what, SETS, setting.loaded.fingerprint, config.kind, config.problems, lab.seed, lab.threads, yardstick, libraries,
+    return (what, ROC_REVISION, setting.loaded.fingerprint, config.kind, config.problems, lab.seed, lab.threads, yardstick, libraries,
             *more)
 
 
@@ -218,8 +212,7 @@ def _generations(config: RocConfig, lab: Lab, setting: Setting, found: list[Gene
     if known is None and lab.shelf and (stored := lab.shelf.get(key)):
         known = unpacked(*stored, setting.form)
     if known is None:
-        options = {"scale": setting.scale, "temperature": setting.calibration.temperature if setting.calibration else TEMPERATURE,
-                   "coe": config.coe}
+        options = {"scale": setting.scale, "temperature": setting.calibration.temperature if setting.calibration else TEMPERATURE}
         if setting.calibration is None:
             yield from _yardstick(config, lab, setting, options)
         problems = draw_problems(config.problems, config.kind, lab.rng(f"problems {config.kind}"))
@@ -246,7 +239,7 @@ def _changes(config: RocConfig, lab: Lab, setting: Setting, everything: Generati
     sound = [t for t in everything.thoughts if t.check.label == "sound"]
     picked = [sound[i] for i in torch.randperm(len(sound), generator=lab.rng("sound"))[:config.corrupted].sort().values.tolist()]
     for done in corrupt_all(setting.loaded.model, setting.form, picked, lab.rng("corrupt"), found,
-                            gamma=config.gamma, scale=everything.scale, coe=config.coe):
+                            gamma=config.gamma, scale=everything.scale):
         yield Progress(done, len(picked), "changing digits")
     if lab.shelf:
         lab.shelf.put(key, *packed_changes(found))

@@ -23,11 +23,11 @@ def _figure(traces: Sequence[Any], **layout: Any) -> dict[str, Any]:
 
 def path(places: Sequence[Sequence[float]], kinetic: Sequence[float], turns: Sequence[float], variance: Sequence[float],
          groups: Mapping[str, Mapping[str, Sequence]] | None = None, tips: Sequence[Sequence[float]] = (),
-         words: Sequence[str] = (), chosen: int | None = None) -> dict[str, Any]:
+         words: Sequence[str] = (), at: Sequence[int] = (), chosen: int | None = None) -> dict[str, Any]:
     """A. The reasoning as a particle: places (layers + 1, 2), one arrow per layer, over the usual paths of right and wrong.
 
     kinetic (layers,), turns (layers - 1,) in degrees, written at their points. tips: where the path ended after each thinking token.
-    chosen: the tip to light up. Shown is what the paths and that tip need; some tips may lie beyond.
+    at: the numbers of these tokens in the text. chosen: the tip looked at. Shown is what the paths and that tip need; some lie beyond.
     """
     places, traces = np.asarray(places), []
     for name, group in (groups or {}).items():
@@ -39,11 +39,11 @@ def path(places: Sequence[Sequence[float]], kinetic: Sequence[float], turns: Seq
             hovertemplate="layer %{pointNumber}<extra>" + f"{name} answers, bars: one standard deviation</extra>"))
     if len(tips):
         ends = np.asarray(tips)
-        size = [12 if i == chosen else 5 for i in range(len(ends))]
         traces.append(go.Scatter(
             x=ends[:, 0], y=ends[:, 1], mode="markers", name="end of the path after each token", text=list(words),
-            customdata=list(range(len(ends))), marker={"size": size, "color": PINK, "symbol": "circle-open"},
-            hovertemplate="after %{text}<extra>token %{customdata}</extra>"))
+            customdata=[{"token": token} for token in (at or range(len(ends)))],
+            marker={"size": 5, "color": PINK, "symbol": "circle-open"},
+            hovertemplate="after %{text}<extra>token %{customdata.token}</extra>"))
     arriving = ["start", *(f"{value:.3g}" for value in kinetic)]
     turning = ["start", *(f"{value:.0f}°" for value in turns), "end"]
     hovers = [list(row) for row in zip(range(len(places)), arriving, turning, strict=True)]
@@ -85,7 +85,7 @@ def profile(kinetic: Sequence[float], bent: Sequence[float], *, what: str, first
 
 
 def heat(values: Sequence[Sequence[float]], words: Sequence[str], roles: Sequence[str], *, what: str,
-         wrong: tuple[int, int] | None = None, chosen: int | None = None) -> dict[str, Any]:
+         wrong: tuple[int, int] | None = None) -> dict[str, Any]:
     """C. Layers over tokens: values (tokens, layers). The thinking is framed, the first wrong step (start, end) ringed."""
     grid = np.asarray(values, dtype=float).T
     kept = np.arange(len(words))
@@ -95,12 +95,12 @@ def heat(values: Sequence[Sequence[float]], words: Sequence[str], roles: Sequenc
     cells = go.Heatmap(z=np.where(np.isnan(grid[:, kept]), None, grid[:, kept]).tolist(), x=list(range(len(kept))),
                        y=list(range(1, len(grid) + 1)), colorscale=scale,
                        colorbar={"title": {"text": what, "side": "right"}, "thickness": 10},
-                       customdata=[[[int(i), words[i], roles[i]] for i in kept]] * len(grid),
-                       hovertemplate="%{customdata[1]} (%{customdata[2]}), layer %{y}: %{z:.3g}<extra>token %{customdata[0]}</extra>")
+                       customdata=[[{"token": int(i), "word": words[i], "role": roles[i]} for i in kept]] * len(grid),
+                       hovertemplate="%{customdata.word} (%{customdata.role}), layer %{y}: %{z:.3g}<extra>token %{customdata.token}"
+                                     "</extra>")
     shapes = []
     thinking = [i for i, at in enumerate(kept) if roles[at] == "think"]
-    lit = None if chosen is None else (chosen, chosen + 1)
-    for span, colour, width in ((thinking, BLUE, 2), (_inside(kept, wrong), ORANGE, 3), (_inside(kept, lit), PINK, 2)):
+    for span, colour, width in ((thinking, BLUE, 2), (_inside(kept, wrong), ORANGE, 3)):
         if span:
             shapes.append({"type": "rect", "x0": span[0] - 0.5, "x1": span[-1] + 0.5, "y0": 0.5, "y1": len(grid) + 0.5,
                            "line": {"color": colour, "width": width}})
@@ -114,13 +114,15 @@ def _inside(kept: np.ndarray, span: tuple[int, int] | None) -> list[int]:
 
 def chain(words: Sequence[str], energies: Sequence[float], max_prob: Sequence[float], entropy: Sequence[float],
           steps: Sequence[tuple[int, float]] = (), wrong: tuple[int, int] | None = None, *, note: str = "",
-          whole: float | None = None) -> dict[str, Any]:
+          whole: float | None = None, tokens: Sequence[int] = ()) -> dict[str, Any]:
     """D. Along the chain: energy of the reasoning so far, energy of each step (last token, value), certainty per token.
 
     All of them count thinking tokens from 0; entropy in nats. note: how these energies differ from the energy of the `whole`.
+    tokens: the numbers of these tokens in the text.
     """
-    at, labels = list(range(len(words))), {"customdata": list(words)}
-    tip = "%{customdata}: %{y:.3g}"
+    at = list(range(len(words)))
+    labels = {"customdata": [{"token": token, "word": word} for token, word in zip(tokens or at, words, strict=True)]}
+    tip = "%{customdata.word}: %{y:.3g}"
     traces = [go.Scatter(x=at, y=list(energies), name=f"energy so far{note}", line={"color": BLUE}, hovertemplate=tip, **labels),
               go.Scatter(x=at, y=list(max_prob), name="certainty of the token", line={"color": GREEN}, yaxis="y2", hovertemplate=tip,
                          **labels),
@@ -139,6 +141,19 @@ def chain(words: Sequence[str], energies: Sequence[float], max_prob: Sequence[fl
                    yaxis={"title": {"text": "energy (squared state units)"}},
                    yaxis2={"title": {"text": "certainty, entropy (nats)"}, "overlaying": "y", "side": "right",
                            "rangemode": "tozero", "tickvals": [0, 0.5, 1]})
+
+
+def next_words(guesses: Sequence[Sequence[tuple[str, float]]], written: str | None) -> dict[str, Any]:
+    """What each layer would say next: guesses (layers + 1, rank) of (text, probability), from before any layer. Framed: `written`."""
+    ranks = [f"{i}. guess" for i in range(1, len(guesses[0]) + 1)]
+    layers = ["before any layer", *(f"layer {i}" for i in range(1, len(guesses)))]
+    cells = go.Heatmap(x=ranks, y=layers, z=[[chance for _, chance in row] for row in guesses], zmin=0, zmax=1, showscale=False,
+                       text=[[f"{word!r}" for word, _ in row] for row in guesses], texttemplate="%{text} %{z:.1%}", xgap=2, ygap=2,
+                       colorscale=[[0, "rgba(0,114,178,0.04)"], [1, "rgba(0,114,178,0.6)"]],
+                       hovertemplate="%{y}: %{text}, %{z:.2%}<extra></extra>")
+    frames = [{"type": "rect", "x0": j - 0.47, "x1": j + 0.47, "y0": i - 0.47, "y1": i + 0.47, "line": {"color": PINK, "width": 2}}
+              for i, row in enumerate(guesses) for j, (word, _) in enumerate(row) if word == written]
+    return _figure([cells], shapes=frames, xaxis={"side": "top", "type": "category"}, yaxis={"type": "category"})
 
 
 def scoreboard(percentiles: Mapping[str, float]) -> dict[str, Any]:

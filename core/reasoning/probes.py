@@ -8,16 +8,18 @@ The model runs once per text; moving the slider afterwards only does arithmetic 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from core.engine.answers import Answer
 from core.engine.errors import LabError
 from core.engine.lab import Lab
 from core.engine.lens import read_layers
 from core.engine.models import LoadedModel
-from core.reasoning import figures
+from core.reasoning import figures, shown
 from core.reasoning.calibration import Calibration, mean_difference, plane
 from core.reasoning.data import VALUES, Check, Problem, corrupt, kind_of
 from core.reasoning.energy import LayerPath, energy, path_of, turn_degrees
@@ -25,7 +27,7 @@ from core.reasoning.generations import longest, swap_trace, texts
 from core.reasoning.metrics import score_all
 from core.reasoning.prompts import Form
 from core.reasoning.reading import Reader, Reading
-from core.reasoning.spec import COE, ENERGY_SCORES, GAMMA, CorruptConfig, EnergyConfig, Kind, ReadingConfig
+from core.reasoning.spec import ENERGY_SCORES, GAMMA, CorruptConfig, EnergyConfig, Kind, ReadingConfig
 
 TOP = 5
 
@@ -61,7 +63,7 @@ class Setting:
 def scoring(setting: Setting, config: ReadingConfig) -> dict[str, Any]:
     """How `metrics.score_all` is to compute under a config."""
     return {"gamma": config.gamma, "scale": setting.scale, "last": config.last_state, "embedding": config.embedding,
-            "span": "tagged" if config.tags else "think", "coe": config.coe}
+            "span": "tagged" if config.tags else "think"}
 
 
 def usual_states(config: ReadingConfig) -> bool:
@@ -79,8 +81,7 @@ def standing(setting: Setting, scores: dict[str, float], config: ReadingConfig) 
     if setting.calibration is None:
         return {}
     as_usual = config.gamma == GAMMA and usual_states(config)
-    moved = (*(() if as_usual else ENERGY_SCORES), *(COE if config.coe == "published" else ()))
-    return {name: setting.calibration.percentile(name, value) for name, value in scores.items() if name not in moved}
+    return {name: setting.calibration.percentile(name, value) for name, value in scores.items() if as_usual or name not in ENERGY_SCORES}
 
 
 def thinking_path(reading: Reading, setting: Setting, config: ReadingConfig) -> LayerPath:
@@ -110,9 +111,10 @@ def read_once(lab: Lab, setting: Setting, problem: str, output: str = "") -> tup
 
 
 @dataclass(frozen=True)
-class EnergyAnswer:
+class EnergyAnswer(Answer):
     """Everything about one output. `top`: per layer from the embedding up, the likeliest next tokens after the chosen one
-    with their probabilities, empty when no token is chosen. `label`: sound | lucky | wrong | unknown."""
+    with their probabilities, empty when no token is chosen. `label`: sound | lucky | wrong | unknown. Figures path, profile, heat, chain,
+    scoreboard and, of a chosen token, lens; table words (the strip)."""
 
     energy: float
     tokens: list[str]
@@ -127,7 +129,6 @@ class EnergyAnswer:
     steps: list[dict[str, Any]]
     token_energy: float | None = None
     top: list[list[list[Any]]] = field(default_factory=list)
-    figures: dict[str, Any] = field(default_factory=dict)
 
 
 def energy_of(config: EnergyConfig, lab: Lab) -> EnergyAnswer:
@@ -144,11 +145,18 @@ def energy_of(config: EnergyConfig, lab: Lab) -> EnergyAnswer:
     if config.token >= 0:
         own = token_path(reading, config)
         top = next_tokens(setting, reading, config.token)
+    words, label = setting.form.words(reading.ids), check.label if check else "unknown"
+    whole = float(energy(path, config.variant, config.gamma))
+    rows, of_token = step_rows(reading, check, config), _token_energy(own, config)
+    drawn = panels(setting, reading, check, config, path, own, percentiles)
+    if top:
+        drawn["lens"] = figures.next_words(top, words[config.token + 1] if config.token + 1 < len(words) else None)
     return EnergyAnswer(
-        float(energy(path, config.variant, config.gamma)), setting.form.words(reading.ids), reading.roles,
-        check.label if check else "unknown", reading.truncated, path.kinetic.tolist(), path.curvature_energy.tolist(),
-        turn_degrees(path).tolist(), scores, percentiles, step_rows(reading, check, config),
-        _token_energy(own, config), top, panels(setting, reading, check, config, path, own, percentiles))
+        whole, words, reading.roles, label, reading.truncated, path.kinetic.tolist(), path.curvature_energy.tolist(),
+        turn_degrees(path).tolist(), scores, percentiles, rows, of_token, top, says=shown.label(label, reading.truncated),
+        numbers=shown.measures(whole, of_token, percentiles), figures=drawn,
+        tables={"words": shown.strip(words, reading.roles, reading.stats.max_prob.tolist(), wrong_span(reading, check)),
+                "steps": shown.steps([row for row in rows if row["text"]])})
 
 
 def token_path(reading: Reading, config: EnergyConfig) -> LayerPath | None:
@@ -208,11 +216,11 @@ def panels(setting: Setting, reading: Reading, check: Check | None, config: Ener
     usual = yardstick(setting, config) if config.difference and own is None else None
     grid = reading.kinetic if config.heat == "energy" else 1 - reading.cosine
     made = {
-        "path": path_figure(setting, reading.means["think"], tips=reading.ends, words=[words[i] for i in thinking],
+        "path": path_figure(setting, reading.means["think"], tips=reading.ends, words=[words[i] for i in thinking], at=thinking,
                             chosen=thinking.index(config.token) if config.token in thinking else None),
         "profile": profile_figure(own or path, usual, config, "energy of this token" if own else "energy"),
         "heat": figures.heat(grid.tolist(), words, reading.roles, what="energy" if config.heat == "energy" else "turn (0 to 2)",
-                             wrong=wrong, chosen=config.token if config.token >= 0 else None),
+                             wrong=wrong),
         "chain": chain_figure(reading, [words[i] for i in thinking], config, wrong, path),
     }
     return made | ({"scoreboard": figures.scoreboard(percentiles)} if percentiles else {})
@@ -226,7 +234,7 @@ def wrong_span(reading: Reading, check: Check | None) -> tuple[int, int] | None:
 
 
 def path_figure(setting: Setting, states: torch.Tensor, *, tips: torch.Tensor | None = None, words: list[str] | None = None,
-                chosen: int | None = None) -> dict[str, Any]:
+                at: Sequence[int] = (), chosen: int | None = None) -> dict[str, Any]:
     """Panel A for mean states (layers + 1, width), in the calibration's plane or, without one, in the path's own.
 
     tips: the ends of the prefixes as `Setting.reader` keeps them, in that plane already or as states.
@@ -239,7 +247,7 @@ def path_figure(setting: Setting, states: torch.Tensor, *, tips: torch.Tensor | 
         places, groups = (states - centre) @ axes.T, None
         tips = None if tips is None else (tips - centre) @ axes.T
     return figures.path(places.tolist(), path.kinetic.tolist(), turn_degrees(path).tolist(), variance, groups,
-                        [] if tips is None else tips.tolist(), words or [], chosen)
+                        [] if tips is None else tips.tolist(), words or [], at, chosen)
 
 
 def profile_figure(path: LayerPath, usual: Calibration | None, config: ReadingConfig, what: str = "energy") -> dict[str, Any]:
@@ -261,12 +269,13 @@ def chain_figure(reading: Reading, words: list[str], config: ReadingConfig, wron
     note = shortcut(config)
     return figures.chain(words, energies, reading.stats.max_prob[at].tolist(), reading.stats.entropy[at].tolist(), steps,
                          (wrong[0] - first, wrong[1] - first) if wrong else None, note=note,
-                         whole=float(energy(path, config.variant, config.gamma)) if note else None)
+                         whole=float(energy(path, config.variant, config.gamma)) if note else None, tokens=thinking)
 
 
 @dataclass(frozen=True)
-class CorruptAnswer:
-    """One output before and after a result in it was changed; differences are after minus before."""
+class CorruptAnswer(Answer):
+    """One output before and after a result in it was changed; differences are after minus before. Figure before_after, table noticed,
+    texts written and changed."""
 
     before: str
     after: str
@@ -276,7 +285,6 @@ class CorruptAnswer:
     scores_after: dict[str, float]
     label_before: str
     steps_after: list[dict[str, Any]]
-    figures: dict[str, Any]
 
 
 def corrupt_one(config: CorruptConfig, lab: Lab) -> CorruptAnswer:
@@ -300,11 +308,12 @@ def corrupt_one(config: CorruptConfig, lab: Lab) -> CorruptAnswer:
     figure = figures.before_after(words[:known], reading.stats.log_prob[:known].exp().tolist(),
                                   other.stats.log_prob[:known].exp().tolist(), place)
     options = scoring(setting, config)
+    energies = tuple(float(energy(way, config.variant, config.gamma)) for way in (path, thinking_path(other, setting, config)))
+    before, after = score_all(reading, **options), score_all(other, **options)
     return CorruptAnswer(
-        trace_text, changed, float(energy(path, config.variant, config.gamma)),
-        float(energy(thinking_path(other, setting, config), config.variant, config.gamma)),
-        score_all(reading, **options), score_all(other, **options), setting.form.judge(problem, trace_text, answer).label,
-        step_rows(other, check, config), {"before_after": figure})
+        trace_text, changed, *energies, before, after, setting.form.judge(problem, trace_text, answer).label,
+        step_rows(other, check, config), figures={"before_after": figure}, tables={"noticed": shown.noticed(energies, before, after)},
+        texts={"written": trace_text, "changed": changed})
 
 
 def _reread(lab: Lab, setting: Setting, ids: list[int], prompt_tokens: int) -> Reading:

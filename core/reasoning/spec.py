@@ -10,7 +10,6 @@ from typing import Literal, get_args
 from pydantic import Field
 
 from core.engine.experiment import CleanText, Config, ModelRef, experiment, probe
-from core.engine.families import LANGUAGE
 from core.engine.outputs import figure, metric, number, numbers, table, text
 
 Kind = Literal["numbers", "logic"]
@@ -26,12 +25,6 @@ PROBABILITY = ("MaxProb", "PPL", "Entropy", "Temperature", "Free energy", "MinPr
 ENERGY = "energy"  # the chosen variant at the chosen gamma
 COE = ("CoE-Mag", "CoE-Ang", "CoE-R", "CoE-C")
 CONTROLS = ("Shortness", "R0 prompt")
-RANDOM = "Random"  # the row of a score that knows nothing, beside all others in the ROC lab
-LN_ENTROPY = "LN-Entropy"  # length-normalised entropy, of outputs drawn at random
-CoE = Literal["thinking", "published"]
-COE_TITLE, COE_WORDS = "Chain-of-Embedding", {"thinking": "from the thinking", "published": "as its authors run it"}
-COE_SAYS = ("From the mean of the thinking tokens, or as its authors run it: from the mean of every generated token but the last, with the "
-            "first token of the prompt in the first place")
 VARIANT_SCORES = {f"{variant.split('_')[0]} think": variant for variant in VARIANT_NAMES}
 SCORE_OF = {variant: name for name, variant in VARIANT_SCORES.items()}
 ENERGY_SCORES = (*VARIANT_SCORES, "Straightness", "R0 prompt")  # these move with gamma or with which states are taken
@@ -40,8 +33,8 @@ SCORE_NAMES = (*VARIANT_SCORES, "Straightness", *BASELINES, *CONTROLS)
 RESAMPLES = 300
 Drawn = Literal[(ENERGY, *SCORE_NAMES)]
 LONGEST_TEXT = 20_000
-FAMILIES = LANGUAGE
-ROC_REVISION = 3  # of the ROC lab; of its sets on disk see `experiments.SETS`
+FAMILIES = ("llama", "gpt2")
+ROC_REVISION = 2  # of the ROC lab: another one makes the sets on disk, and the records, out of date
 
 
 class ReadingConfig(Config):
@@ -52,24 +45,24 @@ class ReadingConfig(Config):
                               "little models learned 2 to 6 operations with digits and 4 to 7 with T and F")
     variant: Variant = Field(DEFAULT, description="How energy is computed: a reconstruction, in several readings",
                              json_schema_extra={"labels": VARIANT_WORDS})
-    gamma: float = Field(GAMMA, ge=0, le=1.5, description="How much a turn of the path costs")
+    gamma: float = Field(GAMMA, ge=0, le=1.5, description="How much a turn of the path costs", json_schema_extra={"slider": [0, 1.5, 0.05]})
     last_state: Literal["raw", "final_norm"] = Field("raw", description="The last state before or after the model's final norm",
                                                      json_schema_extra={"more": True})
     embedding: bool = Field(True, description="Count the step from the word itself to the first layer", json_schema_extra={"more": True})
     tags: bool = Field(False, description="Count the think tags as part of the reasoning", json_schema_extra={"more": True})
-    coe: CoE = Field("thinking", title=COE_TITLE, description=COE_SAYS, json_schema_extra={"more": True, "labels": COE_WORDS})
 
 
 class EnergyConfig(ReadingConfig):
     output: str = Field("", max_length=LONGEST_TEXT, description="What the model said; empty: the likeliest token each time")
     token: int = Field(-1, ge=-1, le=100_000, description="The token to look at, counted from 0; -1: the reasoning as a whole")
-    difference: bool = Field(True, description="Show layers minus what is usual for this model")
-    heat: Literal["energy", "turn"] = Field("energy", description="What the map of layers and tokens shows")
+    difference: bool = Field(True, title="Layers minus what is usual", description="Raw profiles of right and wrong outputs look alike")
+    heat: Literal["energy", "turn"] = Field("energy", title="The map shows", description="What the map of layers and tokens shows")
 
 
 class CorruptConfig(ReadingConfig):
-    step: int = Field(1, ge=1, le=50, description="Which step to change, counted from 1")
-    value: CleanText = Field("0", max_length=1, description="The value to write there")
+    step: int = Field(1, ge=1, le=50, description="Which step to change, counted from 1", json_schema_extra={"slider": [1, 7]})
+    value: Literal["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "T", "F"] = Field(
+        "0", description="The value to write there: a digit, or T or F where the problem has them", title="Its new result")
 
 
 class TraceConfig(ReadingConfig):
@@ -85,7 +78,7 @@ class RocConfig(Config):
     label: Literal["correct", "sound"] = Field("correct", description="What a score should pick out: right answers, or sound reasoning")
     variant: Variant = Field(DEFAULT, description="How energy is computed: a reconstruction, in several readings",
                              json_schema_extra={"labels": VARIANT_WORDS})
-    gamma: float = Field(GAMMA, ge=0, le=1.5, description="How much a turn of the path costs")
+    gamma: float = Field(GAMMA, ge=0, le=1.5, description="How much a turn of the path costs", json_schema_extra={"slider": [0, 1.5, 0.05]})
     shuffle: bool = Field(False, description="Hand the labels out at random: every score must fall to a coin's 0.5")
     equal_lengths: bool = Field(False, title="Equal lengths only",
                                 description="Draw panel F from comparisons among equally long problems: long ones are harder")
@@ -97,10 +90,6 @@ class RocConfig(Config):
     corrupted: int = Field(200, ge=0, le=500, description="Sound chains in which one digit is changed", json_schema_extra={"more": True})
     resamples: int = Field(RESAMPLES, ge=300, le=2000, description="Bootstrap resamples behind each interval",
                            json_schema_extra={"more": True})
-    coe: CoE = Field("thinking", title=COE_TITLE, description=COE_SAYS, json_schema_extra={"more": True, "labels": COE_WORDS})
-    samples: int = Field(0, ge=0, le=10, title="Outputs drawn for LN-Entropy", json_schema_extra={"more": True},
-                         description="Length-normalised entropy asks for several outputs per problem, drawn at random: 5 is usual, 0 "
-                                     "leaves it out. The run takes that many times longer")
 
 
 TRACE_OUTPUTS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from apps.lab.pages.cot_energy import NAMES
+from apps.lab.pages.cot_energy.page import NAMES
 from apps.lab.ui.lesson import read_lesson
 from core.reasoning.spec import SCORE_NAMES
 
@@ -15,46 +15,45 @@ ROUTE = "cot-energy"
 def desk(visitor):
     """The page with the recorded output laid out token by token."""
     page = visitor().open(ROUTE)
-    page.wait_for_selector(".gb-thought")
-    page.locator(".gb-thought").scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelectorAll('.gb-thought-token').length > 10")
-    page.wait_for_function("document.querySelectorAll('.gb-thought .main-svg').length > 3")
+    page.wait_for_selector("#closely-answer")
+    page.locator("#closely-answer").scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelectorAll('#closely-answer .gb-token').length > 10", timeout=60_000)
+    page.wait_for_function("document.querySelectorAll('#closely-answer .main-svg').length > 3", timeout=60_000)
     return page
 
 
 def chosen(page) -> int:
-    return page.evaluate("[...document.querySelectorAll('.gb-thought-token')].findIndex((t) => t.getAttribute('aria-current'))")
+    return page.evaluate("[...document.querySelectorAll('#closely-answer .gb-token')].findIndex((t) => t.hasAttribute('data-lit'))")
 
 
 def lit(page, token: int) -> None:
     """Waits until path, map and layer table show this token."""
     page.wait_for_function(
         """(token) => {
-          const [path, , heat] = document.querySelectorAll('.gb-thought .js-plotly-plot');
-          const tips = path.data.find((trace) => trace.name.startsWith('end of the path'));
+          const [path, , heat, , lens] = document.querySelectorAll('#closely-answer .js-plotly-plot');
           const column = heat.layout.shapes.at(-1);
-          return tips.marker.size.some((size) => size > 10) && Math.round((column.x0 + column.x1) / 2) === token
-            && document.querySelectorAll('.gb-thought-lens tbody tr').length === 9;
+          return path.data.at(-1).meta === 'lit' && Math.round((column.x0 + column.x1) / 2) === token
+            && lens?.clientWidth && lens.data[0].z.length === 9;
         }""", arg=token)
 
 
 def test_a_token_that_is_pointed_at_is_lit_in_every_figure(desk, lab_engine):
-    tokens = desk.locator(".gb-thought-token").all_inner_texts()
+    tokens = desk.locator("#closely-answer .gb-token").all_inner_texts()
     token = tokens.index("<think>") + 3
-    whole = desk.evaluate("document.querySelectorAll('.gb-thought .js-plotly-plot')[1].data[0].y")
-    desk.locator(".gb-thought-token").nth(token).hover()
+    whole = desk.evaluate("document.querySelectorAll('#closely-answer .js-plotly-plot')[1].data[0].y")
+    desk.locator("#closely-answer .gb-token").nth(token).hover()
     lit(desk, token)
     answer = lab_engine.probe("reasoning/energy", {"token": token})
-    own = desk.evaluate("document.querySelectorAll('.gb-thought .js-plotly-plot')[1].data[0].y")
+    own = desk.evaluate("document.querySelectorAll('#closely-answer .js-plotly-plot')[1].data[0].y")
     assert own == pytest.approx(answer["figures"]["profile"]["data"][0]["y"]) and own != whole
-    last_layer = desk.locator(".gb-thought-lens tbody tr").first.locator("td")
-    assert [text.split(" ")[0] for text in last_layer.all_inner_texts()] == [text for text, _ in answer["top"][-1]]
+    words = desk.evaluate("document.querySelectorAll('#closely-answer .js-plotly-plot')[4].data[0].text.at(-1)")
+    assert [word.replace("&lt;", "<") for word in words] == [repr(text) for text, _ in answer["top"][-1]]
 
 
 def test_a_point_of_a_figure_lights_its_token(desk):
-    tokens = desk.locator(".gb-thought-token").all_inner_texts()
+    tokens = desk.locator("#closely-answer .gb-token").all_inner_texts()
     start = tokens.index("<think>") + 1
-    chain = desk.locator(".gb-thought .js-plotly-plot").nth(3)
+    chain = desk.locator("#closely-answer .js-plotly-plot").nth(3)
     chain.scroll_into_view_if_needed()
     x, y = chain.evaluate(
         """(plot) => {
@@ -63,33 +62,33 @@ def test_a_point_of_a_figure_lights_its_token(desk):
         }""")
     desk.mouse.move(x - 30, y)
     desk.mouse.move(x, y, steps=4)
-    desk.wait_for_function("(at) => document.querySelectorAll('.gb-thought-token')[at].getAttribute('aria-current')", arg=start + 5)
+    desk.wait_for_function("(at) => document.querySelectorAll('#closely-answer .gb-token')[at].hasAttribute('data-lit')", arg=start + 5)
     lit(desk, start + 5)
     assert chosen(desk) == start + 5
     desk.get_by_role("button", name="Look at the reasoning as a whole").click()
-    desk.wait_for_function("document.querySelector('.gb-thought-lens') === null")
+    desk.wait_for_function("document.querySelectorAll('#closely-answer .js-plotly-plot')[4].clientWidth === 0")
     assert chosen(desk) == -1
 
 
 def test_an_answer_that_comes_late_does_not_turn_the_figures_back(desk):
-    first = desk.locator(".gb-thought-token").all_inner_texts().index("<think>") + 3
+    first = desk.locator("#closely-answer .gb-token").all_inner_texts().index("<think>") + 3
     held = []
 
     def hold_the_first(route):
-        if not held and f'"event_data":{{"token":{first}}}' in route.request.post_data:
+        if not held and f'"sets":{{"token":{first}}}' in route.request.post_data:
             held.append(route)
         else:
             route.continue_()
 
     desk.route("**/run/predict*", hold_the_first)
-    desk.locator(".gb-thought-token").nth(first).hover()
+    desk.locator("#closely-answer .gb-token").nth(first).hover()
     while not held:
         desk.wait_for_timeout(50)
-    desk.locator(".gb-thought-token").nth(first + 1).hover()
-    lit(desk, first + 1)
+    desk.locator("#closely-answer .gb-token").nth(first + 1).hover()
+    desk.wait_for_timeout(500)  # the second question waits for the first to be answered
+    assert chosen(desk) == first + 1
     with desk.expect_response(lambda answer: answer.request == held[0].request):
         held[0].continue_()
-    desk.wait_for_timeout(500)  # the page has it by now
     lit(desk, first + 1)
     assert chosen(desk) == first + 1
 
@@ -99,19 +98,28 @@ def test_the_gamma_slider_recomputes_the_energy(desk, lab_engine):
     box = desk.locator("#closely-gamma input[type=number]")
     box.fill("0")
     box.blur()
-    desk.wait_for_function("(wanted) => Math.abs(Number(document.querySelector('#energy').textContent) - wanted) < 0.006", arg=expected)
+    desk.wait_for_function(
+        "(wanted) => Math.abs(Number(document.querySelector('#closely-answer .gb-tile-value').textContent) - wanted) < 0.006", arg=expected)
+
+
+def choose(page, value: str) -> None:
+    page.locator("#changed-value input").click()
+    page.get_by_role("option", name=value, exact=True).click()
 
 
 def test_a_changed_digit_is_scored_at_once(desk, lab_engine):
-    desk.locator("#changed-value").get_by_label("5", exact=True).click()
-    desk.wait_for_selector("#changed table")
     answer = lab_engine.probe("reasoning/corrupt", {"step": 1, "value": "5"})
-    said = desk.locator("#changed").inner_text()
-    assert answer["after"] in said and answer["before"] in said and f"{answer['energy_after']:.3g}" in said
+    choose(desk, "5")
+    desk.wait_for_function("(after) => document.querySelector('#changed-answer').innerText.includes(after)", arg=answer["after"])
+    said = desk.locator("#changed-answer").inner_text()
+    assert answer["before"] in said and f"{answer['energy_after']:.3g}" in said
     # the least sure token stands before the last step, which therefore cannot change it
-    desk.locator("#changed-step label").last.click()
-    desk.locator("#changed-value").get_by_label("3", exact=True).click()
-    desk.wait_for_function("/Lowest certainty.*no change/.test(document.querySelector('#changed').innerText)")
+    steps = desk.locator("#closely-answer .gb-panel--table tbody button")
+    steps.last.click()
+    count = steps.count()
+    desk.wait_for_function("(step) => document.querySelector('#changed-step input[type=number]').value === step", arg=str(count))
+    choose(desk, "3")
+    desk.wait_for_function("/Lowest certainty.*no change/.test(document.querySelector('#changed-answer').innerText)")
 
 
 def test_every_score_has_its_name_explained():

@@ -52,18 +52,18 @@ def build_a_scene(page) -> None:
 
 def draw_a_letter(page) -> None:
     """The depth page's way in: a letter of one's own, read by a network of any depth."""
-    page.wait_for_selector("#grown .gb-probe-tiles")
+    page.wait_for_function("document.querySelector('#grow-answer')?.innerText.includes('no training')", timeout=60_000)
     draw(page, [(0.35, 0.2), (0.35, 0.8), (0.7, 0.8)])
-    page.wait_for_function("document.querySelector('#grown').innerText.includes('Here it says L (your own picture)')")
+    page.wait_for_function("document.querySelector('#grow-answer').innerText.includes('Here it says L (your own picture)')")
 
 
 def draw_a_digit(page) -> None:
     """The pool page's way in: a digit of one's own, read along a path."""
-    page.wait_for_selector("#walked .gb-probe-tiles")
+    page.wait_for_function("document.querySelector('#walk-answer')?.innerText.includes('of 256 pictures')", timeout=60_000)
     for digit, points in (("1", [(0.5, 0.15), (0.5, 0.85)]), ("3", THREE), ("6", SIX)):
         page.get_by_role("button", name="Clear", exact=True).click()
         draw(page, points)
-        page.wait_for_function(f"document.querySelector('#walked').innerText.includes('Here it says {digit} (your own picture)')")
+        page.wait_for_function(f"document.querySelector('#walk-answer').innerText.includes('Here it says {digit} (your own picture)')")
 
 
 THREE = [(0.3, 0.2), (0.45, 0.14), (0.62, 0.2), (0.66, 0.32), (0.6, 0.44), (0.45, 0.48), (0.62, 0.54), (0.69, 0.66), (0.64, 0.8),
@@ -91,9 +91,9 @@ def think_it_out(page) -> None:
     assert "cannot read 'what is 12 + 3 ?'" in page.locator(".gb-status").inner_text()
     page.locator("#field-problem textarea, #field-problem input").first.fill("2*3+4")
     press_run(page)
-    page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Finished'")
-    page.locator(".gb-thought").scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('.gb-thought-strip')?.textContent.includes('2*3+4=<think>')")
+    page.wait_for_function("document.querySelector('.gb-badge').textContent === 'Finished'", timeout=60_000)
+    page.locator("#closely-answer").scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector('#closely-answer .gb-tokens')?.textContent.includes('2*3+4=<think>')", timeout=60_000)
 
 
 def think_slowly(patch: pytest.MonkeyPatch) -> None:

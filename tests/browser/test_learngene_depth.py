@@ -14,16 +14,16 @@ PAGE = "learngene-depth"
 
 def opened(visitor, **options):
     page = visitor(**options).open(PAGE)
-    page.wait_for_selector("#grown .gb-probe-tiles")
+    page.wait_for_function("/layers?, no training/.test(document.querySelector('#grow-answer')?.innerText)")
     return page
 
 
 def said(page, words: str) -> None:
-    page.wait_for_function(f"document.querySelector('#grown').innerText.includes({words!r})")
+    page.wait_for_function(f"document.querySelector('#grow-answer').innerText.includes({words!r})")
 
 
 def shares(page) -> float:
-    return float(re.search(r"right in ([\d.]+)%", page.locator("#grown").inner_text())[1])
+    return float(re.search(r"right in ([\d.]+)%", page.locator("#grow-answer").inner_text())[1])
 
 
 def to_depth(page, depth: int) -> None:
@@ -54,22 +54,22 @@ def test_dragging_makes_and_measures_each_depth_without_a_button(visitor, lab_en
         to_depth(page, depth)
         made = lab_engine.probe("learngene/expand", {"depth": depth})
         assert shares(page) == pytest.approx(100 * made["right"], abs=0.06)
-        assert f"{made['parameters']:,}" in page.locator("#grown").inner_text()
-    assert "deeper than anything" in page.locator("#grown").inner_text()
+        assert f"{made['parameters']:,}" in page.locator("#grow-answer").inner_text()
+    assert "deeper than anything" in page.locator("#grow-answer").inner_text()
     number = page.locator("#grow-depth input[type=number]")
     for typed, shown in (("1000", "16 layers,"), ("0", "1 layer,")):
         number.fill(typed)
         number.press("Tab")
         said(page, shown)
-    tried = page.evaluate("document.querySelector('#grow-curve .js-plotly-plot').data[0].x")
+    tried = page.evaluate("document.querySelector('#grow-answer .js-plotly-plot').data[0].x")
     assert {1, 8, 9, 16} <= set(tried)
 
 
 def test_every_depth_at_once_and_a_pressed_point(visitor):
     page = opened(visitor)
     page.get_by_role("button", name="Try all 16").click()
-    page.wait_for_function("document.querySelector('#grow-curve .js-plotly-plot').data[0].x.length === 16")
-    assert page.evaluate("document.querySelector('#grow-curve .js-plotly-plot').data[0].error_y.array.length") == 16
+    page.wait_for_function("document.querySelector('#grow-answer .js-plotly-plot').data[0].x.length === 16")
+    assert page.evaluate("document.querySelector('#grow-answer .js-plotly-plot').data[0].error_y.array.length") == 16
 
 
 def test_a_drawn_letter_is_read_and_a_cleared_square_says_so(visitor):
@@ -91,26 +91,26 @@ def test_a_picture_file_is_read_and_a_text_is_refused_in_a_sentence(visitor, tmp
     picture = Image.new("L", (200, 200), 255)
     ImageDraw.Draw(picture).line([(60, 40), (60, 160), (140, 160)], fill=0, width=18)
     picture.save(tmp_path / "letter.png")
-    page.locator("input[type=file]").first.set_input_files(tmp_path / "letter.png")
+    page.locator("#grow-own-bring input[type=file], .gb-try input[type=file]").first.set_input_files(tmp_path / "letter.png")
     said(page, "your own picture")
     (tmp_path / "text.png").write_text("not a picture")
     frames = [Image.new("L", (20, 20), shade) for shade in (0, 120, 255)]
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
     (tmp_path / "huge.png").write_bytes(header_only(30_000, 30_000))
     for name, words in (("text.png", "text.png is not a picture"), ("moving.gif", "is animated"), ("huge.png", "is far too large")):
-        page.locator("input[type=file]").first.set_input_files(tmp_path / name)
+        page.locator("#grow-own-bring input[type=file], .gb-try input[type=file]").first.set_input_files(tmp_path / name)
         said(page, words)
 
 
 def test_a_learngene_that_does_not_exist_gives_a_sentence(visitor):
     page = opened(visitor)
-    page.get_by_text("Use another learngene").click()
-    box = page.locator("#grow-gene input")
+    page.locator(".gb-try").get_by_text("More", exact=True).click()
+    box = page.locator("#grow-learngene input")
     box.fill("embedded/<b>nobody")
     box.press("Enter")
-    page.wait_for_selector("#grown .gb-notice")
-    assert page.locator("#grown b").count() == 0
-    assert "Traceback" not in page.locator("#grown").inner_text()
+    page.wait_for_selector("#grow-answer .gb-notice:visible")
+    assert page.locator("#grow-answer b").count() == 0
+    assert "Traceback" not in page.locator("#grow-answer").inner_text()
 
 
 def test_own_pictures_are_checked_trained_on_and_put_on_the_slider(visitor, tmp_path):
@@ -133,7 +133,8 @@ def test_own_pictures_are_checked_trained_on_and_put_on_the_slider(visitor, tmp_
     page.get_by_text("After this little training").first.wait_for(timeout=120_000)
     page.locator("#put-on").click()
     said(page, "of 6 pictures")
-    page.wait_for_function("document.querySelector('#grow-answers .js-plotly-plot').data[0].y.toSorted().join() === 'bar,box,dot'")
+    page.wait_for_function("[...document.querySelectorAll('#grow-answer .js-plotly-plot')]"
+                           ".some((plot) => plot.data[0].y?.toSorted().join() === 'bar,box,dot')")
     page.get_by_text("More", exact=True).first.click()
     ours = {name: page.locator(f"#field-{name} input").first.input_value() for name in ("learngene", "ancestor", "source_pictures")}
     assert re.fullmatch(r"run/.+/learngene", ours["learngene"]) and re.fullmatch(r"run/.+/ancestor", ours["ancestor"])

@@ -7,16 +7,16 @@ PAGE = "learngene-pool"
 
 def opened(visitor, **options):
     page = visitor(**options).open(PAGE)
-    page.wait_for_selector("#walked .gb-probe-tiles")
+    page.wait_for_function("document.querySelector('#walk-answer')?.innerText.includes('of 256 pictures')")
     return page
 
 
 def said(page, words: str) -> None:
-    page.wait_for_function(f"document.querySelector('#walked').innerText.includes({words!r})")
+    page.wait_for_function(f"document.querySelector('#walk-answer').innerText.includes({words!r})")
 
 
 def block(page, model: str, number: int):
-    return page.locator(f"#board .gb-block--{model}").nth(number - 1)
+    return page.locator(f"#walk-answer .gb-block--{model}").nth(number - 1)
 
 
 def test_a_pressed_path_is_measured_and_timed(visitor, lab_engine):
@@ -25,18 +25,18 @@ def test_a_pressed_path_is_measured_and_timed(visitor, lab_engine):
     made = lab_engine.probe("learngene/path", {"last_small": 4, "first_large": 3})
     said(page, f"{made['right']:.1%} of 256 pictures")
     said(page, f"{made['parameters']:,}")
-    page.wait_for_function("/\\d ms for 64/.test(document.querySelector('#walked').innerText)")
+    page.wait_for_function("/\\d ms for 64/.test(document.querySelector('#walk-answer').innerText)")
     assert [block(page, "small", i).get_attribute("aria-pressed") for i in (5, 6)] == ["true", "false"]
     for cost, x in (("numbers inside", [made["parameters"]]), ("time", None)):  # of the two paths walked only this one was timed
         page.locator("#walk-cost").get_by_label(cost).click()
-        page.wait_for_function(f"document.querySelector('#walked-plot').innerText.includes('{cost.replace('time', 'milliseconds')}')")
-        spots = page.evaluate("document.querySelector('#walked-plot .js-plotly-plot').data[0]")
+        page.wait_for_function(f"document.querySelector('#walk-answer .gb-panel--figure').innerText.includes('{cost.replace('time', 'milliseconds')}')")
+        spots = page.evaluate("document.querySelector('#walk-answer .js-plotly-plot').data[0]")
         assert "5 → 4" in spots["text"] and (x is None and len(spots["x"]) == 1 or set(x or []) <= set(spots["x"]))
 
 
 def test_the_two_models_alone_and_a_pair_that_was_never_trained(visitor):
     page = opened(visitor)
-    page.get_by_text("Use another pool").click()
+    page.locator(".gb-try").get_by_text("More", exact=True).click()
     page.locator("#walk-newest").click()
     said(page, "You have made no pool on this page yet.")
     page.get_by_role("button", name="Large model alone", exact=True).click()
@@ -51,10 +51,10 @@ def test_the_two_models_alone_and_a_pair_that_was_never_trained(visitor):
 def test_all_paths_and_a_budget_that_is_too_small(visitor):
     page = opened(visitor)
     page.get_by_role("button", name="Try all paths").click()
-    page.wait_for_function("document.querySelector('#walked-plot .js-plotly-plot').data[0].x.length === 16")
-    rivals = page.evaluate("document.querySelector('#walked-plot .js-plotly-plot').data.find((one) => one.name === 'each trained alone')")
+    page.wait_for_function("document.querySelector('#walk-answer .js-plotly-plot').data[0].x.length === 16")
+    rivals = page.evaluate("document.querySelector('#walk-answer .js-plotly-plot').data.find((one) => one.name === 'each trained alone')")
     assert len(rivals["x"]) == 5 and min(rivals["y"]) > 90
-    number = page.locator("#budget input[type=number]")
+    number = page.locator("#walk-budget input[type=number]")
     number.fill("0.2")
     number.press("Tab")
     said(page, "No network of this pool is that cheap.")
@@ -65,7 +65,7 @@ def test_all_paths_and_a_budget_that_is_too_small(visitor):
 
 def test_a_random_stitch_breaks_the_path(visitor, lab_engine):
     page = opened(visitor)
-    page.locator("#walk-start input").click()
+    page.locator("#walk-init input").click()
     page.get_by_role("option", name="random").click()
     made = lab_engine.probe("learngene/path", {"init": "random"})
     said(page, f"{made['right']:.1%} of 256 pictures")

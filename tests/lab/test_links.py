@@ -19,12 +19,6 @@ def query(address: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(address).query))
 
 
-def test_a_link_with_nothing_but_a_seed_sets_the_seed():
-    experiment = find("test/count")
-    opened = links.read(experiment, {"seed": "3"})
-    assert (opened.seed, opened.config, opened.error) == (3, experiment.config(), None)
-
-
 @pytest.mark.parametrize("given", [
     {},
     {"steps": 7},
@@ -89,7 +83,7 @@ def test_a_link_names_the_experiment_unless_it_is_the_first_of_its_page():
 
 @pytest.mark.parametrize("module", ["soft_token_bench", "cot_energy", "unlearning_auditor"])
 def test_links_to_further_settings_are_read_back_as_these_settings(module):
-    page = next(page for page in PAGES if page.module.endswith(module))
+    page = next(page for page in PAGES if page.folder == module)
     experiment = find(page.experiments[0])
     built = importlib.import_module(page.module)
     offered = getattr(built, "FURTHER", None) or getattr(built, "OWN_MODELS", None) or [("", "", {"steps": 0})]

@@ -12,8 +12,8 @@ from core.papers import PAPERS
 class Page:
     """One paper as one plain question.
 
-    route: its address and, with underscores, the module in this folder.  experiments: the names it runs; the first one
-    is what its Run button starts.  built: False for a page that is planned.
+    route: its address and, with underscores, its folder here: page.py, lesson.json and, if it draws what no other does, desk.js.
+    experiments: the names it runs; the first one is what its Run button starts.  built: False for a page that is planned.
     """
 
     route: str
@@ -26,7 +26,11 @@ class Page:
 
     @property
     def module(self) -> str:
-        return f"apps.lab.pages.{self.route.replace('-', '_')}"
+        return f"apps.lab.pages.{self.folder}.page"
+
+    @property
+    def folder(self) -> str:
+        return self.route.replace("-", "_")
 
     def first_view(self, experiment: str) -> str:
         """Under which name the recorded run lies that fills this page, or the part of it that runs another experiment."""

@@ -92,6 +92,7 @@ class Fields:
             offered = list(self._models.get(field.name, [common["value"]]))
             return gr.Dropdown(choices=offered, allow_custom_value=True, filterable=True, **common)
         if field.choices:
+            common["value"] = "" if common["value"] is None else common["value"]
             kind = gr.CheckboxGroup if field.kind == "choices" else gr.Radio if len(field.choices) <= RADIO_AT_MOST else gr.Dropdown
             made = kind(choices=[(words, value) for value, words in field.choices], **common)
             _say_why_not(field.unavailable)

@@ -14,6 +14,7 @@ pictures as data URIs; a point whose `customdata` is {"token": 3} lights everyth
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ class Answered(Widget):
 
     module = "answer.js"
     place = "gb-desk-place"
+    tells = ("settled",)
 
 
 class Desk:
@@ -60,37 +62,42 @@ class Desk:
     press: the name of a button, for text.  hears: desks, or the view of the page, whose pressed points set fields here.
     given: from the value of the live view to fields that the run on show gives (None: nothing to ask yet).
     among: likewise to {who: model}: each is asked, and the answers stand side by side.  closely: fields for asking once more when the
-    reader rests.  widgets: components of the page's own, by the fields that their values (a dict if several, "a b") give.
-    side: controls at the left of the answer.  invite: what stands there before the first answer.  unasked: ask before anybody pressed.
+    reader rests.  widgets: by field, what makes a component of the page's own for it.  shared: components of other desks.
+    instead: fields of which the one touched last counts.  momentary: fields that count only when they are moved.
+    side, left: fields at the right (in `self.side`, where a page may build more) and at the left of the answer.  invite: what stands before the first answer.
+    unasked: ask before anybody pressed.  extra: a script of the page's with panels of its own.
     """
 
     def __init__(self, view: View | Site, name: str, *, fields: Sequence[str] = (), more: Sequence[str] = (), shows: Outputs = (),
                  press: str = "", hidden: Sequence[str] = (), hovers: Sequence[str] = (), nothing: Mapping[str, Any] | None = None,
                  whole: str = "", hears: Sequence[Any] = (), given: Given | None = None, among: Among | None = None,
                  closely: Mapping[str, Any] | None = None, models: Mapping[str, Sequence[str]] | None = None,
-                 widgets: Mapping[str, Any] | None = None, side: bool = False, prefix: str = "", invite: str = "", unasked: bool = True,
-                 extra: str = "") -> None:
+                 widgets: Mapping[str, Callable[[], Any]] | None = None, shared: Mapping[str, Any] | None = None,
+                 instead: Sequence[str] = (), momentary: Sequence[str] = (), side: Sequence[str] = (), left: Sequence[str] = (), prefix: str = "",
+                 invite: str = "", unasked: bool = True, extra: str = "") -> None:
         self.probe, self._shows, self._given, self._among = find(name), tuple(shows), given, among
         self._live = getattr(view, "live", None)
         self._engine = view.site.engine if self._live else view.engine
         self._closely, self._hidden = dict(closely or {}), tuple(hidden)
         self.prefix = prefix or name.replace("/", "-")
         self.fields = Fields(self.probe, models=models, prefix=self.prefix, engine=self._engine)
-        self._widgets = dict(widgets or {})
+        self._widgets: dict[str, Any] = dict(shared or {})
+        self._instead, self._momentary = tuple(instead), tuple(momentary)
         self.press = None
-        if side:
-            with gr.Row(elem_classes="gb-columns"):
-                with gr.Column(scale=1, min_width=270, elem_classes="gb-desk-side") as self.column:
-                    self._controls(fields, more, press)
-                with gr.Column(scale=3, min_width=320):
-                    self._answer(hears, hovers, nothing, whole, invite, unasked, extra)
-        else:
-            with gr.Row(elem_classes="gb-desk-fields") as self.column:
-                self._controls(fields, (), press)
-            if more:
-                with Drawer("More"):
-                    self.fields.add(*more)
-            self._answer(hears, hovers, nothing, whole, invite, unasked, extra)
+        with gr.Row(elem_classes="gb-desk-fields", visible=bool(fields or press)) as self.row:
+            self._add(fields, widgets)
+            if press:
+                self.press = gr.Button(press, variant="primary", scale=0, min_width=120, elem_id=f"{self.prefix}-press",
+                                       elem_classes="gb-desk-press")
+        with gr.Row(elem_classes="gb-columns"):
+            with gr.Column(scale=1, min_width=270, visible=bool(left)):
+                self._add(left, widgets)
+            with gr.Column(scale=3, min_width=320):
+                self._answer(hears, hovers, nothing, whole, invite, unasked, extra)
+            with gr.Column(scale=1, min_width=270, visible=bool(side)) as self.side:
+                self._add(side, widgets)
+        with Drawer("More", visible=bool(more)) as self.drawer:
+            self._add(more, widgets)
         self._connect()
 
     @property
@@ -99,23 +106,27 @@ class Desk:
 
     def ask_after(self, event: Any) -> None:
         """Asks once `event`, which set a control, is done."""
-        event.then(None, outputs=self.asker, js=_due("press"), **QUIET)
+        event.then(None, js=self._due("press"), **QUIET)
 
     def again_after(self, *events: Callable[..., Any], by: str = "input", field: str = "") -> None:
         """Each of `events` makes it ask again. The browser does that by itself, no request is sent before the question."""
         for event in events:
-            event(None, outputs=self.asker, js=_due(by, field), **QUIET)
+            event(None, js=self._due(by, field), **QUIET)
 
     # --- building
 
-    def _controls(self, fields: Sequence[str], more: Sequence[str], press: str) -> None:
-        self.fields.add(*fields)
-        if press:
-            self.press = gr.Button(press, variant="primary", scale=0, min_width=120, elem_id=f"{self.prefix}-press",
-                                    elem_classes="gb-desk-press")
-        if more:
-            with Drawer("More"):
-                self.fields.add(*more)
+    def _add(self, names: Sequence[str], widgets: Mapping[str, Callable[[], Any]] | None) -> None:
+        for name in names:
+            if widgets and name in widgets:
+                self._widgets[name] = widgets[name]()
+            else:
+                self.fields.add(name)
+
+    def button(self, words: str, **sets: Any) -> gr.Button:
+        """A button, where the page stands, that asks with these fields set."""
+        made = gr.Button(words, size="sm")
+        made.click(None, js=self._due("press", sets=sets), **QUIET)
+        return made
 
     def _answer(self, hears: Sequence[Any], hovers: Sequence[str], nothing: Mapping[str, Any] | None, whole: str, invite: str,
                 unasked: bool, extra: str) -> None:
@@ -128,18 +139,23 @@ class Desk:
     def _connect(self) -> None:
         for name, component in self.components.items():
             self.again_after(*_events(component, name in self.probe.data_fields()), field=name)
-        for names, component in self._widgets.items():
-            self.again_after(component.input, field=names)
+        for name, component in self._widgets.items():
+            self.again_after(*_events(component, False), field=name)
         if self.press:
             self.again_after(self.press.click, by="press")
         if self._live and (self._given or self._among):
             self.again_after(self._live.change, self._live.finish, by="run")
         controls = [*self.components.values(), *self._widgets.values()]
         self._inputs = [self.asker, *controls, *([self._live] if self._live else [])]
-        asked = self.asker.input(self._ask, inputs=self._inputs, outputs=[self.answer, *controls], trigger_mode="always_last", **QUIET)
+        asked = self.asker.input(self._ask, inputs=self._inputs, outputs=[self.answer, *controls], trigger_mode="multiple", **QUIET)
         asked.failure(_broken, inputs=self.asker, outputs=self.answer, **QUIET)
         if self._closely:
             self.answer.settled(self._ask_closely, inputs=self._inputs, outputs=self.answer, trigger_mode="always_last", **QUIET)
+
+    def _due(self, by: str, field: str = "", sets: Mapping[str, Any] | None = None) -> str:
+        """For the browser: tells the asker. Not through its value, which is the question that may just be on its way."""
+        detail = json.dumps({"id": self.answer.elem_id, "by": by, "field": field, "sets": sets or {}})
+        return f"() => {{ document.dispatchEvent(new CustomEvent('gb-due', {{ detail: {detail} }})); }}"
 
     # --- asking
 
@@ -171,10 +187,14 @@ class Desk:
     def _config(self, asked: dict[str, Any], values: Sequence[Any], live: Any) -> tuple[dict[str, Any] | None, dict[str, Any]]:
         """The question, and what of it the controls do not say yet. None: there is nothing to ask."""
         said = self.fields.given(values[:len(self.components)])
-        for names, value in zip(self._widgets, values[len(self.components):], strict=False):
-            said |= (value or {}) if " " in names else {names: value} if value is not None else {}
+        said |= {name: value for name, value in zip(self._widgets, values[len(self.components):], strict=False) if value is not None}
         keep, sets = _dict(asked.get("keep")), _dict(asked.get("sets"))
-        known = {name: value for name, value in keep.items() if name in self._hidden}
+        for name in self._momentary:
+            if asked.get("field") != name:
+                said.pop(name, None)
+        if self._instead:
+            said = self._one_of(said, asked.get("field"), keep)
+        known = {name: value for name, value in keep.items() if name in self._hidden and value is not None}
         sets = {name: value for name, value in sets.items() if name in self.probe.config.model_fields}
         if self._given:
             fixed = self._given(live)
@@ -186,6 +206,13 @@ class Desk:
                 known = {}
             said = fixed | said
         return said | known | sets, sets
+
+    def _one_of(self, said: dict[str, Any], field: Any, keep: Mapping[str, Any]) -> dict[str, Any]:
+        """Without the fields of `instead` but the one that was touched last, if it holds anything."""
+        there = [name for name in self._instead if said.get(name) not in (None, "", [], ())]
+        touched = field if field in there else keep.get("instead")
+        chosen = touched if touched in there else next(iter(there), None)
+        return {name: value for name, value in said.items() if name not in self._instead or name == chosen}
 
     def _answers(self, config: dict[str, Any], live: Any, by: str | None) -> dict[str, Any]:
         """Who was asked -> what the probe gave. Empty when nobody should be asked without having been pressed for."""
@@ -202,7 +229,7 @@ class Desk:
         if not answers:
             return {"asked": asked.get("n")}
         first = next(iter(answers.values()))
-        kept = {name: value for name, value in config.items() if name in self._hidden}
+        kept = {name: config.get(name) for name in self._hidden} | {"instead": next((n for n in self._instead if n in config), None)}
         for answer in answers.values():
             kept |= {name: value for name, value in (answer.get("sets") or {}).items() if name in self._hidden}
         lit = {name: value for name, value in config.items() if name in self._hidden and isinstance(value, (int, str))}
@@ -214,11 +241,8 @@ class Desk:
 
     def _put(self, sets: Mapping[str, Any]) -> list[Any]:
         """Updates of all controls, in order."""
-        put = [self.fields.value(name, sets[name]) if name in sets else gr.skip() for name in self.components]
-        for names in self._widgets:
-            mine = {name: sets[name] for name in names.split() if name in sets}
-            put.append((mine if " " in names else mine[names]) if mine else gr.skip())
-        return put
+        said = [self.fields.value(name, sets[name]) if name in sets else gr.skip() for name in self.components]
+        return [*said, *(sets.get(name, gr.skip()) for name in self._widgets)]
 
 
 def refused(asked: Mapping[str, Any], error: LabError) -> dict[str, Any]:
@@ -234,10 +258,6 @@ def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _due(by: str, field: str = "") -> str:
-    return f"() => ({{ by: '{by}', field: '{field}', at: performance.now() }})"
-
-
 def _events(component: Any, brings_a_file: bool) -> list[Callable[..., Any]]:
     """What makes a control ask: text waits for Enter, a file for having been read."""
     if isinstance(component, gr.Textbox):
@@ -249,7 +269,7 @@ def _events(component: Any, brings_a_file: bool) -> list[Callable[..., Any]]:
 
 # --- from an answer to panels
 
-_ROOMS = {"figure": "figures", "table": "tables", "text": "texts", "picture": "pictures", "metric": "numbers"}
+_ROOMS = {"figure": "figures", "table": "tables", "text": "texts", "picture": "images", "metric": "numbers"}
 
 
 def events(answer: Mapping[str, Any], shows: Outputs) -> list[dict[str, Any]]:

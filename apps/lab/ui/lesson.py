@@ -1,6 +1,6 @@
 """A lesson: a few steps, stored as data, that set the controls, ask for a guess, run, count the guesses and explain.
 
-Lessons lie in `pages/lessons/ROUTE.json`; the same data make the page's lesson tab and the printable worksheet.
+A lesson lies in its page's folder, `pages/ROUTE/lesson.json`; the same data make the page's lesson tab and the printable worksheet.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FOLDER = Path(__file__).parents[1] / "pages" / "lessons"
+PAGES = Path(__file__).parents[1] / "pages"
 LARGEST_CLASS = 2000
 
 
@@ -48,7 +48,7 @@ class Lesson(BaseModel):
 
 def read_lesson(route: str) -> Lesson:
     """The lesson of a page. Raises FileNotFoundError when a built page has none."""
-    return Lesson.model_validate_json((FOLDER / f"{route}.json").read_text(encoding="utf-8"))
+    return Lesson.model_validate_json((PAGES / route.replace("-", "_") / "lesson.json").read_text(encoding="utf-8"))
 
 
 class Tally:

@@ -13,19 +13,23 @@ from importlib import metadata
 from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
+PAGES = Path(__file__).parents[1] / "pages"
 PLOTLY = "plotly.min.js"
 # Said here, because machines disagree about them and the browser is told not to guess.
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png", ".csv": "text/csv"}
 FOREVER = "public, max-age=31536000, immutable"
+_OF_A_PAGE = re.compile(r"pages/[a-z_]+/desk\.js")
 _IMPORT = re.compile(r'^(?:import|export)\b[^;]*?"\./([\w-]+\.js)"', re.MULTILINE)
 
 
 def file_of(name: str) -> Path | None:
-    """The file of that name in our folder, Plotly's where its Python package keeps it, or None."""
+    """The file of that name in our folder, a page's own script, Plotly's where its Python package keeps it, or None."""
     if name == PLOTLY:
         import plotly
 
         return Path(plotly.__file__).parent / "package_data" / PLOTLY
+    if _OF_A_PAGE.fullmatch(name):
+        return path if (path := PAGES.parent / name).is_file() else None
     path = (STATIC / name).resolve()
     return path if path.is_relative_to(STATIC) and path.is_file() and path.suffix in TYPES else None
 
@@ -50,7 +54,7 @@ def packed(path: Path, changed: int) -> bytes:
 def version() -> str:
     """Twelve letters that change with the content of any of our files, and with the version of Plotly."""
     digest = hashlib.sha256(metadata.version("plotly").encode())
-    for path in sorted(STATIC.rglob("*")):
+    for path in [*sorted(STATIC.rglob("*")), *sorted(PAGES.glob("*/desk.js"))]:
         if path.suffix in TYPES:
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]

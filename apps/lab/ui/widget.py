@@ -4,8 +4,9 @@
         module = "draw_pad.js"
 
 The script gives `mount(place, {...options, say, tell}) -> { show(value) }`. `say(value)` makes what a reader did the value of the part and
-fires its event `input`; `tell(name)` fires another event. Neither carries data: Gradio's "always_last" sends the event that had to wait
-with the *data* of the one before it, but with the *values* of now. What is said in values can never be lost.
+fires its event `input`; `tell(name)` fires another event. Neither carries data: where an event has to wait, Gradio sends it later with
+the *data* of the one before it, but with the *values* of now. What is said in values is not lost. (Desks do not even wait on Gradio's
+"always_last", which now and then forgets the event that waits: static/asker.js asks one question at a time.)
 """
 
 from __future__ import annotations
@@ -36,10 +37,12 @@ class Widget(gr.HTML):
 
     module: ClassVar[str] = ""
     place: ClassVar[str] = "gb-widget"
+    tells: ClassVar[tuple[str, ...]] = ()  # further events; Gradio finds them by looking for their names in the script
 
     def __init__(self, *, value: Any = None, **options: Any) -> None:
         # Gradio builds a component anew, with all its options, for every update.
-        fixed = {"html_template": f'<div class="{self.place}"></div>', "js_on_load": _MOUNT, "apply_default_css": False,
+        script = _MOUNT + "".join(f'// "{name}"\n' for name in self.tells)
+        fixed = {"html_template": f'<div class="{self.place}"></div>', "js_on_load": script, "apply_default_css": False,
                  "scripts": SCRIPTS, "module": self.module}
         super().__init__(value=value, **(options | fixed))
 

@@ -27,6 +27,16 @@ def by_depth(curves: Mapping[str, Mapping[int, float]], *, n: int, ancestor: flo
     return plain(figure, "depth (number of layers)", RIGHT, yaxis_range=[0, 100])
 
 
+def tried(rights: Mapping[int, float], here: int, n: int, ancestor: float) -> dict[str, Any]:
+    """Right answers against depth for the depths tried so far, `here` ringed; pressing a point sets the depth."""
+    made = by_depth({"straight from the learngene": rights}, n=n, ancestor=ancestor)
+    made["data"][0]["customdata"] = [{"depth": depth} for depth in rights]
+    made["layout"]["xaxis"] |= {"range": [0.5, 16.5], "dtick": 1}
+    ring = {"type": "scatter", "mode": "markers", "name": "here", "x": [here], "y": [round(100 * rights[here], 1)],
+            "marker": {"color": ORANGE, "size": 13, "symbol": "circle-open", "line": {"width": 3}}}
+    return {"data": [*made["data"], ring], "layout": made["layout"] | {"showlegend": False}}
+
+
 def against(points: Mapping[str, Sequence[tuple[float, float]]], x: str) -> dict[str, Any]:
     """Right answers against another size (parameters, multiply-adds, milliseconds): name -> [(size, share)]."""
     figure = go.Figure()

@@ -11,9 +11,10 @@ from pydantic import Field
 
 from core.engine.experiment import Config, DataRef, ModelRef, experiment, probe
 from core.engine.outputs import chart, figure, kept, metric, number, numbers, series, table
-from core.learngene.spec import FAMILIES, PICTURES, SCRATCH_RATE, SHOWN, TUNE_RATE, Drawing, TaskName, pictures_field, teach_field
+from core.learngene.spec import FAMILIES, PICTURES, SCRATCH_RATE, TUNE_RATE, LookConfig, TaskName, pictures_field, teach_field
 
 DEEPEST = 16
+Depth = Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
 TICKED = (4, 6, 8, 10, 12)  # the depths of the storage card until somebody ticks others
 RivalName = Literal["none", "distilled", "pretrained", "heuristic", "gradient", "every_other"]
 RIVAL_WORDS = {"none": "nobody", "distilled": "from scratch, taught by the ancestor", "pretrained": "trained on the source first",
@@ -68,24 +69,21 @@ class TrainConfig(Config):
                               json_schema_extra={"more": True})
 
 
-class ExpandConfig(Config):
+class ExpandConfig(LookConfig):
     learngene: ModelRef = Field("embedded/learngene-letters", description="The learngene to grow from")
     ancestor: ModelRef = Field("embedded/learngene-letters-ancestor", description="The model it is compared with")
     task: TaskName = Field("letters", description="What the pictures show")
     pictures: DataRef = pictures_field("The pictures that this learngene was trained on: a ZIP file")
-    depth: int = Field(8, ge=1, le=DEEPEST, description="Layers of the network")
-    picture: int = Field(0, ge=0, lt=SHOWN, description="Which of the 256 pictures to look at closely")
-    drawing: Drawing = Field((), description="A picture of 16 x 16 numbers, -1 paper to 1 ink, instead",
-                             json_schema_extra={"more": True})
-    latency: bool = Field(False, description="Also measure the time of one picture and of 64", json_schema_extra={"more": True})
+    depth: int = Field(8, ge=1, le=DEEPEST, description="Layers of the network: drag it. Its width stays: a learngene grows in depth only.")
+    tried: tuple[Annotated[int, Field(ge=1, le=DEEPEST)], ...] = Field((), max_length=64, description="Other depths to draw beside it",
+                                                                       json_schema_extra={"more": True})
 
 
 class StorageConfig(Config):
     learngene: ModelRef = Field("embedded/learngene-letters", description="The learngene to grow from")
-    depths: tuple[Annotated[int, Field(ge=1, le=DEEPEST)], ...] = Field(TICKED, min_length=1, max_length=DEEPEST,
-                                                                              description="Depths to have")
-    each: int = Field(20, ge=0, le=100, description="Epochs of fine-tuning that every descendant gets")
-    scratch: int = Field(100, ge=1, le=300, description="Epochs that a network from scratch gets")
+    depths: tuple[Depth, ...] = Field(TICKED, min_length=1, max_length=DEEPEST, title="Depths that you want", description="Tick them.")
+    each: int = Field(20, ge=0, le=100, title="Passes for each inherited network", description="Epochs of fine-tuning.")
+    scratch: int = Field(100, ge=1, le=300, title="Passes for each network from scratch", description="Epochs of training.")
 
 
 class LinearityConfig(Config):

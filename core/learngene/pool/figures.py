@@ -26,13 +26,17 @@ def board(blocks: int, shares: Mapping[tuple[int, int], float]) -> dict[str, Any
 
 @dataclass(frozen=True)
 class Spot:
-    """One network of a Pareto plot; `right` is a share, `ms` its time for one picture if it was measured."""
+    """One network of a Pareto plot; `right` is a share, `ms` its time for one picture if it was measured.
+
+    ends: of a path, (last small block, first large block), for whoever presses its point.
+    """
 
     name: str
     parameters: int
     macs: int
     right: float
     ms: float | None = None
+    ends: tuple[int, int] | None = None
 
 
 COSTS = {"macs": "multiply-adds for one picture", "parameters": "numbers inside", "ms": "milliseconds for one picture"}
@@ -61,9 +65,29 @@ def _spots(figure: go.Figure, name: str, spots: Sequence[Spot], cost: str, **loo
     """Networks as points that say all about themselves when pointed at."""
     figure.add_trace(go.Scatter(**{
         "x": [getattr(spot, cost) for spot in spots], "y": percent([spot.right for spot in spots]), "name": name, "mode": "markers",
-        "text": [spot.name for spot in spots], "customdata": [[spot.parameters, spot.macs] for spot in spots],
-        "hovertemplate": "%{text}: %{y} % right<br>%{customdata[0]:,} numbers inside<br>%{customdata[1]:,} multiply-adds<extra></extra>",
+        "text": [spot.name for spot in spots], "customdata": [_facts(spot) for spot in spots],
+        "hovertemplate": "%{text}: %{y} % right<br>%{customdata.parameters:,} numbers inside<br>%{customdata.macs:,} multiply-adds"
+                         "<extra></extra>",
     } | look))
+
+
+def _facts(spot: Spot) -> dict[str, int]:
+    path = dict(zip(("last_small", "first_large"), spot.ends, strict=True)) if spot.ends else {}
+    return {"parameters": spot.parameters, "macs": spot.macs} | path
+
+
+def walked(paths: Sequence[Spot], alone: Sequence[Spot], cost: str, here: str) -> dict[str, Any]:
+    """`pareto` of the paths tried so far, `here` ringed, with the axes drawn close around what there is."""
+    made = pareto(paths, alone, cost)
+    shown = [(getattr(spot, cost), spot.right) for spot in (*paths, *alone) if getattr(spot, cost) is not None]
+    if not shown:
+        return made
+    made["layout"]["yaxis"] |= {"range": [max(0, 100 * min(right for _, right in shown) - 5), 101]}
+    made["layout"]["xaxis"] |= {"range": [0, 1.1 * max(size for size, _ in shown)]}
+    this = next(spot for spot in paths if spot.name == here)
+    ring = {"type": "scatter", "mode": "markers", "name": "this path", "x": [getattr(this, cost)], "y": [round(100 * this.right, 1)],
+            "text": [this.name], "marker": {"color": "#B0558A", "size": 18, "symbol": "circle-open", "line": {"width": 3}}}
+    return {"data": [*made["data"], ring], "layout": made["layout"]}
 
 
 def storage(rows: Mapping[str, int]) -> dict[str, Any]:

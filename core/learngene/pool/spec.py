@@ -6,13 +6,13 @@ Accuracy is the share of right answers on the task's test pictures, 0..1.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from core.engine.experiment import Config, DataRef, ModelRef, experiment, probe
 from core.engine.outputs import chart, figure, kept, metric, number, numbers, series, table
-from core.learngene.spec import FAMILIES, SCRATCH_RATE, SHOWN, TUNE_RATE, Drawing, TaskName, pictures_field, teach_field
+from core.learngene.spec import FAMILIES, SCRATCH_RATE, TUNE_RATE, LookConfig, TaskName, pictures_field, teach_field
 
 SMALL_WIDTH = 36
 InitName = Literal["transpose", "scaled", "chain", "least_squares", "random"]
@@ -20,6 +20,9 @@ INIT_WORDS = {"transpose": "transposed (the paper's start)", "scaled": "transpos
               "least_squares": "least squares (SN-Net's start)", "random": "random"}
 RETRAIN_WORDS = {"no": "the pool named above", "distilled": "distilled again from the ancestor",
                  "labels": "each trained alone on labels (as SN-Net does)"}
+
+Block = Annotated[int, Field(ge=-1, le=15)]
+Timed = tuple[Annotated[str, Field(max_length=900)], Block, Block, float, float]
 
 
 class StitchConfig(Config):
@@ -64,19 +67,25 @@ class PoolConfig(Config):
     teach: int = teach_field()
 
 
-class PathConfig(Config):
+class PathConfig(LookConfig):
     task: TaskName = Field("digits", description="What the pictures show")
     pictures: DataRef = pictures_field("The pictures that this pool was made of: a ZIP file")
     small: ModelRef = Field("embedded/learngene-pool-small", description="The small model of the pool")
     large: ModelRef = Field("embedded/learngene-pool-large", description="The large model of the pool")
     last_small: int = Field(2, ge=-1, le=15, description="Last block of the small model, counted from 0; -1 for none")
     first_large: int = Field(3, ge=-1, le=15, description="First block of the large model, counted from 0; -1 for none")
-    init: InitName | None = Field(None, description="Start the stitches anew in this way, untrained, instead of the stored ones",
-                                  json_schema_extra={"more": True})
-    picture: int = Field(0, ge=0, lt=SHOWN, description="Which of the 256 pictures to look at closely")
-    drawing: Drawing = Field((), description="A picture of 16 x 16 numbers, -1 paper to 1 ink, instead",
-                             json_schema_extra={"more": True})
-    latency: bool = Field(False, description="Also measure the time of one picture and of 64", json_schema_extra={"more": True})
+    init: InitName | None = Field(None, title="Stitches", description="How they begin: as stored, or anew and untrained",
+                                  json_schema_extra={"more": True, "labels": {"None": "as they were trained"} | INIT_WORDS})
+    cost: Literal["macs", "parameters", "ms"] = Field(
+        "macs", title="Against what?",
+        json_schema_extra={"labels": {"macs": "multiply-adds", "parameters": "numbers inside", "ms": "time"}},
+        description="Times are those of this computer, for one picture: of the paths that you press, not of the rivals.")
+    budget: float | None = Field(None, ge=0.2, le=6, title="Budget", json_schema_extra={"slider": [0.2, 6, 0.1]},
+                                 description="Million multiply-adds for one picture. Let go, and the best path within it is chosen.")
+    tried: tuple[tuple[Block, Block], ...] = Field((), max_length=300, json_schema_extra={"more": True},
+                                                   description="Other paths to draw beside it: (last small block, first large block)")
+    timed: tuple[Timed, ...] = Field((), max_length=300, json_schema_extra={"more": True},
+                                     description="Times measured before: (pool, last small, first large, ms for one picture, ms for 64)")
 
 
 class AloneConfig(Config):

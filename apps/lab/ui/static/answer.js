@@ -17,7 +17,7 @@ const SLOW = 1000; // after that many it says that it works
 const REST = 400; // milliseconds after an answer when the reader has come to rest
 
 export async function mount(place, options) {
-  if (options.extra) Object.assign(panelKinds, (await import(options.extra)).panels);
+  if (options.extra) Object.assign(panelKinds, (await import(new URL(options.extra, document.baseURI))).panels);
   if (options.panels.some((panel) => panel.kind === "figure")) loadPlotly().catch(() => {});
   const desk = new Answer(place, options);
   return { show: (value) => desk.show(value) };
@@ -32,6 +32,7 @@ class Answer {
   #asked = 0;
   #shown = 0;
   #hovering = 0;
+  #wanted = false; // the reader looks at something that has not been answered yet
   #resting = 0;
   #sights = [];
   #notice = h("div", { class: "gb-notice gb-notice--error", role: "alert", hidden: true });
@@ -70,22 +71,30 @@ class Answer {
   }
 
   show(value) {
-    if (!value || value.asked < this.#shown) return;
+    if (!value) return;
+    if (value.asked === undefined) return this.#refuse(value); // from somewhere else on the page
+    if (value.asked < this.#shown) return;
     this.#shown = value.asked;
     document.dispatchEvent(new CustomEvent("gb-answered", { detail: { id: this.#options.id, n: value.asked, keep: value.keep ?? {} } }));
     if (this.#shown >= this.#asked) this.#working.hidden = true;
-    this.#notice.hidden = !value.error;
-    if (value.error) return this.#notice.replaceChildren(h("p", {}, h("strong", {}, value.error)), h("p", {}, value.hint ?? ""));
+    this.#refuse(value);
+    if (value.error) return;
     if (!value.parts) return; // nothing to show, and nothing wrong
     this.#value = value;
-    this.#sights = value.parts.map(({ events }) => events.reduce(reduce, EMPTY));
+    this.#sights = value.parts.map(({ events }) => stateOf(events));
     this.#who = Math.min(this.#who, value.parts.length - 1);
     this.#says.replaceChildren(value.says ?? "", " ", value.aside ? h("small", {}, value.aside) : "");
     this.#says.hidden = !value.says && !value.aside;
     this.#choose();
-    this.#light(value.lit ?? null);
+    if (value.asked >= this.#asked && !this.#hovering) this.#wanted = false;
+    this.#light(this.#wanted ? this.#lit : (value.lit ?? null));
     clearTimeout(this.#resting);
     if (value.later) this.#resting = setTimeout(() => this.#shown >= this.#asked && this.#options.tell("settled"), REST);
+  }
+
+  #refuse({ error = "", hint = "" }) {
+    this.#notice.hidden = !error;
+    this.#notice.replaceChildren(...(error ? [h("p", {}, h("strong", {}, error)), h("p", {}, hint)] : []));
   }
 
   #wait(n) {
@@ -141,12 +150,17 @@ class Answer {
     if (!fact || (this.#lit && agree(this.#lit, fact))) return;
     this.#light(fact);
     clearTimeout(this.#hovering);
-    this.#hovering = setTimeout(() => this.#pick(fact, false), PATIENCE);
+    this.#hovering = setTimeout(() => {
+      this.#hovering = 0;
+      this.#pick(fact, false);
+    }, PATIENCE);
+    this.#wanted = true;
   }
 
   #pressed(fact) {
     if (!fact) return;
     this.#light(fact);
+    this.#wanted = true;
     this.#pick(fact, true);
   }
 
@@ -158,4 +172,10 @@ class Answer {
   #pick(fact, pressed) {
     document.dispatchEvent(new CustomEvent("gb-picked", { detail: { id: this.#options.id, fact, pressed } }));
   }
+}
+
+function stateOf(events) {
+  const state = events.reduce(reduce, EMPTY);
+  for (const { kind, name, remark } of events) if (kind === "metric" && remark) state.metrics[name].remark = remark;
+  return state;
 }

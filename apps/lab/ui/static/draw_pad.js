@@ -1,23 +1,19 @@
-// A square to draw on, and beside it the picture that the network gets.
-//
-//   const pad = mountPad(place, { label, onInk });      // onInk(64 * 64 bytes, 255 for ink)
-//   pad.show({ rows, own });                            // rows: 16 x 16 numbers, -1 paper to 1 ink
+// A square to draw on. What was drawn is its value: 64 rows of 64 numbers, 0 paper to 255 ink; null is an empty square.
 
 import { button, h } from "./dom.js";
 
-const SIDE = 64; // what is sent; ui/draw_pad.py has the same number
+const SIDE = 64;
 const LARGE = 256,
   PEN = 20;
 
-export function mountPad(place, { label, onInk }) {
-  const paper = h("canvas", { width: LARGE, height: LARGE, class: "gb-pad-paper", role: "img", "aria-label": label });
-  const seen = h("canvas", { width: 16, height: 16, class: "gb-pad-seen", role: "img", "aria-label": "The picture as the network gets it" });
-  const word = h("span", { class: "gb-pad-word" }, label);
-  const clear = button("Clear", wipe);
-  place.replaceChildren(
-    h("div", { class: "gb-pad-frame" }, paper, word),
-    h("div", { class: "gb-pad-side" }, seen, h("span", { class: "gb-quiet" }, "what the network gets"), clear),
-  );
+export function mount(place, { aria, say }) {
+  const paper = h("canvas", { width: LARGE, height: LARGE, class: "gb-pad-paper", role: "img", "aria-label": aria });
+  const word = h("span", { class: "gb-pad-word" }, aria);
+  const clear = button("Clear", () => {
+    wipe();
+    say(null);
+  });
+  place.replaceChildren(h("div", { class: "gb-pad-frame" }, paper, word), clear);
   const pen = paper.getContext("2d", { willReadFrequently: true });
   let from = null;
 
@@ -32,7 +28,7 @@ export function mountPad(place, { label, onInk }) {
     small.imageSmoothingQuality = "high";
     small.drawImage(paper, 0, 0, SIDE, SIDE);
     const bytes = small.getImageData(0, 0, SIDE, SIDE).data;
-    onInk(Array.from({ length: SIDE * SIDE }, (_, i) => bytes[4 * i]));
+    say(Array.from({ length: SIDE }, (_, y) => Array.from({ length: SIDE }, (_, x) => bytes[4 * (SIDE * y + x)])));
   }
 
   function point(event) {
@@ -67,12 +63,7 @@ export function mountPad(place, { label, onInk }) {
 
   return {
     show(value) {
-      if (!value) return;
-      if (!value.own) wipe();
-      const eye = seen.getContext("2d");
-      const picture = eye.createImageData(16, 16);
-      value.rows.flat().forEach((ink, i) => picture.data.set([1, 1, 1].map((one) => one * 127.5 * (ink + 1)).concat(255), 4 * i));
-      eye.putImageData(picture, 0, 0);
+      if (!value) wipe();
     },
   };
 }

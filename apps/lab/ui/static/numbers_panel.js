@@ -113,7 +113,7 @@ function tile(item, open) {
       const [words, unitWords] = series ? worded(series.value, unitOf(series, item)) : ["–", ""];
       say(figure, words);
       say(unit, unitWords);
-      say(old, pinned ? `pinned run ${value(pinned, item)}` : "");
+      say(old, pinned ? `pinned run ${value(pinned, item)}` : (series?.remark ?? ""));
     },
   };
 }

@@ -83,7 +83,7 @@ export class TablePanel extends EventPanel {
     super(panel, context, "table", "tables", (event) => {
       const title = titleOf(panel);
       const chosen = (row, values) => {
-        context.onPoint({ panel: panel.name, row, values });
+        context.onPoint({ panel: panel.name, row, values, custom: event.customdata?.[row] ?? null });
         goTo(panel.select);
       };
       return [

@@ -64,6 +64,7 @@ export class TokensPanel {
       {
         type: "button",
         class: `gb-token${value < 0 ? " gb-token--below" : ""}`,
+        "data-kind": this.#event.kinds?.[i] ?? null,
         tabindex: "-1",
         "aria-label": `${words}, ${this.#event.columns[1]} ${number(row[1])}`,
         onmouseenter: () => this.#point(i),

@@ -65,18 +65,17 @@ def build(site: frame.Site, page: Page) -> None:
     with frame.page(site, page, intro=INTRO, models=MODELS) as view:
         with gr.Tab("Build a scene", id="scene"):
             scene = Desk(
-                view, "bias/scene", fields=SCENE_FIELDS, more=SCENE_MORE, shows=SCENE_SHOWS, side=True, prefix="scene", models=MODELS
+                view, "bias/scene", left=SCENE_FIELDS, more=SCENE_MORE, shows=SCENE_SHOWS, prefix="scene", models=MODELS
             )
         with gr.Tab("Turn it down yourself", id="strength"):
             gr.HTML(f'<p class="gb-quiet">{HOW}</p>', apply_default_css=False)
             Desk(
                 view,
                 "bias/strength",
-                fields=STRENGTH_FIELDS,
+                left=STRENGTH_FIELDS,
                 shows=STRENGTH_SHOWS,
-                side=True,
                 prefix="strength",
-                widgets={name: component for name, component in scene.components.items() if name != "layer"},
+                shared={name: component for name, component in scene.components.items() if name != "layer"},
             )
         with gr.Tab("Audit", id="audit"):
             gr.HTML(f'<p class="gb-quiet">{AUDITED}</p>', apply_default_css=False)

@@ -1,12 +1,32 @@
 // The pool as a board: a row of small blocks above a row of large ones. Pressing a small block ends the lower part of the path
 // there, pressing a large one begins the upper part there.
-//
-//   const board = mountBoard(place, { onWay });        // onWay({ small, large }), counted from 0, -1 for none
-//   board.show({ blocks: 6, small: 2, large: 3 });
 
-import { button, h } from "./dom.js";
+import { button, h } from "../../dom.js";
+import { card } from "../../panel.js";
 
-export function mountBoard(place, { onWay }) {
+/** Shows the table event { blocks, small, large }: counted from 0, -1 for none. */
+class BoardPanel {
+  #place = h("div", { class: "gb-board" });
+
+  constructor(panel, context) {
+    this.panel = panel;
+    this.element = card(panel, "board", this.#place);
+    this.board = mountBoard(this.#place, (small, large) => context.onPoint({ panel: panel.name, custom: { last_small: small, first_large: large } }));
+  }
+
+  update(sight) {
+    const event = sight.state?.tables[this.panel.name];
+    if (event && event !== this.last) this.board.show(event);
+    this.last = event;
+  }
+
+  redraw() {}
+  close() {}
+}
+
+export const panels = { board: BoardPanel };
+
+function mountBoard(place, onWay) {
   let now = null;
 
   function row(name, title, lit, press) {
@@ -36,7 +56,7 @@ export function mountBoard(place, { onWay }) {
   function go(small, large) {
     now = { ...now, small, large };
     draw();
-    onWay({ small, large });
+    onWay(small, large);
   }
 
   function draw() {
