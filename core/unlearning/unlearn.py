@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from core.engine.adapters import attach
 from core.engine.errors import LabError
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
@@ -50,11 +51,11 @@ def open_for_training(lab: Lab, ref: str) -> LoadedModel:
     """A copy of a model to unlearn on: all of its weights if it is small, else low-rank adapters on shared, frozen weights."""
     if lab.load(ref).parameters <= WHOLE:
         return lab.fork(ref)
-    from peft import LoraConfig, get_peft_model
+    from peft import LoraConfig
 
     shared = lab.fork(ref, share_weights=True)
     config = LoraConfig(r=LORA_RANK, lora_alpha=2 * LORA_RANK, target_modules="all-linear")
-    return replace(shared, model=get_peft_model(shared.model, config).eval())
+    return replace(shared, model=attach(shared.model, config).eval())
 
 
 def unlearn(model: PreTrainedModel, frozen: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, forget: Sequence[Prompt],
