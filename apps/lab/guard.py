@@ -37,7 +37,8 @@ LONGEST_PATH, LONGEST_QUERY = 1000, 8000
 SESSION = r"[A-Za-z0-9_-]{1,64}"
 MOST_SESSIONS = 4000
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-FORWARDED = re.compile(r"forwarded|x-forwarded-.+|x-real-ip|x-original-.+|x-rewrite-url|x-gradio-user|x-ip-token")
+FORWARDED = re.compile(r"forwarded|via|x-forwarded-.+|x-forwarded|x-real-.+|x-original-.+|x-rewrite-url|x-gradio-user|x-ip-token|cf-.+|"
+                       r"(x-)?(true-|cluster-|fly-|fastly-|remote-)*(client|remote)-(ip|addr)|x-envoy-.+|x-proxyuser-.+")
 
 # method, address, and what the body is: a table says all that a rule needs to know
 GRADIO = (
@@ -67,14 +68,18 @@ class Hosts:
 
     def __init__(self, host: str = "127.0.0.1", more: Sequence[str] = ()) -> None:
         self._open = host not in LOOPBACK
-        self._fixed = {*LOOPBACK, *(name.lower().strip("[]") for name in more)} | ({host.lower()} - {"0.0.0.0", "::"})
+        self._added = {name.lower().strip("[]") for name in more} - {*LOOPBACK}
+        self._fixed = {*LOOPBACK, *self._added} | ({host.lower()} - {"0.0.0.0", "::"})
         self._since, self._found = -1e9, set[str]()
 
     def allow(self, host: str) -> bool:
         """Whether a Host header, with or without its port, names this lab."""
-        match = re.fullmatch(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?", host.lower())
-        name = match[1].strip("[]").rstrip(".") if match else ""
+        name = _name(host)
         return bool(name) and (name in self._fixed or self._open and name in self._own())
+
+    def added(self, host: str) -> bool:
+        """Whether it names the lab as only --allow-host says it may be called, as a proxy does that says nothing of itself."""
+        return _name(host) in self._added
 
     def _own(self) -> set[str]:
         if time.monotonic() - self._since > 30.0:  # a laptop changes its network
@@ -84,6 +89,12 @@ class Hosts:
                 if address.family in (socket.AF_INET, socket.AF_INET6)}
             self._since = time.monotonic()
         return self._found
+
+
+def _name(host: str) -> str:
+    """A Host header without its port, "" for what is none."""
+    match = re.fullmatch(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?", host.lower())
+    return match[1].strip("[]").rstrip(".") if match else ""
 
 
 class Guard:
@@ -145,7 +156,8 @@ class Guard:
 
     def _drop_forwarded(self, scope: Scope) -> None:
         kept = [(key, value) for key, value in scope["headers"] if not FORWARDED.fullmatch(key.decode("latin-1"))]
-        scope["forwarded"] = len(kept) < len(scope["headers"])  # through a proxy: who asks need not sit at this machine
+        # through a proxy: who asks need not sit at this machine, whatever address the request seems to come from
+        scope["forwarded"] = len(kept) < len(scope["headers"]) or self._hosts.added(header(scope, "host"))
         if not self._trusted:
             scope["headers"] = kept
 

@@ -57,6 +57,10 @@ class Published(BaseModel):
     published: bool = True
 
 
+class HostOnly(LabError):
+    """What only whoever sits at the computer of the lab may do; answered with 403."""
+
+
 def router(engine: Engine) -> APIRouter:
     """All routes of this module around one engine."""
     routes = APIRouter(prefix="/lab")
@@ -90,7 +94,7 @@ def router(engine: Engine) -> APIRouter:
     @routes.post("/line/clear")
     def clear(request: Request) -> dict[str, int]:
         if not is_host(request):
-            raise LabError("Only whoever sits at the computer of the lab can clear the line.", "Ask them, or wait for your turn.")
+            raise HostOnly("Only whoever sits at the computer of the lab can clear the line.", "Ask them, or wait for your turn.")
         return {"ended": door(request).clear_line()}
 
     @routes.post("/runs/{run_id}/pin")
@@ -154,7 +158,7 @@ def router(engine: Engine) -> APIRouter:
 
     def at_home(request: Request) -> None:
         if not is_host(request):
-            raise LabError("Only whoever sits at the computer of the lab can fetch or remove something.", "Ask them.")
+            raise HostOnly("Only whoever sits at the computer of the lab can fetch or remove something.", "Ask them.")
 
     @routes.get("/samples/{name}")
     def sample(name: str) -> Response:

@@ -84,7 +84,8 @@ def _warm_up() -> None:
 
 async def _say(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, LabError)
-    return JSONResponse(error.to_dict(), status_code=404 if request.method == "GET" else 409)
+    status = 403 if isinstance(error, routes.HostOnly) else 404 if request.method == "GET" else 409
+    return JSONResponse(error.to_dict(), status_code=status)
 
 
 class Announced:

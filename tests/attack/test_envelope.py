@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -9,9 +10,14 @@ import zipfile
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from apps.lab.guard import FILE_LIMIT, JSON_LIMIT, Hosts
+from apps.lab.guard import FILE_LIMIT, JSON_LIMIT, Guard, Hosts
+from apps.lab.routes import is_host
 from apps.lab.visitors import HEADER
+from core.engine.shop import ITEMS
 from tests.attack.conftest import SECRET, Lab, is_refusal, visitor
 
 FOREIGN = [
@@ -209,9 +215,59 @@ def test_a_proxy_that_nobody_set_up_is_not_believed(lab: Lab, header):
     assert "evil.example" not in said
 
 
-def test_through_a_proxy_nobody_sits_at_the_computer(lab: Lab):
-    assert lab.bob.post("/lab/line/clear", headers={"x-forwarded-for": "192.0.2.1"}).status_code == 409
-    assert lab.bob.get(f"/lab/runs/{lab.shared}", headers={"x-forwarded-for": "127.0.0.1"}).json()["host"] is False
+PROXIES = [
+    {"x-forwarded-for": "127.0.0.1"},
+    {"X-Forwarded-For": ""},
+    {"forwarded": "for=127.0.0.1"},
+    {"via": "1.1 proxy"},
+    {"x-real-ip": "::1"},
+    {"x-client-ip": "127.0.0.1"},
+    {"true-client-ip": "127.0.0.1"},
+    {"cf-connecting-ip": "127.0.0.1"},
+    {"x-forwarded-proto": "https"},
+]
+ONLY_THE_HOST = [("POST", "/lab/line/clear"), ("POST", "/lab/shop/<ITEM>/get"), ("POST", "/lab/shop/<ITEM>/stop"),
+                 ("DELETE", "/lab/shop/<ITEM>")]  # fmt: skip
+
+
+@pytest.mark.parametrize("headers", PROXIES, ids=lambda headers: next(iter(headers)))
+def test_through_a_proxy_nobody_sits_at_the_computer(lab: Lab, headers):
+    for method, path in ONLY_THE_HOST:
+        answer = lab.bob.request(method, path.replace("<ITEM>", next(iter(ITEMS))), headers=headers)
+        assert answer.status_code == 403 and answer.json()["error"].startswith("Only whoever sits at the computer of the lab can ")
+    assert lab.bob.get(f"/lab/runs/{lab.shared}", headers=headers).json()["host"] is False
+    assert lab.bob.get("/lab/shop", headers=headers).json()["host"] is False
+    assert not any(item["state"] == "getting" for item in lab.engine.shop.list())
+
+
+@pytest.mark.parametrize(
+    ("client", "host", "headers", "sits"),
+    [
+        ("127.0.0.1", "localhost:7860", {}, True),
+        ("::1", "[::1]:7860", {}, True),
+        ("192.0.2.9", "localhost:7860", {}, False),
+        ("192.0.2.9", "localhost:7860", {"x-forwarded-for": "127.0.0.1"}, False),
+        ("127.0.0.1", "localhost:7860", {"x-forwarded-for": "127.0.0.1"}, False),
+        ("127.0.0.1", "localhost:7860", {"via": "1.0 x"}, False),
+        ("127.0.0.1", "lab.school.example", {}, False),  # a proxy that says nothing of itself, but for its name
+    ],
+)
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_loopback_address_alone_makes_no_host(client, host, headers, sits, trusted):
+    seen = []
+
+    async def inner(scope, receive, send):
+        seen.append(is_host(Request(scope)))
+        await PlainTextResponse("x")(scope, receive, send)
+
+    async def ask():
+        guard = ProxyHeadersMiddleware(Guard(inner, None, None, Hosts("127.0.0.1", ["lab.school.example"]), ["/"], trusted=trusted))
+        transport = httpx.ASGITransport(app=guard if trusted else guard.app, client=(client, 4000))
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as asking:
+            assert (await asking.get("/", headers=headers)).status_code == 200
+
+    asyncio.run(ask())
+    assert seen == [sits]
 
 
 @pytest.mark.parametrize("token", ["api", "", "x" * 32, "0" * 31, "0" * 33, "../../x", "A" * 32, "'; --"])
