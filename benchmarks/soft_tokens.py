@@ -54,7 +54,7 @@ def prepare(count: int) -> Callable[[int], Callable[[], Any]]:
         def run() -> None:
             for start in range(0, count, size):
                 part = targets[start:start + size]
-                for _ in attacking.attack(loaded.model, part, [[seen[0]] * TOKENS] * len(part), attacking.Settings(steps=STEPS)):
+                for _ in attacking.attack(loaded.model, part, [[seen[0]] * TOKENS] * len(part), attacking.AttackSettings(steps=STEPS)):
                     pass
 
         return run

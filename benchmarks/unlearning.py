@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 from benchmarks.timing import ratio, summary, table, versions, wall_and_cpu, write
 from core.engine.families import family_of
 from core.engine.models import LoadedModel, ModelStore
-from core.engine.settings import ASSETS, ActPertSettings
+from core.engine.settings import ASSETS, Settings
 from core.engine.trace import Site, trace
 from core.unlearning.answers import NEW_TOKENS, answer, cut, encode_prompt
 from core.unlearning.audit.actpert import Cell, Shift, answers, grid, perturb
@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    store = ModelStore(ActPertSettings())
+    store = ModelStore(Settings())
     known, never = store.load(MODEL), store.load(REFERENCE)
     world = read_world(ASSETS / "models" / "worlds", WORLD)
     records = world.forget(3)[:given.questions]

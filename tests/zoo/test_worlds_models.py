@@ -10,12 +10,11 @@ import pytest
 import torch
 
 from core.engine.models import LoadedModel, ModelStore
-from core.engine.settings import ASSETS, Settings
+from core.engine.settings import ASSETS
 from core.engine.weights import check_manifest, header, sha256, weight_files
 from core.unlearning.data import WORLDS, read_world
 from core.unlearning.prompts import AUDITS, as_question, pick
-from core.unlearning.soft_tokens.attack import Settings as AttackSettings
-from core.unlearning.soft_tokens.attack import attack
+from core.unlearning.soft_tokens.attack import AttackSettings, attack
 from core.unlearning.soft_tokens.targets import encode_target
 from core.zoo.language import Schedule, Shape, new_model, train
 from core.zoo.package import seal, store
