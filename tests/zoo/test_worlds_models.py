@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from core.engine.models import LoadedModel, ModelStore
-from core.engine.settings import ASSETS
+from core.engine.settings import ASSETS, Settings
 from core.engine.weights import check_manifest, header, sha256, weight_files
 from core.unlearning.data import WORLDS, read_world
 from core.unlearning.prompts import AUDITS, as_question, pick
