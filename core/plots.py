@@ -13,9 +13,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-# Told apart by colour-blind people; the dark theme has a partner for each, see static/plot.js.
-BLUE, ORANGE, GREEN, PINK, BROWN, GREY = "#0072B2", "#D55E00", "#00805D", "#B0558A", "#8A6A00", "#50565F"
-COLOURS = (BLUE, ORANGE, GREEN, PINK, BROWN, GREY)
+BLUE, ORANGE, GREEN, BROWN, RED, GREY, PINK = "#0072B2", "#D55E00", "#6B9F7F", "#473006", "#B3261E", "#596065", "#B0558A"
+# What a colour says on every page. All seven are told apart with each of three kinds of colour blindness, in the light and, as the
+# partners that static/plot.js gives them, in the dark (tests/test_plots.py).
+MEANINGS = {
+    BLUE: "the original, or what the paper proposes",
+    ORANGE: "the changed model, or what is compared with blue",
+    GREEN: "clean: the model that never knew, sound reasoning",
+    BROWN: "the rival explanation: a control, luck, random weights",
+    RED: "a leak, or wrong",
+    GREY: "neutral: chance, intervals, marks",
+    PINK: "what you point at, or follow",
+}
+COLOURS = (BLUE, ORANGE, GREEN, BROWN, GREY, PINK)  # of series that follow each other
+PALE, SAND = "#E4E7EA", "#E6AB02"  # squares of a map: nothing there, and something that may be luck
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 
 

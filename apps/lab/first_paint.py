@@ -68,7 +68,8 @@ def first_html(page: Page) -> str:
 <header class="gb-head"><h1 class="gb-question">{escape(page.question)}</h1><span class="gb-quiet">What is this?</span></header>
 <div class="gb-first-columns"><div class="gb-first-run">Run</div><section class="gb-view">
 <div class="gb-status" data-tone="recorded"><div class="gb-status-top"><div class="gb-status-what">
-<span class="gb-badge">Recorded run</span></div></div><p class="gb-verdict gb-headline">{escape(verdict["headline"])}</p><p class="gb-quiet">How sure? All numbers</p></div>
+<span class="gb-badge">Recorded run</span></div></div><p class="gb-verdict gb-headline">{escape(verdict["headline"])}</p>
+<p class="gb-quiet">How sure? All numbers</p></div>
 <div class="gb-panel"><h3 class="gb-panel-title">{escape(found["title"])}</h3><div class="gb-plot gb-first-plot"></div></div>
 </section></div></div>{templates}</div>{_PLACE}"""
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from core.plots import BLUE, BROWN, COLOURS, GREEN, GREY, ORANGE, PINK
+from core.plots import BLUE, BROWN, COLOURS, GREEN, GREY, ORANGE, PINK, RED
 
-GROUP_COLOURS = {"right": GREEN, "wrong": ORANGE, "sound": GREEN, "lucky": BROWN}
+GROUP_COLOURS = {"right": GREEN, "wrong": RED, "sound": GREEN, "lucky": BROWN}
 DASHES = ("solid", "dash")  # of the first and of the second round of these colours
 LARGEST_HEAT = 256  # columns; longer texts are thinned out
 
@@ -50,7 +50,7 @@ def path(places: Sequence[Sequence[float]], kinetic: Sequence[float], turns: Seq
     traces.append(go.Scatter(
         x=places[:, 0], y=places[:, 1], mode="lines+markers+text", name="this reasoning", line={"color": BLUE, "width": 2},
         marker={"size": [8, *[13] * (len(places) - 1)], "symbol": ["circle", *["arrow"] * (len(places) - 1)], "angleref": "previous",
-                "color": [0.0, *map(float, kinetic)], "colorscale": [[0, "#8A6A00"], [1, "#0072B2"]],
+                "color": [0.0, *map(float, kinetic)], "colorscale": [[0, BROWN], [1, BLUE]],
                 "colorbar": {"title": {"text": "energy of the step", "side": "right"}, "thickness": 10}},
         text=turning, customdata=hovers,
         textposition=["bottom center", *["top center"] * (len(places) - 1)],
@@ -91,7 +91,7 @@ def heat(values: Sequence[Sequence[float]], words: Sequence[str], roles: Sequenc
     kept = np.arange(len(words))
     if len(words) > LARGEST_HEAT:
         kept = np.unique(np.linspace(0, len(words) - 1, LARGEST_HEAT).round().astype(int))
-    scale = [[0, "#FFFFFF"], [0.5, "#0072B2"], [1, "#50565F"]]
+    scale = [[0, "#FFFFFF"], [0.5, BLUE], [1, GREY]]
     cells = go.Heatmap(z=np.where(np.isnan(grid[:, kept]), None, grid[:, kept]).tolist(), x=list(range(len(kept))),
                        y=list(range(1, len(grid) + 1)), colorscale=scale,
                        colorbar={"title": {"text": what, "side": "right"}, "thickness": 10},
@@ -100,7 +100,7 @@ def heat(values: Sequence[Sequence[float]], words: Sequence[str], roles: Sequenc
                                      "</extra>")
     shapes = []
     thinking = [i for i, at in enumerate(kept) if roles[at] == "think"]
-    for span, colour, width in ((thinking, BLUE, 2), (_inside(kept, wrong), ORANGE, 3)):
+    for span, colour, width in ((thinking, BLUE, 2), (_inside(kept, wrong), RED, 3)):
         if span:
             shapes.append({"type": "rect", "x0": span[0] - 0.5, "x1": span[-1] + 0.5, "y0": 0.5, "y1": len(grid) + 0.5,
                            "line": {"color": colour, "width": width}})
@@ -135,7 +135,7 @@ def chain(words: Sequence[str], energies: Sequence[float], max_prob: Sequence[fl
         traces.append(go.Scatter(x=[len(words) - 1], y=[whole], name="energy of the whole, as chosen", mode="markers",
                                  marker={"color": BLUE, "size": 11, "symbol": "star"}))
     shapes = [{"type": "rect", "xref": "x", "yref": "paper", "x0": wrong[0] - 0.5, "x1": wrong[1] - 0.5, "y0": 0, "y1": 1,
-               "fillcolor": ORANGE, "opacity": 0.15, "line": {"width": 0}}] if wrong else []
+               "fillcolor": RED, "opacity": 0.15, "line": {"width": 0}}] if wrong else []
     ticks = {"tickvals": at, "ticktext": list(words)} if len(words) <= 80 else {}
     return _figure(traces, shapes=shapes, xaxis={"title": {"text": "thinking token"}, **ticks},
                    yaxis={"title": {"text": "energy (squared state units)"}},

@@ -121,7 +121,7 @@ TRACE_OUTPUTS = (
            note="Blue: energy of the reasoning so far. Green: the model's certainty. Does either notice a wrong step (shaded)?", wide=True),
     figure("profile", "B. Layer by layer",
            note="How much momentum each layer adds and what turning costs, minus what is usual: raw profiles all look alike."),
-    figure("heat", "C. Tokens and layers", note="Blue frame: the reasoning. Orange frame: the first wrong step."),
+    figure("heat", "C. Tokens and layers", note="Blue frame: the reasoning. Red frame: the first wrong step."),
     table("steps", "Step by step", note="The checker knows the truth of each step.", wide=True),
     figure("scoreboard", "E. Every score of this output",
            note="Where it stands among this model's outputs; 50 is usual. Nobody has measured what is usual for a model of your own: for "

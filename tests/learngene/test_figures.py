@@ -12,6 +12,7 @@ from core.learngene import figures as shared
 from core.learngene.depth import figures as depth
 from core.learngene.metrics import Linearity
 from core.learngene.pool import figures as pool
+from core.plots import MEANINGS
 
 ROWS = [Linearity("fc1", 0.4, 0.14, 0.2, (-1.0, 0.0, 0.5, 2.0), 0.5, 0.8), Linearity("fc2", 0.1, 0.14, 0.2, (0.0, 1.0, 0.5, 2.0), 0.4, 0.3)]
 SPOTS = [pool.Spot("small", 5, 10, 0.5), pool.Spot("1 → 2", 4, 20, 0.8, ms=1.5), pool.Spot("2 → 2", 6, 30, 0.7)]
@@ -33,7 +34,7 @@ DRAWN = {
     "similarity": lambda: pool.similarity(0.2, 0.9),
     "inits": lambda: pool.inits({"least_squares": [(0, 0.8), (2, 0.9)], "random": [(0, 0.1), (2, 0.3)]}),
 }
-COLOURS = {"#0072B2", "#D55E00", "#00805D", "#B0558A", "#8A6A00", "#50565F", "#FFFFFF"}
+COLOURS = {*MEANINGS, "#FFFFFF"}
 
 
 @pytest.mark.parametrize("name", DRAWN)

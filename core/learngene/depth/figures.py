@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from core.learngene.figures import RIGHT, drawn, line, plain
 from core.learngene.metrics import Linearity
-from core.plots import BLUE, BROWN, COLOURS, GREEN, GREY, ORANGE, percent
+from core.plots import BLUE, BROWN, COLOURS, GREY, ORANGE, percent
 from core.stats import share_interval
 
 
@@ -99,7 +99,7 @@ def attention(maps: Sequence[Sequence[Sequence[float]]]) -> dict[str, Any]:
     side = len(maps[0])
     rows = [[value for layer in maps for value in [*layer[row], None]][:-1] for row in reversed(range(side))]
     ticks = [index * (side + 1) + (side - 1) / 2 for index in range(len(maps))]
-    strip = {"type": "heatmap", "z": rows, "colorscale": [[0, "#FFFFFF"], [1, GREEN]],
+    strip = {"type": "heatmap", "z": rows, "colorscale": [[0, "#FFFFFF"], [1, BLUE]],
              "showscale": False, "hoverongaps": False, "hovertemplate": "%{z:.3f}<extra></extra>"}
     return drawn([strip], "layer", "", height=180, xaxis={"tickvals": ticks, "ticktext": list(range(1, len(maps) + 1)),
                                                              "showgrid": False, "zeroline": False},

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from core.learngene.figures import RIGHT, drawn, line, plain
 from core.learngene.pool.paths import front
-from core.plots import BLUE, COLOURS, GREEN, GREY, ORANGE, percent
+from core.plots import BLUE, BROWN, COLOURS, GREY, ORANGE, PINK, percent
 
 
 def board(blocks: int, shares: Mapping[tuple[int, int], float]) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def pareto(paths: Sequence[Spot], alone: Sequence[Spot] = (), cost: str = "macs"
     _spots(figure, "no stitch", ends, cost, marker={"color": ORANGE, "symbol": "star", "size": 10})
     if alone:
         _spots(figure, "each trained alone", sorted(alone, key=lambda spot: getattr(spot, cost)), cost, mode="lines+markers",
-               line={"color": GREEN}, marker={"symbol": "diamond", "size": 10})
+               line={"color": BROWN}, marker={"symbol": "diamond", "size": 10})
     best = [paths[i] for i in front([(getattr(spot, cost), spot.right) for spot in paths])]
     figure.add_trace(go.Scatter(x=[getattr(spot, cost) for spot in best], y=percent([spot.right for spot in best]), mode="lines",
                                 name="best of the pool at its cost", line={"color": GREY, "dash": "dot"}, hoverinfo="skip"))
@@ -86,13 +86,13 @@ def walked(paths: Sequence[Spot], alone: Sequence[Spot], cost: str, here: str) -
     made["layout"]["xaxis"] |= {"range": [0, 1.1 * max(size for size, _ in shown)]}
     this = next(spot for spot in paths if spot.name == here)
     ring = {"type": "scatter", "mode": "markers", "name": "this path", "x": [getattr(this, cost)], "y": [round(100 * this.right, 1)],
-            "text": [this.name], "marker": {"color": "#B0558A", "size": 18, "symbol": "circle-open", "line": {"width": 3}}}
+            "text": [this.name], "marker": {"color": PINK, "size": 18, "symbol": "circle-open", "line": {"width": 3}}}
     return {"data": [*made["data"], ring], "layout": made["layout"]}
 
 
 def storage(rows: Mapping[str, int]) -> dict[str, Any]:
     """Numbers to store, one bar per way to have all sizes at hand."""
-    figure = go.Figure(go.Bar(x=list(rows.values()), y=list(rows), orientation="h", marker_color=GREEN,
+    figure = go.Figure(go.Bar(x=list(rows.values()), y=list(rows), orientation="h", marker_color=BLUE,
                               text=[f"{value:,}" for value in rows.values()]))
     return plain(figure, "numbers to store", "", yaxis={"automargin": True, "autorange": "reversed"})
 

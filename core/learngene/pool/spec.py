@@ -110,7 +110,7 @@ STITCH_OUTPUTS = (
     figure("pareto", "Right answers against cost",
            note="Each round point is a network made from the same blocks: 3 → 4 runs the small blocks 1 to 3, then the large ones from "
                 "4. Stars are the two models without a stitch. On the dotted line stand the networks of the pool that no other one beats "
-                "in both. Green: five networks of sizes in between, each trained alone for 50 passes and stored for itself.",
+                "in both. Diamonds: five networks of sizes in between, each trained alone for 50 passes and stored for itself.",
            wide=True),
     figure("board", "Every path at once", note="Across: last small block. Up: first large block. The darker, the better."),
     figure("training", "While random paths are trained", note="Mean over the stitched paths, on 256 pictures."),

@@ -8,17 +8,15 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.plots import GREY
+from core.plots import BLUE, BROWN, GREY, PALE, RED, SAND
 from core.unlearning.audit.actpert import WHERE, Cell
 from core.unlearning.figures import COLOURS, NAMES, Estimate
 from core.unlearning.metrics import ENOUGH
 
-BLUE = "#0072B2"
 ARMS = {"unlearned": NAMES["unlearned"], "random": "Random direction", "reference": NAMES["reference"], "original": NAMES["original"]}
-ARM_COLOURS = COLOURS | {"random": "#8A6FB3"}
+ARM_COLOURS = COLOURS | {"random": BROWN}
 STATES = ("key not given", "given, but the model that never knew gives it too", "key given")
 SHORT = ("no", "yes, maybe luck", "yes")
-PALE, SAND, GREEN = "#E4E7EA", "#E6AB02", "#1B7837"
 ANY = "any way"
 RATIO_BINS = 20
 SHADES = [[0.0, "rgba(0,114,178,0.04)"], [1.0, "rgba(0,114,178,0.75)"]]
@@ -71,14 +69,14 @@ def matrix(found: Mapping[str, Mapping[str, Sequence[bool | None]]], questions: 
         axis = str(place + 1) if place else ""
         figure.add_heatmap(
             name=names[who], z=rows, x=columns, y=labels, zmin=0, zmax=2, xaxis=f"x{axis}", yaxis="y", xgap=2, ygap=1, showscale=False,
-            colorscale=[[0, PALE], [0.33, PALE], [0.33, SAND], [0.67, SAND], [0.67, GREEN], [1, GREEN]],
+            colorscale=[[0, PALE], [0.33, PALE], [0.33, SAND], [0.67, SAND], [0.67, RED], [1, RED]],
             customdata=[[[i, way] for way in (*ways, "")] for i in range(len(questions))],
             text=[["" if state is None else SHORT[state] for state in row] for row in rows],
             hovertemplate="%{y}<br>%{x}: %{text}<extra>" + names[who] + "</extra>")
         width = 1 / len(shown)
         figure.layout[f"xaxis{axis}"] = {"domain": [place * width + (0.012 if place else 0), (place + 1) * width], "side": "top",
                                          "tickangle": -60, "title": {"text": names[who]}, "type": "category"}
-    for state, colour in zip(STATES, (PALE, SAND, GREEN), strict=True):
+    for state, colour in zip(STATES, (PALE, SAND, RED), strict=True):
         figure.add_scatter(name=state, x=[None], y=[None], mode="markers", marker={"symbol": "square", "size": 12, "color": colour})
     figure.update_layout(yaxis={"autorange": "reversed", "type": "category", "automargin": True}, height=190 + 17 * len(questions),
                          legend={"orientation": "h", "y": -0.02, "yanchor": "top", "x": 0}, margin={"t": 150}, template=None)

@@ -152,8 +152,8 @@ TRUTH, INSIDE = "Does it still find the truth likely?", "Look inside: can a push
 ALL = "All numbers, question by question"
 OUTPUTS = (
     figure("matrix", "Every question, asked in every way",
-           note="A green cell: the answer came out. Yellow: it came out, but the twin that never knew gives it too, so it may be luck. "
-                "The last column of each block: did any way work? The verdict can count fewer than its green cells: it takes off every "
+           note="A red cell: the answer came out. Yellow: it came out, but the twin that never knew gives it too, so it may be luck. "
+                "The last column of each block: did any way work? The verdict can count fewer than its red cells: it takes off every "
                 "lucky hit of the twin, also where the twin alone was right. Press a cell to read it.", look="matrix",
            wide=True, select=True),
     numbers(

@@ -7,11 +7,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.plots import GREY, plain
+from core.plots import GREY, PINK, plain
 from core.unlearning.figures import Estimate
 from core.unlearning.soft_tokens.spec import COLOURS, DASHES, WHO, Who
 
-PURPLE = "#B0558A"
 # Opaque, or the colour of the numbers on them would be chosen wrongly; with a jump at the half, where neither black nor white can be read.
 SHADES = [[0.0, "#EAF1F7"], [0.49, "#A9CFE6"], [0.5, "#1A76AD"], [1.0, "#005A8C"]]
 
@@ -72,7 +71,7 @@ def path(words: Sequence[Sequence[float]], tracks: Sequence[Sequence[Sequence[fl
     for i, track in enumerate(tracks):
         last = [0] * (len(track) - 1) + [9]
         figure.add_scatter(name="Soft tokens", legendgroup="soft", showlegend=i == 0, x=[p[0] for p in track], y=[p[1] for p in track],
-                           mode="lines+markers", line={"color": PURPLE, "width": 1.2}, marker={"size": last, "color": PURPLE},
+                           mode="lines+markers", line={"color": PINK, "width": 1.2}, marker={"size": last, "color": PINK},
                            hovertemplate=f"soft token {i + 1}, near {names[i]!r}<extra></extra>")
     first, second = share
     return plain(figure, xaxis={"title": {"text": f"first direction ({first:.0%} of the words' variance)"}, "zeroline": False},

@@ -38,7 +38,7 @@ GROWN = (
           number("ms", "Time for one picture", meaning="Measured on this computer once you let go of the slider.")),
     figure("prediction", "How sure the network is of its likeliest answers", height=230),
     picture("seen", "What the network gets", note="Its picture: 16 x 16 shades of grey."),
-    figure("attention", "Where each layer looks: greener means more", height=150, wide=True),
+    figure("attention", "Where each layer looks: bluer means more", height=150, wide=True),
     figure("coefficients", "How much of the second set each layer gets", height=110, wide=True),
 )
 COSTS = (figure("storage", "Numbers to store"), figure("epochs", "Passes over the pictures in all"))

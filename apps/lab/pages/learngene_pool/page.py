@@ -23,7 +23,7 @@ SHARE = "right answers / test pictures, mean over the 16 stitched paths"
 MAKE = ("Make a pool of digits, letters or symbols, or of your own pictures. An ancestor that does not know them learns them first. "
         "When it is finished, put it on the board at the top of the page. Its stitches are random: choose another start on the board, "
         "or press Run, which then trains yours.")
-BESIDE = ("Higher is better, further left is cheaper. For digits, green shows rivals of sizes in between: each was trained alone and has "
+BESIDE = ("Higher is better, further left is cheaper. For digits, diamonds show rivals of sizes in between: each was trained alone and has "
           "to be stored for itself. The pool makes all its networks out of the same twelve blocks.")
 WALKED = (
     table("board", "The pool: press a block", look="board", wide=True),

@@ -15,7 +15,7 @@ const FIXED = 6; // columns of the table before those of the models
 const STATES = ["not given", "given, but the model that never knew gives it too", "given"];
 const SUBJECTS = ["After forgetting", "Audited model"];
 const TWIN = "Never knew";
-const CHIPS = ["plain", "warn", "good"];
+const CHIPS = ["plain", "warn", "bad"];
 const PALE = { light: "#E4E7EA", dark: "#3B4654" }; // a cell without the key, as the figure has it and as it looks in the dark
 
 export class MatrixPanel {

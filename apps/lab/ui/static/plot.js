@@ -4,8 +4,14 @@
 //   plot.draw({ data, layout }, runId);      // as often as you like; drawn at most four times a second by the caller
 
 export const PALETTE = {
-  light: ["#0072B2", "#D55E00", "#00805D", "#B0558A", "#8A6A00", "#50565F"],
-  dark: ["#56B4E9", "#FF9F5A", "#35C69A", "#E69AC6", "#E6C84F", "#B9C0CA"],
+  light: ["#0072B2", "#D55E00", "#6B9F7F", "#473006", "#596065", "#B0558A"],
+  dark: ["#56B4E9", "#FF9F5A", "#A6DCC0", "#FEE06A", "#E4F2F6", "#B45190"],
+};
+// A leak, or wrong: no series has it by chance. What each of these colours says: core/plots.py.
+const WRONG = { light: ["#B3261E"], dark: ["#E71626"] };
+// Runs recorded before keep the shades of then: they are drawn in those of today.
+const EARLIER = {
+  "#00805D": "#6B9F7F", "#8A6A00": "#473006", "#50565F": "#596065", "#1B7837": "#B3261E", "#8A6FB3": "#473006",
 };
 // Squares of a map, with numbers on them.
 const SQUARES = {
@@ -13,7 +19,7 @@ const SQUARES = {
   dark: ["#1F2D3A", "#2F5873", "#7CC3EC", "#A8DAF7"],
 };
 const PARTNER = Object.fromEntries(
-  [PALETTE, SQUARES].flatMap(({ light, dark }) => light.map((colour, i) => [colour, dark[i]])),
+  [PALETTE, WRONG, SQUARES].flatMap(({ light, dark }) => light.map((colour, i) => [colour, dark[i]])),
 );
 const HARMLESS = /<(?!\/?(?:br|b|i|sub|sup|extra)\s*\/?>)/gi;
 
@@ -55,9 +61,10 @@ export function isDark() {
   return document.body.classList.contains("dark") || document.documentElement.classList.contains("dark");
 }
 
-/** A colour of the light palette as it is in the dark; any other stays. */
+/** A colour of the light palette, of today or of earlier, as it is now and in the dark; any other stays. */
 export function shade(colour, dark) {
-  return (dark && PARTNER[colour.toUpperCase()]) || colour;
+  const now = EARLIER[colour.toUpperCase()] ?? colour;
+  return (dark && PARTNER[now.toUpperCase()]) || now;
 }
 
 /**
