@@ -70,7 +70,8 @@ def test_board_leaves_untrained_cells_empty_and_pareto_joins_the_front_only():
 
 def test_pareto_says_all_about_a_path_whatever_it_is_drawn_against():
     stitched, ends, _ = DRAWN["pareto"]()["data"]
-    assert (stitched["text"], stitched["x"], stitched["customdata"][0]) == (["1 → 2", "2 → 2"], [20, 30], [4, 20]) and ends["x"] == [10]
+    assert (stitched["text"], stitched["x"], ends["x"]) == (["1 → 2", "2 → 2"], [20, 30], [10])
+    assert stitched["customdata"][0] == {"parameters": 4, "macs": 20}
     by_size = pool.pareto(SPOTS, cost="parameters")
     assert by_size["data"][0]["x"] == [4, 6] and by_size["layout"]["xaxis"]["title"]["text"] == "numbers inside"
     assert DRAWN["pareto by time"]()["data"][0]["x"] == [1.5]  # the others were not timed

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from core.learngene.figures import RIGHT, drawn, line, plain
 from core.learngene.metrics import Linearity
-from core.plots import BLUE, BROWN, COLOURS, GREY, ORANGE, percent
+from core.plots import BLUE, BROWN, COLOURS, GREY, ORANGE, PINK, percent
 from core.stats import share_interval
 
 
@@ -33,7 +33,7 @@ def tried(rights: Mapping[int, float], here: int, n: int, ancestor: float) -> di
     made["data"][0]["customdata"] = [{"depth": depth} for depth in rights]
     made["layout"]["xaxis"] |= {"range": [0.5, 16.5], "dtick": 1}
     ring = {"type": "scatter", "mode": "markers", "name": "here", "x": [here], "y": [round(100 * rights[here], 1)],
-            "marker": {"color": ORANGE, "size": 13, "symbol": "circle-open", "line": {"width": 3}}}
+            "marker": {"color": PINK, "size": 13, "symbol": "circle-open", "line": {"width": 3}}}
     return {"data": [*made["data"], ring], "layout": made["layout"] | {"showlegend": False}}
 
 
