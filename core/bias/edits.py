@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from operator import attrgetter
 
 import torch
 from torch import Tensor
 
-from core.bias.residuals import PARTS, Vectors
+from core.bias.residuals import PARTS, Vectors, final_norm
 from core.engine.families import family_of
-from core.engine.lens import FINAL_NORM
 from core.engine.trace import Edit, Site
 
 MODES = ("ortho", "literal", "subspace", "gate")
@@ -103,7 +101,7 @@ def group_difference(first: Tensor, second: Tensor, layers: Iterable[int]) -> Pl
 
 def readout_null(model: torch.nn.Module, groups: list[int]) -> Plan:
     """Removes gamma * (W[g] - W[g_1]) after the last layer: groups tie by construction, whatever is believed inside. Never a competitor."""
-    norm = attrgetter(FINAL_NORM[family_of(model).name])(model.base_model)
+    norm = final_norm(model)
     rows = model.get_output_embeddings().weight[groups]
     gaps = norm.weight * (rows[1:] - rows[:1])
     basis = torch.linalg.qr(gaps.T).Q.T

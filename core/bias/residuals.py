@@ -11,16 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.bias.deck import Answers, Deck, States
-from core.engine.families import family_of
-from core.engine.lens import FINAL_NORM
 from core.engine.trace import Site
 
 KINDS = ("attention", "MLP")
@@ -73,6 +70,11 @@ def _item_fairness(deck: Deck, p) -> Tensor:
                          for n in [len(item.options) - (item.fair >= 0)]])
 
 
+def final_norm(model: nn.Module) -> nn.Module:
+    """The norm between the last layer and the words, of a Llama or of the one inside a LLaVA."""
+    return getattr(model.base_model, "language_model", model.base_model).norm
+
+
 def attribution(deck: Deck, states: States) -> tuple[Tensor, Tensor]:
     """S4: what start and residuals add to each option's logit with the final norm frozen (section 6).
 
@@ -80,7 +82,7 @@ def attribution(deck: Deck, states: States) -> tuple[Tensor, Tensor]:
     For models whose final norm is an RMSNorm; options of one spelling.
     """
     model = deck.model
-    norm = attrgetter(FINAL_NORM[family_of(model).name])(model.base_model)
+    norm = final_norm(model)
     end = states.after[:, -1]
     scale = torch.rsqrt(end.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon)
     pieces = torch.cat([states.start[:, None], states.parts.flatten(1, 2)], 1)
