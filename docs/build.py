@@ -21,7 +21,8 @@ CAUTION = "This page is written by `python -m docs.build` from the program itsel
 
 def reference() -> str:
     """The whole reference as Markdown."""
-    parts = [f"# Reference\n\n{CAUTION}", launcher(), command_line(), experiments(), events(), pages(), endpoints(), settings(), errors()]
+    parts = [f"# Reference\n\n{CAUTION}", launcher(), command_line(), experiments(), architectures(), events(), pages(), endpoints(),
+             settings(), errors()]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -58,6 +59,23 @@ def experiments() -> str:
                         + ("\n\nWhat it says; `{}` stands for a word that differs:\n\n" + table(["name", "kind", "meaning", "unit"], said)
                            if said else ""))
     return "\n\n".join(sections)
+
+
+def architectures() -> str:
+    from core.engine.families import LANGUAGE, TABLE, Either
+
+    rows = []
+    for row, types in TABLE:
+        shapes = {family.shape: family for family in ([row.yes, row.no] if isinstance(row, Either) else [row])}
+        for shape, family in shapes.items():
+            reads = ", ".join(f"`{part}`" for part in family.places)
+            edits = ", ".join(f"`{part}`" for part in family.places if part != "attn_weights")
+            speaks = "yes" if family.name in LANGUAGE else "no"
+            rows.append([", ".join(f"`{name}`" for name in types), shape, reads, edits, speaks, speaks])
+    return ("## Architectures\n\nWhat can be done with a model, by the `model_type` in its config (diffusion models: by their class). "
+            "Where a row has two shapes, the config says which. Audited: the pages on unlearning; attacked: the soft-token bench. "
+            "What is not listed may load, and is refused by name where its inside is needed.\n\n"
+            + table(["architecture", "shape of a block", "captured", "edited", "audited", "attacked"], rows))
 
 
 def events() -> str:

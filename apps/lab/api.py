@@ -4,15 +4,20 @@
     client.predict({"algorithm": "npo"}, api_name="/unlearning_audit")      # the same JSON as `glassbox run --json`
 
 Every endpoint takes a config and answers with plain data; what was wrong comes back as {"error", "hint"}.
+A tool tells the schema of its config, answers with JSON text, and marks what was wrong as an error.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
+import json
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext, get_blocks_context
 
 from apps.lab.visitors import Here
 from core.engine import claims
@@ -28,7 +33,7 @@ def add_endpoints(engine: Here) -> None:
     """Adds all endpoints to the Blocks being built."""
     for experiment in everything():
         answer = _runner(engine, experiment) if experiment.kind == "experiment" else _prober(engine, experiment)
-        _offer(answer, endpoint_name(experiment.name), describe(experiment))
+        _offer(answer, endpoint_name(experiment.name), describe(experiment), experiment.config.model_json_schema())
     _offer(_list, "list", "All experiments and probes with the schema of their configuration.")
     _offer(_claims, "claims", "The papers' claims and what this lab measured.")
 
@@ -38,9 +43,32 @@ def endpoint_name(experiment: str) -> str:
     return experiment.replace("/", "_").replace("-", "_")
 
 
-def _offer(answer: Callable[..., Any], name: str, description: str) -> None:
-    answer.__name__ = name  # what Gradio calls the MCP tool
-    gr.api(answer, api_name=name, api_description=description, concurrency_limit=AT_ONCE)
+def _offer(answer: Callable[..., Any], name: str, description: str, schema: dict[str, Any] | None = None) -> None:
+    """`schema`: of the first argument, which Gradio would only call an object."""
+    offered = _as_json(answer)
+    offered.__name__ = name  # what Gradio calls the MCP tool
+    gr.api(offered, api_name=name, api_description=description, concurrency_limit=AT_ONCE)
+    if schema:
+        made = list(get_blocks_context().fns.values())[-1]
+        # Gradio reads no `additionalProperties: false`; a config refuses a field that it does not know by itself
+        made.inputs[0]._api_info = {key: part for key, part in schema.items() if key != "additionalProperties"}
+
+
+def _as_json(answer: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for MCP tools, whose answers Gradio would write as Python does: JSON text, and what was wrong marked as an error."""
+    @functools.wraps(answer)
+    async def offered(*given: Any, **named: Any) -> Any:
+        said = answer(*given, **named)
+        said = await said if inspect.isawaitable(said) else said
+        request = LocalContext.request.get(None)
+        if request is None or "mcp-protocol-version" not in request.headers:  # Gradio passes on what the assistant's call carried
+            return said
+        text = json.dumps(said, ensure_ascii=False)
+        if set(said) == {"error", "hint"}:
+            raise gr.Error(text, print_exception=False)
+        return text
+
+    return offered
 
 
 def describe(experiment: Experiment) -> str:

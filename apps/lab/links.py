@@ -66,12 +66,12 @@ def read(experiment: Experiment, query: Mapping[str, str]) -> Opened:
     given = ours(query)
     if not means(experiment, given.pop(OTHER, "")):
         return Opened()
-    run, seed_text = given.pop("run", ""), given.pop("seed", "0")
+    run, seed_text = given.pop("run", ""), given.pop("seed", "")
     try:
-        if not seed_text.isascii() or not seed_text.isdigit() or int(seed_text) >= 2**31:
+        if seed_text and (not seed_text.isascii() or not seed_text.isdigit() or int(seed_text) >= 2**31):
             raise LabError(f"The seed in this link cannot be '{seed_text[:40]}'.", "A seed is a whole number from 0 to 2147483647.")
-        config = config_from_text(experiment, given) if given else None
-        return Opened(config, int(seed_text), run)
+        config = config_from_text(experiment, given) if given or seed_text else None
+        return Opened(config, int(seed_text or 0), run)
     except LabError as error:
         return Opened(run=run, error=error)
 

@@ -34,6 +34,11 @@ class PromptText:
     chat: bool = False
     turn: str = ""
 
+    @property
+    def before(self) -> str:
+        """What stands before the model's own turn."""
+        return self.text[:len(self.text) - len(self.turn)]
+
     def begun(self, start: str) -> PromptText:
         """The same with the beginning of the answer put into the model's mouth."""
         said = self.lead + start if start else ""
@@ -69,7 +74,12 @@ def chat_prompt(tokenizer: Any, question: str) -> PromptText:
     turns = [{"role": "user", "content": question}]
     text = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
     closed = tokenizer.apply_chat_template(turns, add_generation_prompt=False, tokenize=False)
-    return PromptText(text, _template_lead(tokenizer), True, text[border(closed, text):])
+    return PromptText(text, _template_lead(tokenizer), True, text[border(closed, text):] or _behind(question, text))
+
+
+def _behind(question: str, text: str) -> str:
+    """Of a template that opens the model's turn without being asked to: all behind the question."""
+    return text[text.rfind(question) + len(question):] if question in text else ""
 
 
 def as_prompt(prompt: PromptText | str) -> PromptText:
@@ -156,6 +166,7 @@ def _template_lead(tokenizer: Any) -> str:
 
 def _template_end(tokenizer: Any) -> list[int]:
     """The first special token that the template writes behind an answer."""
-    behind = _answered(tokenizer)[1].partition(PROBE_ANSWER)[2]
+    head, rest = _answered(tokenizer)
+    behind = rest.partition(PROBE_ANSWER)[2].removesuffix(_behind(PROBE_QUESTION, head) or head)  # some open the next turn at once
     special = set(tokenizer.all_special_ids) | set(tokenizer.get_added_vocab().values())
     return [token for token in _ids(tokenizer, behind) if token in special][:1]

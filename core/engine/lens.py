@@ -5,7 +5,7 @@
     depths[-1]                                             # what the model really says
 
 The residual stream after each layer goes through the model's own final norm and output matrix (nostalgebraist 2020).
-Families: llama (also Qwen and Mistral), gpt2, and the text towers of LLaVA.
+Families: those whose row in `families.py` names a final norm.
 """
 
 from __future__ import annotations
@@ -18,10 +18,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from core.engine.errors import LabError
-from core.engine.families import family_of
+from core.engine.families import LANGUAGE, family_of
 from core.engine.trace import Site, sites, trace
-
-FINAL_NORM = {"llama": "norm", "gpt2": "ln_f", "llava": "language_model.norm", "qwen_vl": "language_model.norm"}
 
 
 def embedding_matrix(model: PreTrainedModel) -> Tensor:
@@ -41,11 +39,22 @@ def unembed(model: PreTrainedModel, hidden: Tensor) -> Tensor:
 
     Raises LabError for a family without a language head.
     """
-    family = family_of(model).name
-    head = model.get_output_embeddings()
-    if family not in FINAL_NORM or head is None:
-        raise LabError(f"Layers of the family '{family}' cannot be read as words.", f"It works with: {', '.join(FINAL_NORM)}.")
-    return head(attrgetter(FINAL_NORM[family])(model.base_model)(hidden))
+    family, head = family_of(model), model.get_output_embeddings()
+    if not family.final_norm or head is None:
+        raise LabError(f"Layers of the family '{family.name}' cannot be read as words.", f"It works with: {', '.join(LANGUAGE)}.")
+    base = model.base_model
+    norm = attrgetter(family.final_norm)(base)
+    hidden = hidden if norm is None else norm(hidden)
+    narrow = getattr(getattr(base, "decoder", None), "project_out", None)  # OPT-350m
+    return _scaled(model, head(hidden if narrow is None else narrow(hidden)))
+
+
+def _scaled(model: PreTrainedModel, logits: Tensor) -> Tensor:
+    """What some models do to their logits: Cohere and Granite scale them, Gemma 2 and 3 bend them towards a limit."""
+    config = getattr(model.config, "text_config", model.config)
+    logits = logits * getattr(model, "logit_scale", 1.0) / getattr(config, "logits_scaling", 1.0)
+    limit = getattr(config, "final_logit_softcapping", None)
+    return logits if limit is None else limit * torch.tanh(logits / limit)
 
 
 @torch.no_grad()

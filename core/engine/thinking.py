@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from core.engine.encoding import PromptText
-
 State = Literal["none", "ended", "unfinished"]
 Thinking = Literal["as it comes", "on", "off"]
 # the tags of the models in use: Qwen and DeepSeek and many more, Magistral, Cohere, GPT-OSS, and those of older fine-tunes
@@ -68,9 +66,9 @@ def kept_ids(tokenizer: Any, ids: Sequence[int]) -> list[int]:
     return [token for token in ids if token not in special or token in names]
 
 
-def split_ids(tokenizer: Any, ids: Sequence[int], prompt: PromptText) -> Said:
+def split_ids(tokenizer: Any, ids: Sequence[int], turn: str = "") -> Said:
     """`split` of new tokens."""
-    return split(tokenizer.decode(kept_ids(tokenizer, ids), skip_special_tokens=False), prompt.turn)
+    return split(tokenizer.decode(kept_ids(tokenizer, ids), skip_special_tokens=False), turn)
 
 
 def switches(tokenizer: Any) -> dict[str, dict[str, bool]]:

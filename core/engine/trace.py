@@ -12,6 +12,8 @@ A site is a layer and a part of it, in the order in which a layer computes them:
     resid_mid     resid_pre + attn_out                      mlp_out     what the MLP adds
     resid_post    resid_mid + mlp_out, what leaves          attn_weights (batch, heads, queries, keys), read only
 
+That is a block with its norms in front of its branches; `families.py` says what the parts mean in the other shapes.
+
 **Captures** are the values that flow on, after all edits, so `resid_mid == resid_pre + attn_out` and
 `resid_post == resid_mid + mlp_out` always hold. They are not copies: do not write into them. They keep their graph
 when gradients are on. `attn_weights` needs a model loaded with `attention="eager"`. The model's own
@@ -53,7 +55,7 @@ import torch
 from torch import Tensor, nn
 
 from core.engine.errors import LabError
-from core.engine.families import PARTS, PLACES, Family, Part, family_of
+from core.engine.families import PARTS, Family, Part, Place, family_of
 from core.engine.kv_cache import Move, watched
 
 Edit = Callable[[Tensor], Tensor] | Callable[[Tensor, int], Tensor]
@@ -178,7 +180,8 @@ class _Stage:
     input_edits: list[Callable[[Tensor, int], Tensor]] = field(default_factory=list)
     input_captures: list[list[_Seen]] = field(default_factory=list)
     output_edits: list[Callable[[Tensor, int], Tensor]] = field(default_factory=list)
-    output_captures: list[tuple[int, list[_Seen]]] = field(default_factory=list)
+    output_captures: list[tuple[Place, float, list[_Seen]]] = field(default_factory=list)
+    written: bool = False
     stop: bool = False
 
 
@@ -215,21 +218,21 @@ def _plan(model: nn.Module, acts: Activations, edit: Mapping[Site, Edit], stop_a
         _check(site, family, layers, stop_at)
         stage(site.layer, layers[site.layer])  # knows the offset and resid_pre that the parts inside need
     for site, calls in acts._calls.items():
-        _, side, index = PLACES[site.part]
-        place = stage(site.layer, family.module(layers[site.layer], site.part))
-        if side == "input":
-            place.input_captures.append(calls)
+        place, here = family.place(site.part), stage(site.layer, family.module(layers[site.layer], site.part))
+        if place.side == "input":
+            here.input_captures.append(calls)
         else:
-            place.output_captures.append((index, calls))
+            here.output_captures.append((place, family.factor(layers[site.layer], site.part), calls))
+            here.written |= place.written
     for site in sorted(edit, key=lambda site: PARTS.index(site.part)):  # attn_out before resid_mid
         if site.part == "attn_weights":
             raise LabError("Attention weights can be captured but not edited.", "Edit attn_out instead.")
-        fn = _checked(site, edit[site])
-        if site.part == "resid_mid":
-            stage(site.layer, family.module(layers[site.layer], "attn_out")).output_edits.append(_through_attention(fn))
-        else:
-            place = stage(site.layer, family.module(layers[site.layer], site.part))
-            (place.input_edits if PLACES[site.part][1] == "input" else place.output_edits).append(fn)
+        fn, part = _checked(site, edit[site]), site.part
+        if part == "resid_mid" and family.shape == "pre-norm":
+            fn, part = _through_attention(fn), "attn_out"
+        place, here = family.place(part), stage(site.layer, family.module(layers[site.layer], part))
+        (here.input_edits if place.side == "input" else here.output_edits).append(_scaled(fn, family.factor(layers[site.layer], part)))
+        here.written |= place.written
     if stop_at is not None:
         if not 0 <= stop_at < len(layers):
             raise LabError(f"There is no layer {stop_at} to stop at.", f"Layers are 0 to {len(layers) - 1}.")
@@ -244,13 +247,21 @@ def _check(site: Site, family: Family, layers: list[nn.Module], stop_at: int | N
         raise LabError(f"This model has no layer {site.layer}.", f"Layers are 0 to {len(layers) - 1}.")
     if stop_at is not None and site.layer > stop_at:
         raise LabError(f"{site} lies behind the stop.", f"Stop at layer {site.layer} or later.")
+    family.place(site.part)
     if site.part == "attn_weights":
-        config = family.module(layers[site.layer], "attn_weights").config
-        if config._attn_implementation != "eager":
+        implementation = family.attention(layers[site.layer])
+        if implementation != "eager":
             raise LabError(
-                f"Attention weights do not exist under '{config._attn_implementation}' attention.",
+                f"Attention weights do not exist under '{implementation}' attention.",
                 'Load the model with attention="eager"; never switch a shared model.',
             )
+
+
+def _scaled(fn: Callable[[Tensor, int], Tensor], factor: float) -> Callable[[Tensor, int], Tensor]:
+    """The edit sees what the layer adds, which is `factor` times what the module gives."""
+    if factor == 1.0:
+        return fn
+    return lambda value, offset: fn(value * factor, offset) / factor
 
 
 def _checked(site: Site, fn: Edit) -> Callable[[Tensor, int], Tensor]:
@@ -335,7 +346,7 @@ def _staged(
             value = fn(value, offset)
     for _, stage in stages:
         for calls in stage.input_captures:
-            calls.append(_Seen(offset, value, moves, len(moves)))
+            calls.append(_Seen(offset, _rows(value), moves, len(moves)))
     if value is not given:
         args, kwargs = ((value, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": value})
 
@@ -350,15 +361,27 @@ def _staged(
 
     for _, stage in stages:
         for fn in stage.output_edits:
-            edited = fn(output[0] if isinstance(output, tuple) else output, offset)
+            plain = output[0] if isinstance(output, tuple) else output
+            edited = fn(_rows(plain), offset).reshape(plain.shape)
             output = (edited, *output[1:]) if isinstance(output, tuple) else edited
     for _, stage in stages:
-        for index, calls in stage.output_captures:
-            calls.append(_Seen(offset, output[index] if isinstance(output, tuple) else output, moves, len(moves)))
+        for place, factor, calls in stage.output_captures:
+            value = _rows(output[place.index] if isinstance(output, tuple) else output)
+            calls.append(_Seen(offset, value if factor == 1.0 else value * factor, moves, len(moves)))
+    if any(stage.written for _, stage in stages):
+        output = output.clone()
     for plan, stage in stages:
         if stage.stop:
             raise _Stop(plan)
     return output
+
+
+def _rows(value: Tensor) -> Tensor:
+    """OPT computes its MLP on (batch * tokens, width): the same numbers as (batch, tokens, width)."""
+    call = _call.get(None)
+    if call is None or value.dim() != 2 or call.resid_pre.dim() != 3:
+        return value
+    return value.reshape(*call.resid_pre.shape[:2], value.shape[-1])
 
 
 def _cache_state(layer: int, args: tuple, kwargs: dict) -> tuple[int, list[Move]]:

@@ -16,7 +16,7 @@ from core.reasoning import figures
 from core.reasoning.energy import VARIANTS, energy, path_of
 from core.reasoning.generations import Corruption, Generations, Thought
 from core.reasoning.metrics import Sorting, auroc, difference, evaluate, resampling, roc_curve, share_below, stratified_roc
-from core.reasoning.spec import BASELINES, ENERGY, SCORE_OF, VARIANT_WORDS
+from core.reasoning.spec import BASELINES, ENERGY, RANDOM, SCORE_OF, VARIANT_WORDS
 
 if TYPE_CHECKING:
     from core.reasoning.spec import RocConfig
@@ -40,13 +40,19 @@ class Sorted:
     curves: dict[str, list[float]]
 
 
-def sort(generations: Generations, config: RocConfig, lab: Lab, into: list[Sorted]) -> Iterator[str]:
-    """Every score and the chosen energy against the chosen label; yields the name of each as it is done, `into` gets the whole."""
+def sort(generations: Generations, config: RocConfig, lab: Lab, into: list[Sorted],
+         more: Mapping[str, Sequence[float]]) -> Iterator[str]:
+    """Every score and the chosen energy against the chosen label; yields the name of each as it is done, `into` gets the whole.
+
+    more: further scores by name. A score drawn at random stands beside them: what it reaches is what knowing nothing reaches.
+    """
     positive = generations.positive(config.label)
     if config.shuffle:
         positive = positive[torch.randperm(len(positive), generator=lab.rng("shuffle")).numpy()]
     energies = {name: generations.energies(variant, config.gamma) for variant, name in SCORE_OF.items()}
-    table = {ENERGY: energies[SCORE_OF[config.variant]], **generations.table, **energies}
+    table = {ENERGY: energies[SCORE_OF[config.variant]], **generations.table, **energies,
+             **{name: np.array(values) for name, values in more.items()},
+             RANDOM: torch.rand(len(generations), generator=lab.rng("random score"), dtype=torch.float64).numpy()}
     weights = resampling(len(generations), lab.rng("bootstrap"), config.resamples)
     rows, curves = {}, {}
     for name, values in table.items():

@@ -29,7 +29,7 @@ from core.engine.run import versions
 from core.reasoning import evaluation, figures
 from core.reasoning.data import Check, Problem, draw_problems, kind_of
 from core.reasoning.energy import energy
-from core.reasoning.generations import Corruption, Generations, Thought, corrupt_all, longest, texts, think_through
+from core.reasoning.generations import Corruption, Generations, Thought, corrupt_all, drawn_certainty, longest, texts, think_through
 from core.reasoning.metrics import score_all
 from core.reasoning.probes import (
     Setting,
@@ -48,7 +48,7 @@ from core.reasoning.probes import (
 from core.reasoning.prompts import THINK_ROLE, chooser
 from core.reasoning.reading import TEMPERATURE, Reader, Reading
 from core.reasoning.spec import (
-    ROC_REVISION,
+    LN_ENTROPY,
     SCORE_OF,
     RocConfig,
     TraceConfig,
@@ -57,6 +57,7 @@ from core.reasoning.storing import packed, packed_changes, unpacked, unpacked_ch
 
 RIGHT = {True: "yes", False: "no", None: "unknown"}
 FRAMES = 48  # tokens that each get a picture of their own
+SETS = 2  # of the outputs on disk: another number makes them out of date
 CALIBRATED = 200  # outputs that make the yardstick of a model that comes without one
 
 
@@ -185,8 +186,13 @@ def roc(config: RocConfig, lab: Lab) -> Iterator[Event]:
     everything = found[0]
     kept = [t for t in everything.thoughts if not (t.truncated and config.truncated == "left out")]
     generations = Generations(kept, everything.scale)
+    drawn: list[float] = []
+    if config.samples:
+        for done in drawn_certainty(setting.loaded.model, setting.form, [t.problem for t in kept], config.samples,
+                                    lab.rng("drawn outputs"), drawn):
+            yield Progress(done, len(kept) * config.samples, "thinking again, token by token at random")
     sorted_: list[evaluation.Sorted] = []
-    for name in evaluation.sort(generations, config, lab, sorted_):
+    for name in evaluation.sort(generations, config, lab, sorted_, {LN_ENTROPY: drawn} if drawn else {}):
         yield Progress(config.problems, config.problems, f"sorting by {name}")
     changes: list[Corruption] = []
     if config.corrupted and setting.form.chains:
@@ -201,7 +207,8 @@ def _key(what: str, config: RocConfig, lab: Lab, setting: Setting, *more: Any) -
     """All that a stored result depends on."""
     yardstick = (setting.scale, setting.calibration.temperature) if setting.calibration else None
     libraries = (versions()["torch"], versions()["transformers"])
-    return (what, ROC_REVISION, setting.loaded.fingerprint, config.kind, config.problems, lab.seed, lab.threads, yardstick, libraries,
+    more = (*more, "published") if config.coe == "published" else more
+    return (what, SETS, setting.loaded.fingerprint, config.kind, config.problems, lab.seed, lab.threads, yardstick, libraries,
             *more)
 
 
@@ -212,7 +219,8 @@ def _generations(config: RocConfig, lab: Lab, setting: Setting, found: list[Gene
     if known is None and lab.shelf and (stored := lab.shelf.get(key)):
         known = unpacked(*stored, setting.form)
     if known is None:
-        options = {"scale": setting.scale, "temperature": setting.calibration.temperature if setting.calibration else TEMPERATURE}
+        options = {"scale": setting.scale, "temperature": setting.calibration.temperature if setting.calibration else TEMPERATURE,
+                   "coe": config.coe}
         if setting.calibration is None:
             yield from _yardstick(config, lab, setting, options)
         problems = draw_problems(config.problems, config.kind, lab.rng(f"problems {config.kind}"))
@@ -239,7 +247,7 @@ def _changes(config: RocConfig, lab: Lab, setting: Setting, everything: Generati
     sound = [t for t in everything.thoughts if t.check.label == "sound"]
     picked = [sound[i] for i in torch.randperm(len(sound), generator=lab.rng("sound"))[:config.corrupted].sort().values.tolist()]
     for done in corrupt_all(setting.loaded.model, setting.form, picked, lab.rng("corrupt"), found,
-                            gamma=config.gamma, scale=everything.scale):
+                            gamma=config.gamma, scale=everything.scale, coe=config.coe):
         yield Progress(done, len(picked), "changing digits")
     if lab.shelf:
         lab.shelf.put(key, *packed_changes(found))

@@ -83,6 +83,29 @@ def think_through(model: PreTrainedModel, form: Form, problems: Sequence[Problem
         yield len(into)
 
 
+def drawn_certainty(model: PreTrainedModel, form: Form, problems: Sequence[Problem], times: int, rng: torch.Generator, into: list[float],
+                    *, batch: int = BATCH) -> Iterator[int]:
+    """Length-normalised entropy, turned so that more is surer: the mean log-probability per token of `times` outputs of each problem,
+    drawn token by token, averaged over these (methods/03 section 3). Appends one number per problem; yields how many outputs are done.
+    """
+    def choose(logits: Tensor) -> Tensor:
+        return torch.multinomial(logits.softmax(-1).cpu(), 1, generator=rng)[:, 0].to(logits.device)
+
+    beat, done = _Beat(), 0
+    for group in batches(problems, batch if form.chains else 1):
+        ids = torch.cat([form.ask(problem.prompt)[0] for problem in group]).to(model.device)
+        means = torch.zeros(len(group))
+        for _ in range(times):
+            reader = Reader(model, form, lens=False, chain=False)
+            for _ in reader.generate(ids, longest(group[0], form), choose):
+                if beat.due():
+                    yield done
+            means += torch.stack([reading.stats.log_prob.mean() for reading in reader.readings()]) / times
+            done += len(group)
+            yield done
+        into += means.tolist()
+
+
 class _Beat:
     """True about four times a second."""
 

@@ -34,7 +34,7 @@ _PROBABILITY = {
 
 
 def score_all(reading: Reading, *, gamma: float = GAMMA, scale: float = 1.0, last: str = "raw", embedding: bool = True,
-              span: str = "think") -> dict[str, float]:
+              span: str = "think", coe: str = "thinking") -> dict[str, float]:
     """Every score of `SCORE_NAMES` for one reading; NaN for what an empty span cannot tell. `span`: think | tagged."""
     scores = dict.fromkeys(SCORE_NAMES, MISSING)
     for part in SCORED_SPANS:
@@ -48,8 +48,9 @@ def score_all(reading: Reading, *, gamma: float = GAMMA, scale: float = 1.0, las
         for name, variant in VARIANT_SCORES.items():
             if variant != "R5_entropy_potential" or path.entropy is not None:
                 scores[name] = float(energy(path, variant, gamma))
-        # Chain-of-Embedding takes the states as the library reports them: the last one after the final norm.
-        scores |= {name: float(value) for name, value in coe_scores(reading.states("think", last="final_norm")).items()}
+    # Chain-of-Embedding takes the states as the library reports them: the last one after the final norm.
+    if (states := reading.states("published" if coe == "published" else "think", last="final_norm")) is not None:
+        scores |= {name: float(value) for name, value in coe_scores(states).items()}
     if reading.lens is not None:
         layers = len(reading.lens) - 1
         scores["Late entropy"] = -float(reading.lens[-(layers // 2):].mean())

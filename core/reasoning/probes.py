@@ -27,7 +27,7 @@ from core.reasoning.generations import longest, swap_trace, texts
 from core.reasoning.metrics import score_all
 from core.reasoning.prompts import Form
 from core.reasoning.reading import Reader, Reading
-from core.reasoning.spec import ENERGY_SCORES, GAMMA, CorruptConfig, EnergyConfig, Kind, ReadingConfig
+from core.reasoning.spec import COE, ENERGY_SCORES, GAMMA, CorruptConfig, EnergyConfig, Kind, ReadingConfig
 
 TOP = 5
 
@@ -63,7 +63,7 @@ class Setting:
 def scoring(setting: Setting, config: ReadingConfig) -> dict[str, Any]:
     """How `metrics.score_all` is to compute under a config."""
     return {"gamma": config.gamma, "scale": setting.scale, "last": config.last_state, "embedding": config.embedding,
-            "span": "tagged" if config.tags else "think"}
+            "span": "tagged" if config.tags else "think", "coe": config.coe}
 
 
 def usual_states(config: ReadingConfig) -> bool:
@@ -81,7 +81,8 @@ def standing(setting: Setting, scores: dict[str, float], config: ReadingConfig) 
     if setting.calibration is None:
         return {}
     as_usual = config.gamma == GAMMA and usual_states(config)
-    return {name: setting.calibration.percentile(name, value) for name, value in scores.items() if as_usual or name not in ENERGY_SCORES}
+    moved = (*(() if as_usual else ENERGY_SCORES), *(COE if config.coe == "published" else ()))
+    return {name: setting.calibration.percentile(name, value) for name, value in scores.items() if name not in moved}
 
 
 def thinking_path(reading: Reading, setting: Setting, config: ReadingConfig) -> LayerPath:

@@ -1,24 +1,27 @@
 """How a reasoning model is asked, and which of its tokens are thinking and which are answer.
 
-    form = Form.of(tokenizer, model)                   # LabError for a model that has no <think> tag
+    form = Form.of(tokenizer, model)                   # LabError for a model that has no tags of thinking
     ids, problem = form.ask("3+4*2-5")                 # token ids (1, tokens); the problem if its truth is known
     roles = find_roles(form, ids[0].tolist(), new)     # ["prompt", ..., "think", ..., "close", "answer", "end"]
 
 The embedded reasoner reads bare chains. Others get their own chat template, which may itself open the thinking
-(DeepSeek-R1 distills), leave that to the model (Qwen3), or close it at once (thinking switched off).
+(DeepSeek-R1 distills), leave that to the model (Qwen3), or close it at once (thinking switched off). Tags before the header of the
+model's own turn, in a system prompt or a question, are not the model's. A template that thinks only on demand is asked to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from core.engine.encoding import border, chat_prompt, encode_prompt, end_ids
 from core.engine.errors import LabError
+from core.engine.thinking import TAGS, switched
 from core.reasoning.data import END_THINK, OPERATORS, STEP_END, THINK, VALUES, Problem, as_question, check, parse, read_answer, within_reach
 
 OFF, PROMPT, THINK_ROLE = "off", "prompt", "think"
@@ -29,13 +32,17 @@ LARGEST_CHAIN_VOCABULARY = 100
 
 @dataclass(frozen=True)
 class Form:
-    """The tags and end tokens of one tokenizer. chains: whether the model reads bare chains and nothing else."""
+    """The tags and end tokens of one tokenizer. chains: whether the model reads bare chains and nothing else.
+
+    turn: how many tokens at the end of a prompt stand in the model's own turn.
+    """
 
     tokenizer: Any
     open_id: int
     close_id: int
     end_ids: frozenset[int]
     chains: bool
+    turn: int = 0
 
     @classmethod
     def of(cls, tokenizer: Any, model: PreTrainedModel) -> Form:
@@ -43,13 +50,21 @@ class Form:
         if tokenizer is None:
             raise LabError("This model comes without a tokenizer, so it cannot be asked anything.", "Choose one with a tokenizer.json.")
         known = tokenizer.get_vocab() | tokenizer.get_added_vocab()
-        if THINK not in known or END_THINK not in known:
+        tags = next((pair for pair in TAGS if known.keys() >= set(pair)), None)
+        if tags is None:
             raise LabError(f"This model does not mark its reasoning with {THINK} and {END_THINK}.",
                            "Choose an embedded reasoner, or a reasoning model such as a DeepSeek-R1 distill or Qwen3.")
         given = getattr(model.generation_config, "eos_token_id", None)
         ends = {tokenizer.eos_token_id, *(given if isinstance(given, list) else [given])} - {None}
         chains = not tokenizer.chat_template and len(known) <= LARGEST_CHAIN_VOCABULARY and set(known) >= CHAIN_MARKS
-        return cls(tokenizer, known[THINK], known[END_THINK], frozenset(ends), chains)
+        if not tokenizer.chat_template:
+            return cls(tokenizer, known[tags[0]], known[tags[1]], frozenset(ends), chains, turn=int(not chains))
+        tokenizer = switched(tokenizer, "on")
+        prompt = chat_prompt(tokenizer, "Who?")
+        own = encode_prompt(tokenizer, prompt)[border(encode_prompt(tokenizer, replace(prompt, text=prompt.before)),
+                                                      encode_prompt(tokenizer, prompt)):]
+        ends |= set(end_ids(tokenizer, prompt))
+        return cls(tokenizer, known[tags[0]], known[tags[1]], frozenset(ends), chains, turn=len(own))
 
     def ask(self, text: str) -> tuple[Tensor, Problem | None]:
         """Prompt ids (1, tokens) and the problem, None when the text is not a chain and its truth is therefore unknown.
@@ -67,10 +82,9 @@ class Form:
             problem = None
         question = as_question(problem) if problem else text
         if not self.tokenizer.chat_template:
-            return self.tokenizer(f"{question}\n{THINK}", return_tensors="pt").input_ids, problem
-        ids = self.tokenizer.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True,
-                                                 return_tensors="pt", return_dict=True).input_ids
-        return ids, problem
+            opening = self.tokenizer.convert_ids_to_tokens(self.open_id)
+            return torch.tensor([encode_prompt(self.tokenizer, f"{question}\n{opening}")]), problem
+        return torch.tensor([encode_prompt(self.tokenizer, chat_prompt(self.tokenizer, question))]), problem
 
     def ends_step(self, token: int) -> bool:
         """Whether a step of the thinking ends with this token: at ';' in a chain, at a blank line elsewhere."""
@@ -96,18 +110,18 @@ class Form:
 class Spans:
     """Follows one row and says what part each new token plays.
 
-    An opening tag in the prompt, or none at all, means that thinking starts with the first new token. Without a closing
-    tag everything new is thinking, there is no answer, and the row counts as truncated (methods/03 section 5).
+    An opening tag in the model's own turn of the prompt, or none at all, means that thinking starts with the first new token.
+    Without a closing tag everything new is thinking, there is no answer, and the row counts as truncated (methods/03 section 5).
     """
 
     def __init__(self, form: Form, prompt: Sequence[int]) -> None:
         self._form = form
-        tags = [token for token in prompt if token in (form.open_id, form.close_id)]
+        tags = [token for token in prompt[len(prompt) - form.turn:] if token in (form.open_id, form.close_id)]
         self._inside = not tags or tags[-1] == form.open_id
         self._opened = bool(tags)
         self._closed = not self._inside
         self.ended = False
-        self.length = len(prompt)
+        self.length = self._prompt = len(prompt)
 
     def feed(self, token: int) -> tuple[str, bool]:
         """The role of the next token, and whether thinking starts anew because its opening tag came only now."""
@@ -117,6 +131,9 @@ class Spans:
         if token in self._form.end_ids:
             self.ended = True
             return "end", False
+        if self.length == self._prompt + 1 and self._closed and token == self._form.open_id:  # thinks though it was told not to
+            self._inside, self._closed = True, False
+            return "open", False
         if self._inside and token == self._form.open_id and not self._opened:
             self._opened = True
             return "open", True

@@ -57,7 +57,8 @@ class Reading:
     """One text as the model saw it; tensors on the CPU, float32.
 
     ids: all tokens. roles: one of `prompts.ROLES` per token. means: span -> (layers + 1, width), raw states after each
-    block. normed: span -> (width,), the last state after the final norm. Both lack empty spans.
+    block; "published" is what Chain-of-Embedding's authors average: every generated token but the last, and the first token of the
+    prompt. normed: span -> (width,), the last state after the final norm. Both lack empty spans.
     kinetic (tokens, layers), cosine (tokens, layers - 1): each token's own path, NaN where a token was not fed.
     stats: of the generated tokens, whose first is token number `prompt_tokens`.
     lens: mean logit-lens entropy of the thinking per layer, (layers + 1,) in [0, 1], None if not read.
@@ -158,6 +159,9 @@ class Reader:
         self._closing = torch.zeros(rows, dtype=torch.long, device=ids.device)
         self._sums = torch.zeros(len(ROLES), rows, layers + 2, width, device=ids.device)
         self._counts = torch.zeros(len(ROLES), rows, device=ids.device)
+        self._first: Tensor | None = None  # states of the first token of the prompt, (rows, layers + 2, width)
+        self._generated = torch.zeros(rows, layers + 2, width, device=ids.device)
+        self._newest = torch.zeros(rows, layers + 2, width, device=ids.device)  # of the generated token that was noted last
         self._lens_sum = torch.zeros(rows, layers + 1, device=ids.device) if self._lens else None
         self._kinetic: list[Tensor] = []
         self._cosine: list[Tensor] = []
@@ -206,6 +210,7 @@ class Reader:
         tokens = states.shape[2]
         numbers = [[_NUMBER[role] for role in row[self._fed:self._fed + tokens]] for row in self._roles]
         roles = torch.tensor(numbers, device=states.device)
+        self._note_generated(states)
         kinetic, cosine = kinetics(states[:-1].diff(dim=0).permute(1, 2, 0, 3))
         self._kinetic.append(kinetic)
         self._cosine.append(cosine)
@@ -215,6 +220,27 @@ class Reader:
             self._counts[role] += mask.sum(-1)
             if role == _THINK and self._lens_sum is not None:
                 self._lens_sum += torch.einsum("rt,lrt->rl", mask, self._lens_entropy(states))
+
+    def _note_generated(self, states: Tensor) -> None:
+        """Sums what Chain-of-Embedding's authors average: states (layers + 2, rows, tokens, width)."""
+        if self._first is None:
+            self._first = states[:, :, 0].transpose(0, 1).clone()
+        start, stop = max(self._prompt_tokens, self._fed), self._fed + states.shape[2]
+        for row, finder in enumerate(self._finders):
+            end = min(stop, finder.length - finder.ended)
+            if start < end:
+                mine = states[:, row, start - self._fed:end - self._fed]
+                self._generated[row] += mine.sum(1)
+                self._newest[row] = mine[:, -1]
+
+    def _published(self, row: int) -> Tensor:
+        """(layers + 2, width)."""
+        finder = self._finders[row]
+        last = finder.length - 1  # the last generated token was never a question to the next one
+        count, total = min(last, self._fed) - self._prompt_tokens, self._generated[row]
+        if not finder.ended and self._fed > last:
+            total = total - self._newest[row]
+        return ((self._first[row] + total) / (1 + max(0, count))).cpu()
 
     def _lens_entropy(self, states: Tensor) -> Tensor:
         """Entropy of every layer's guess as a share of the largest possible, (layers + 1, rows, tokens)."""
@@ -357,6 +383,8 @@ class Reader:
             if count and (span != "tagged" or self._counts[_THINK, row]):
                 mean = (self._sums[numbers, row].sum(0) / count).cpu()
                 means[span], normed[span] = mean[:-1], mean[-1]
+        published = self._published(row)
+        means["published"], normed["published"] = published[:-1], published[-1]
         chain = self._chain and row == 0
         thinking = self._counts[_THINK, row]
         return Reading(

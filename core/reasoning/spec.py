@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from pydantic import Field
 
 from core.engine.experiment import CleanText, Config, ModelRef, experiment, probe
+from core.engine.families import LANGUAGE
 from core.engine.outputs import figure, metric, number, numbers, table, text
 
 Kind = Literal["numbers", "logic"]
@@ -25,6 +26,12 @@ PROBABILITY = ("MaxProb", "PPL", "Entropy", "Temperature", "Free energy", "MinPr
 ENERGY = "energy"  # the chosen variant at the chosen gamma
 COE = ("CoE-Mag", "CoE-Ang", "CoE-R", "CoE-C")
 CONTROLS = ("Shortness", "R0 prompt")
+RANDOM = "Random"  # the row of a score that knows nothing, beside all others in the ROC lab
+LN_ENTROPY = "LN-Entropy"  # length-normalised entropy, of outputs drawn at random
+CoE = Literal["thinking", "published"]
+COE_TITLE, COE_WORDS = "Chain-of-Embedding", {"thinking": "from the thinking", "published": "as its authors run it"}
+COE_SAYS = ("From the mean of the thinking tokens, or as its authors run it: from the mean of every generated token but the last, with the "
+            "first token of the prompt in the first place")
 VARIANT_SCORES = {f"{variant.split('_')[0]} think": variant for variant in VARIANT_NAMES}
 SCORE_OF = {variant: name for name, variant in VARIANT_SCORES.items()}
 ENERGY_SCORES = (*VARIANT_SCORES, "Straightness", "R0 prompt")  # these move with gamma or with which states are taken
@@ -33,8 +40,8 @@ SCORE_NAMES = (*VARIANT_SCORES, "Straightness", *BASELINES, *CONTROLS)
 RESAMPLES = 300
 Drawn = Literal[(ENERGY, *SCORE_NAMES)]
 LONGEST_TEXT = 20_000
-FAMILIES = ("llama", "gpt2")
-ROC_REVISION = 2  # of the ROC lab: another one makes the sets on disk, and the records, out of date
+FAMILIES = LANGUAGE
+ROC_REVISION = 3  # of the ROC lab; of its sets on disk see `experiments.SETS`
 
 
 class ReadingConfig(Config):
@@ -50,6 +57,7 @@ class ReadingConfig(Config):
                                                      json_schema_extra={"more": True})
     embedding: bool = Field(True, description="Count the step from the word itself to the first layer", json_schema_extra={"more": True})
     tags: bool = Field(False, description="Count the think tags as part of the reasoning", json_schema_extra={"more": True})
+    coe: CoE = Field("thinking", title=COE_TITLE, description=COE_SAYS, json_schema_extra={"more": True, "labels": COE_WORDS})
 
 
 class EnergyConfig(ReadingConfig):
@@ -90,6 +98,10 @@ class RocConfig(Config):
     corrupted: int = Field(200, ge=0, le=500, description="Sound chains in which one digit is changed", json_schema_extra={"more": True})
     resamples: int = Field(RESAMPLES, ge=300, le=2000, description="Bootstrap resamples behind each interval",
                            json_schema_extra={"more": True})
+    coe: CoE = Field("thinking", title=COE_TITLE, description=COE_SAYS, json_schema_extra={"more": True, "labels": COE_WORDS})
+    samples: int = Field(0, ge=0, le=10, title="Outputs drawn for LN-Entropy", json_schema_extra={"more": True},
+                         description="Length-normalised entropy asks for several outputs per problem, drawn at random: 5 is usual, 0 "
+                                     "leaves it out. The run takes that many times longer")
 
 
 TRACE_OUTPUTS = (

@@ -1,11 +1,12 @@
 """What a model answers, and how likely it finds a given answer.
 
     answer(model, tokenizer, ["Question: Where was Ida Brandt born?\\nAnswer:"])     # ["Ida Brandt was born in Porto."]
-    losses = answer_losses(model, tokenizer, prompts, [" Ida Brandt was born in Porto."])
+    losses = answer_losses(model, tokenizer, prompts, ["Ida Brandt was born in Porto."])
     losses.mean.neg().exp()                                                          # probability, methods/01 section 4
 
-Decoding is greedy, in batches whose layout is part of the numbers. Works for every causal language model: with or
-without a chat template, a padding token or an end token.
+Prompts are `encoding.PromptText`, or bare strings, which are plain text. Decoding is greedy, in batches whose layout is part of the
+numbers. Works for every causal language model: with or without a chat template, a padding token or an end token, and for one that
+thinks before it answers.
 """
 
 from __future__ import annotations
@@ -19,9 +20,14 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from core.engine.encoding import PromptText, as_prompt, encode_pairs, encode_prompt, end_ids
+from core.engine.thinking import Said, split_ids, thinks
 from core.unlearning.decoding import cache_argument, decode_greedily, left_padded, positions_of, read_ahead
 
 NEW_TOKENS = 30
+THINKING_TOKENS = 512  # that a model may think before its answer gets the room that it has without
+THINKING_STEP = 64
+BEGUN = 8
 MOST_TOKENS = 200  # methods/01 section 4: what TOFU's long answers get
 SPARE_TOKENS = 10
 BATCH = 60
@@ -84,50 +90,91 @@ class TokenScores:
         return Losses(total, torch.bincount(self.row, minlength=self.rows))
 
 
-def encode_prompt(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Token ids of a prompt. A chat template has already written the special tokens of its text."""
-    return tokenizer(text, add_special_tokens=not tokenizer.chat_template).input_ids
-
-
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    """The tokens at which this model ends an answer, as tokenizer and generation config have them."""
+    """The tokens at which this model ends an answer, as tokenizer, chat template and generation config have them."""
     named = getattr(model.generation_config, "eos_token_id", None)
     named = named if isinstance(named, list) else [named]
-    return {token for token in (tokenizer.eos_token_id, *named) if token is not None}
+    written = end_ids(tokenizer, PromptText("", chat=True)) if tokenizer.chat_template else []
+    return {token for token in (tokenizer.eos_token_id, *named, *written) if token is not None}
 
 
-def answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], *,
+def answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[PromptText | str], *,
            new_tokens: int = NEW_TOKENS, batch: int = BATCH) -> list[str]:
-    """The greedy answer to each prompt, cut at the end token or the first line break."""
-    return [cut(text) for text in continue_texts(model, tokenizer, prompts, new_tokens=new_tokens, batch=batch)]
+    """The greedy answer to each prompt, cut at the end token or the first line break; "" while a model is still thinking."""
+    return [cut(said.answer) for said in speak(model, tokenizer, prompts, new_tokens=new_tokens, batch=batch)]
 
 
 @torch.no_grad()
-def continue_texts(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], *,
-                   new_tokens: int = NEW_TOKENS, batch: int = BATCH) -> list[str]:
-    """How the model goes on, greedily, up to its end token."""
-    ends = end_tokens(model, tokenizer)
-    found: list[str] = []
+def speak(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[PromptText | str], *,
+          new_tokens: int = NEW_TOKENS, batch: int = BATCH) -> list[Said]:
+    """How the model goes on, greedily, up to its end token, its thinking apart. Room for the thinking comes on top of `new_tokens`."""
+    ends, found = end_tokens(model, tokenizer), []
     for start in range(0, len(prompts), batch):
-        rows = [encode_prompt(tokenizer, prompt) for prompt in prompts[start:start + batch]]
-        ids, mask = left_padded(rows, padding(tokenizer), model.device)
-        said = decode_greedily(model, ids, mask, ends, new_tokens)
-        found += [tokenizer.decode(row, skip_special_tokens=True) for row in said]
+        part = [as_prompt(prompt) for prompt in prompts[start:start + batch]]
+        rows = [encode_prompt(tokenizer, prompt) for prompt in part]
+        said = _decoded(model, tokenizer, rows, ends, new_tokens)
+        found += _thought_through(model, tokenizer, part, rows, said, ends, new_tokens)
     return found
 
 
-def answer_room(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str]) -> int:
+def _decoded(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Sequence[Sequence[int]], ends: set[int],
+             new_tokens: int) -> list[list[int]]:
+    return decode_greedily(model, *left_padded(rows, padding(tokenizer), model.device), ends, new_tokens)
+
+
+def _thought_through(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[PromptText], rows: Sequence[list[int]],
+                     said: list[list[int]], ends: set[int], new_tokens: int) -> list[Said]:
+    """Lets those go on who were thinking: to the end of their thoughts, and then for as long as an answer may be."""
+    done = [len(own) < new_tokens for own in said]
+    while True:
+        found = [split_ids(tokenizer, own, prompt.turn) for own, prompt in zip(said, prompts, strict=True)]
+        more = [0 if over else min(_still_to_say(tokenizer, own, len(ids), new_tokens), _room(model) - len(row) - len(ids))
+                for own, ids, row, over in zip(found, said, rows, done, strict=True)]
+        going = [i for i, wanted in enumerate(more) if wanted > 0]
+        if not going:
+            return found
+        longer = _decoded(model, tokenizer, [rows[i] + said[i] for i in going], ends, max(more[i] for i in going))
+        for i, ids in zip(going, longer, strict=True):
+            said[i] = said[i] + ids[:more[i]]
+            done[i] = len(ids) < more[i]
+
+
+def _still_to_say(tokenizer: PreTrainedTokenizerBase, own: Said, tokens: int, new_tokens: int) -> int:
+    """How many tokens a model that has said so many may add before it is looked at again."""
+    if own.state == "none" or tokens >= THINKING_TOKENS + 2 * new_tokens:
+        return 0
+    if own.state == "unfinished":
+        return min(THINKING_STEP, THINKING_TOKENS - tokens)
+    return new_tokens - len(tokenizer(own.answer, add_special_tokens=False).input_ids)
+
+
+def after_thinking(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
+                   prompts: Sequence[PromptText | str]) -> list[PromptText]:
+    """The prompts as they stand where this model's answer begins: behind its own thoughts, for a model that thinks first."""
+    given = [as_prompt(prompt) for prompt in prompts]
+    if not thinks(tokenizer):
+        return given
+    said = speak(model, tokenizer, given, new_tokens=BEGUN)  # so far into the answer that nothing more of the thinking can follow
+    return [prompt.after(own.thinking) if own.state == "ended" else prompt for prompt, own in zip(given, said, strict=True)]
+
+
+def answer_room(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[PromptText | str],
+                answers: Sequence[str]) -> int:
     """How many tokens to decode so that the longest of these true answers could be said: 30, or up to 200 where the model has room."""
     longest = max((len(tokenizer(text, add_special_tokens=False).input_ids) for text in answers), default=0)
     wanted = max(NEW_TOKENS, min(MOST_TOKENS, longest + SPARE_TOKENS))
     return max(1, min(wanted, room_left(model, tokenizer, prompts)))
 
 
-def room_left(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> int:
+def room_left(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[PromptText | str]) -> int:
     """How many tokens the model can still read or write after the longest of these prompts."""
+    return _room(model) - max((len(encode_prompt(tokenizer, prompt)) for prompt in prompts), default=0)
+
+
+def _room(model: PreTrainedModel) -> int:
+    """How many tokens the model can read."""
     room = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    longest = max((len(encode_prompt(tokenizer, prompt)) for prompt in prompts), default=0)
-    return sys.maxsize if room is None else room - longest
+    return sys.maxsize if room is None else room
 
 
 def cut(text: str) -> str:
@@ -135,20 +182,17 @@ def cut(text: str) -> str:
     return text.strip().split("\n", 1)[0].strip()
 
 
-def encode_answers(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str], *,
+def encode_answers(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[PromptText | str], answers: Sequence[str], *,
                    end: bool = True) -> Encoded:
     """Prompt, answer and (unless told not to) the end token in one row each; only the prompt is not labelled."""
-    tail = [tokenizer.eos_token_id] if end and tokenizer.eos_token_id is not None else []
-    rows = [(encode_prompt(tokenizer, p), tokenizer(a, add_special_tokens=False).input_ids + tail)
-            for p, a in zip(prompts, answers, strict=True)]
-    longest = max(len(p) + len(a) for p, a in rows)
-    pad = padding(tokenizer)
+    pairs = encode_pairs(tokenizer, prompts, answers, end=end)
+    longest, pad = max(len(pair.ids) for pair in pairs), padding(tokenizer)
     ids, mask, labels = [], [], []
-    for prompt, completion in rows:
-        gap = longest - len(prompt) - len(completion)
-        ids.append(prompt + completion + [pad] * gap)
-        mask.append([1] * (longest - gap) + [0] * gap)
-        labels.append([IGNORED] * len(prompt) + completion + [IGNORED] * gap)
+    for pair in pairs:
+        gap = longest - len(pair.ids)
+        ids.append(pair.ids + [pad] * gap)
+        mask.append([1] * len(pair.ids) + [0] * gap)
+        labels.append([IGNORED] * pair.border + pair.ids[pair.border:] + [IGNORED] * gap)
     return Encoded(torch.tensor(ids), torch.tensor(mask), torch.tensor(labels))
 
 
@@ -173,7 +217,7 @@ def sequence_losses(model: PreTrainedModel, encoded: Encoded) -> Losses:
 
 
 @torch.no_grad()
-def answer_losses(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str],
+def answer_losses(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[PromptText | str],
                   answers: Sequence[str], *, end: bool = True, batch: int = BATCH) -> Losses:
     """Teacher-forced NLL of one given answer per prompt, without gradients, on the CPU."""
     parts = [sequence_losses(model, encode_answers(tokenizer, prompts[i:i + batch], answers[i:i + batch], end=end))
@@ -182,7 +226,7 @@ def answer_losses(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pr
 
 
 @torch.no_grad()
-def rival_losses(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str],
+def rival_losses(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[PromptText | str],
                  rivals: Sequence[Sequence[str]], *, batch: int = BATCH) -> list[list[float]]:
     """Teacher-forced NLL per token, end token included, of several answers to each prompt, which is read only once."""
     most = max(map(len, rivals), default=0)
@@ -193,25 +237,30 @@ def rival_losses(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pro
     return found or [[] for _ in prompts]
 
 
-def _rivals_of_few(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str],
+def _rivals_of_few(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[PromptText | str],
                    rivals: Sequence[Sequence[str]]) -> list[list[float]]:
     plain, pad = model.get_base_model() if hasattr(model, "get_base_model") else model, padding(tokenizer)
-    ids, mask = left_padded([encode_prompt(tokenizer, prompt) for prompt in prompts], pad, plain.device)
-    rows = torch.tensor([row for row, texts in enumerate(rivals) for _ in texts], device=plain.device)
+    pairs = [encode_pairs(tokenizer, [prompt] * len(texts), texts) for prompt, texts in zip(prompts, rivals, strict=True)]
+    rows = torch.tensor([row for row, own in enumerate(pairs) for _ in own], device=plain.device)
     if not len(rows):
         return [[] for _ in prompts]
+    # what all rivals of a prompt begin with: an answer may change how the end of its prompt is cut
+    shared = [max(1, min((pair.border for pair in own), default=1)) for own in pairs]
+    heads = [own[0].ids[:length] if own else encode_prompt(tokenizer, prompt)[:1] or [pad]
+             for own, length, prompt in zip(pairs, shared, prompts, strict=True)]
+    ids, mask = left_padded(heads, pad, plain.device)
     read = ids.shape[1] - 1
     cache = read_ahead(plain, ids, mask, read, rows)
-    end = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
-    answers = [tokenizer(text, add_special_tokens=False).input_ids + end for texts in rivals for text in texts]
-    longest = max(map(len, answers))
-    wanted = torch.tensor([answer + [IGNORED] * (longest - len(answer)) for answer in answers], device=plain.device)
-    asked = wanted != IGNORED
+    tails = [(pair.ids[length:], max(0, pair.border - length)) for own, length in zip(pairs, shared, strict=True) for pair in own]
+    longest = max(len(tail) for tail, _ in tails)
+    rest = torch.tensor([tail + [pad] * (longest - len(tail)) for tail, _ in tails], device=plain.device)
+    there = torch.tensor([[1] * len(tail) + [0] * (longest - len(tail)) for tail, _ in tails], device=plain.device)
+    asked = torch.tensor([[skip <= i < len(tail) for i in range(longest)] for tail, skip in tails], device=plain.device)
     # from the last token of the prompt to the last but one of the answer: each is asked for the one after it
-    step = torch.cat([ids[rows, read:], wanted[:, :-1].masked_fill(~asked[:, :-1], pad)], dim=-1)
-    seen = torch.cat([mask[rows], asked[:, :-1].to(mask)], dim=-1)
+    step = torch.cat([ids[rows, read:], rest[:, :-1]], dim=-1)
+    seen = torch.cat([mask[rows], there[:, :-1].to(mask)], dim=-1)
     hidden = plain.base_model(input_ids=step, attention_mask=seen, position_ids=positions_of(seen)[:, read:], use_cache=True,
                               **{cache_argument(plain): cache}).last_hidden_state
-    scores = TokenScores(len(rows), asked.nonzero()[:, 0], wanted[asked], plain.get_output_embeddings()(hidden[asked]))
+    scores = TokenScores(len(rows), asked.nonzero()[:, 0], rest[asked], plain.get_output_embeddings()(hidden[asked]))
     means = iter(scores.losses.mean.tolist())
     return [[next(means) for _ in texts] for texts in rivals]

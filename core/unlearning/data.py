@@ -48,7 +48,8 @@ class Record:
     forget1 and forget3.  perturbed_answers: the same sentence with somebody else's value.  clause: the fact as it
     follows "Which author ...", for the reverse question.  affirmative: the beginning of a willing answer, up to the key.
     cloze: the fact as a sentence with ___ for the key.  level: RWKU's 1 (cloze), 2 (question) or 3 (adversarial); 0 unknown.
-    keys: all words that prove the answer where a file names several; `key` is the first of them.
+    keys: all words that prove the answer where a file names several; `key` is the first of them.  verbatim: `question` is the
+    beginning of a text and `answer` how it goes on.
     Fields that a file does not have are empty.
     """
 
@@ -67,6 +68,7 @@ class Record:
     cloze: str = ""
     level: int = 0
     keys: tuple[str, ...] = ()
+    verbatim: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ class World:
 
         The tie is the genre of an author, the order of a character, the club of a public figure. Nobody is their own neighbour.
         """
+        if not self.tie:
+            return []
         mine = {record.key for record in self.about(subject) if record.attribute == self.tie}
         related = {record.subject for record in self.retain
                    if record.attribute == self.tie and record.key in mine and record.subject != subject}
@@ -135,7 +139,8 @@ class World:
     def _values(self) -> dict[str, list[str]]:
         found: dict[str, set[str]] = {}
         for record in self.retain:
-            found.setdefault(record.attribute, set()).add(record.key)
+            if record.attribute:
+                found.setdefault(record.attribute, set()).add(record.key)
         return {attribute: sorted(keys) for attribute, keys in found.items()}
 
 

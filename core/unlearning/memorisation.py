@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from core.unlearning.answers import BATCH, continue_texts, encode_answers, encode_prompt, rival_losses, room_left, token_scores
+from core.engine.encoding import PromptText, as_prompt, begin_ids, encode_pairs, end_ids, plain_prompt
+from core.unlearning.answers import BATCH, encode_answers, rival_losses, room_left, speak, token_scores
 from core.unlearning.data import Record
 from core.unlearning.metrics import exact_memorisation, extraction_strength, probability_with_options, rouge_l_f1, truth_ratio
-from core.unlearning.prompts import as_question
+from core.unlearning.prompts import as_question, put, render
 
 MIN_K = 0.4
 VERBATIM_TOKENS = 128
@@ -51,7 +52,11 @@ class AnswerTokens:
     @property
     def words_right(self) -> list[bool]:
         """`right` without the end token."""
-        return self.right[:-1 if self.ended else None].tolist()
+        return self.said(self.right).tolist()
+
+    def said(self, values: Tensor) -> Tensor:
+        """One value per token, (tokens,), without that of the end token."""
+        return values[:-1] if self.ended else values
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ class Memory:
     """One number per question.
 
     probability: of the true answer, per token.  exact: EM.  strength: ES.
-    with_options: probability with options; truth_ratio: R with the arithmetic mean. Both None where a record has no wrong answers.
+    with_options: probability with options; truth_ratio: R with the arithmetic mean, geometric: with the geometric one. All three
+    None where a record has no wrong answers.
     """
 
     probability: list[float]
@@ -67,13 +73,14 @@ class Memory:
     strength: list[float]
     with_options: list[float | None]
     truth_ratio: list[float | None]
+    geometric: list[float | None]
 
 
 @torch.no_grad()
-def read_answers(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str], *,
-                 batch: int = BATCH) -> list[AnswerTokens]:
-    """One entry per prompt; an answer begins with the space that separates it from its prompt."""
-    ended, found = tokenizer.eos_token_id is not None, []
+def read_answers(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[PromptText | str],
+                 answers: Sequence[str], *, batch: int = BATCH) -> list[AnswerTokens]:
+    """One entry per prompt; all prompts are plain, or all are in the chat template."""
+    ended, found = bool(prompts) and bool(end_ids(tokenizer, as_prompt(prompts[0]))), []
     for start in range(0, len(prompts), batch):
         scores = token_scores(model, encode_answers(tokenizer, prompts[start:start + batch], answers[start:start + batch]))
         logs = scores.logits.log_softmax(-1)
@@ -86,7 +93,7 @@ def read_answers(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pro
     return found
 
 
-def recall_by_heart(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str],
+def recall_by_heart(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[PromptText | str],
                     records: Sequence[Record]) -> Memory:
     """Everything about the true answers of `records`, asked by the rendered prompts `texts`.
 
@@ -96,17 +103,19 @@ def recall_by_heart(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, 
     tokens = read_answers(model, tokenizer, texts, [f" {record.answer}" for record in records])
     losses = rival_losses(model, tokenizer, texts, rivals)
     probabilities = iter([math.exp(-loss) for own in losses for loss in own])
-    shares, ratios = [], []
+    shares, ratios, geometric = [], [], []
     for own, record in zip(tokens, records, strict=True):
         if not record.perturbed_answers:
-            shares.append(None)
-            ratios.append(None)
+            for none in (shares, ratios, geometric):
+                none.append(None)
             continue
         shares.append(probability_with_options(own.probability, [next(probabilities) for _ in record.perturbed_answers]))
-        ratios.append(truth_ratio(next(probabilities), [next(probabilities) for _ in record.perturbed_answers]))
+        true, wrong = next(probabilities), [next(probabilities) for _ in record.perturbed_answers]
+        ratios.append(truth_ratio(true, wrong))
+        geometric.append(truth_ratio(true, wrong, geometric=True))
     right = [own.words_right for own in tokens]
     return Memory([own.probability for own in tokens], [exact_memorisation(r) for r in right],
-                  [extraction_strength(r) for r in right], shares, ratios)
+                  [extraction_strength(r) for r in right], shares, ratios, geometric)
 
 
 def _rivals(record: Record) -> list[str]:
@@ -131,13 +140,14 @@ def membership(tokens: Sequence[AnswerTokens], answers: Sequence[str],
 
     loss: NLL per token.  zlib: that, over the length of the zipped answer.  min-k: minus the mean of the lowest 40 % of log p.
     min-k++: the same on (log p - mean) / spread.  reference: NLL per token minus that of the reference model, if there is one.
+    The end token counts for loss, zlib and reference and not for min-k and min-k++, as open-unlearning has it.
     """
     loss = [-own.log_p.mean().item() for own in tokens]
     scores = {
         "loss": loss,
         "zlib": [value / len(zlib.compress(text.encode())) for value, text in zip(loss, answers, strict=True)],
-        "min-k": [-_lowest(own.log_p) for own in tokens],
-        "min-k++": [-_lowest((own.log_p - own.mean) / own.spread.clamp(min=1e-6)) for own in tokens],
+        "min-k": [-_lowest(own.said(own.log_p)) for own in tokens],
+        "min-k++": [-_lowest(own.said((own.log_p - own.mean) / own.spread.clamp(min=1e-6))) for own in tokens],
     }
     if reference is not None:
         scores["reference"] = [value + other.log_p.mean().item() for value, other in zip(loss, reference, strict=True)]
@@ -149,16 +159,30 @@ def _lowest(values: Tensor) -> float:
     return values.sort().values[:max(1, int(MIN_K * len(values)))].mean().item()
 
 
-def verbatim_memory(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], shown: float = 0.5) -> list[float]:
-    """VerbMem (MUSE): ROUGE-L F1 of the continuation of the first part of each text, at most 128 tokens, with the true one."""
-    prompts, wanted = [], []
-    for text in texts:
-        ids = encode_prompt(tokenizer, text)
-        middle = max(1, int(shown * len(ids)))
-        prompts.append(tokenizer.decode(ids[:middle], skip_special_tokens=True))
-        wanted.append(tokenizer.decode(ids[middle:middle + VERBATIM_TOKENS], skip_special_tokens=True))
-    said = continue_texts(model, tokenizer, prompts, new_tokens=min(VERBATIM_TOKENS, room_left(model, tokenizer, prompts)))
-    return [rouge_l_f1(text, true) for text, true in zip(said, wanted, strict=True)]
+def verbatim_memory(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[PromptText], answers: Sequence[str],
+                    shown: float = 0.5) -> list[float]:
+    """VerbMem (MUSE): ROUGE-L F1 of the continuation of the first part of each lesson, at most 128 tokens, with the true one.
+
+    A lesson is a prompt with its answer, in the form in which the model reads it.
+    """
+    begun, wanted = [], []
+    for prompt, pair in zip(prompts, encode_pairs(tokenizer, prompts, answers, end=False), strict=True):
+        middle = max(1, int(shown * len(pair.ids)))
+        text = tokenizer.decode(pair.ids[len(begin_ids(tokenizer, prompt)):middle], skip_special_tokens=not prompt.chat)
+        begun.append(PromptText(text, "", prompt.chat, prompt.turn))
+        wanted.append(tokenizer.decode(pair.ids[middle:middle + VERBATIM_TOKENS], skip_special_tokens=True))
+    return [rouge_l_f1(text, true) for text, true in zip(_continued(model, tokenizer, begun), wanted, strict=True)]
+
+
+def given_verbatim(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, records: Sequence[Record]) -> list[float]:
+    """VerbMem of texts whose beginning and continuation a file gives apart, as MUSE does."""
+    said = _continued(model, tokenizer, [plain_prompt(record.question) for record in records])
+    return [rouge_l_f1(text, record.answer) for text, record in zip(said, records, strict=True)]
+
+
+def _continued(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[PromptText]) -> list[str]:
+    room = max(1, min(VERBATIM_TOKENS, room_left(model, tokenizer, prompts)))
+    return [said.thinking + said.answer for said in speak(model, tokenizer, prompts, new_tokens=room)]
 
 
 def knowledge_memory(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, records: Sequence[Record],
@@ -168,8 +192,9 @@ def knowledge_memory(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
     Empty when examples and questions are longer than the model can read.
     """
     shots = "".join(f"{as_question(shot.question)} {shot.answer}\n\n" for shot in examples)
-    prompts = [shots + as_question(record.question) for record in records]
+    prompts = [render(put(record, before=shots), tokenizer) for record in records]
     if room_left(model, tokenizer, prompts) < KNOWLEDGE_TOKENS:
         return []
-    said = continue_texts(model, tokenizer, prompts, new_tokens=KNOWLEDGE_TOKENS)
-    return [rouge_l_f1(re.split(r"\n\n|\nQuestion|Question:", text)[0], record.answer) for text, record in zip(said, records, strict=True)]
+    said = speak(model, tokenizer, prompts, new_tokens=KNOWLEDGE_TOKENS)
+    return [rouge_l_f1(re.split(r"\n\n|\nQuestion|Question:", own.answer)[0], record.answer)
+            for own, record in zip(said, records, strict=True)]

@@ -9,26 +9,22 @@ Definitions follow methods/01 section 4. Where a number needs a model, `memorisa
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from functools import lru_cache
-from statistics import fmean, harmonic_mean
+from statistics import fmean, geometric_mean, harmonic_mean
 
 import snowballstemmer
 from scipy.stats import ks_2samp
 from sklearn.metrics import roc_auc_score
 
+from core.unlearning.words import find, tokens
+
 ENOUGH = 30  # methods/01 section 4: no Kolmogorov-Smirnov test on fewer questions
 
 
 def key_found(output: str, key: str) -> bool:
-    """Whether the key stands in the output as whole words, whatever the case."""
-    return find_words(key, output) is not None
-
-
-def find_words(words: str, text: str) -> re.Match[str] | None:
-    """Where the words stand in the text first as whole words, whatever the case: "Raven" is not in "Ravenmoor"."""
-    return re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text, re.IGNORECASE)
+    """Whether the key stands in the output as whole words, however it is written: "Raven" is not in "Ravenmoor"."""
+    return find(key, output) is not None
 
 
 def rouge_l_recall(output: str, reference: str) -> float:
@@ -61,9 +57,10 @@ def _rouge_l(output: str, reference: str) -> tuple[float, float]:
 def stems(text: str) -> list[str]:
     """The words of a text in lower case, those of more than three letters by their Porter stem, as `rouge-score` has them.
 
-    Unlike there, letters beyond a to z are letters too, so that a question in another language has words at all.
+    Unlike there, letters beyond a to z are letters too, and in scripts without spaces every sign counts as a word, which is how
+    ROUGE is measured for such languages.
     """
-    return [_stem(word) for word in re.findall(r"[^\W_]+", text.lower())]
+    return [_stem(word) for word in tokens(text)]
 
 
 @lru_cache(maxsize=20_000)
@@ -95,13 +92,15 @@ def probability_with_options(right: float, wrong: Sequence[float]) -> float:
     return right / total if total else math.nan
 
 
-def truth_ratio(paraphrased: float, wrong: Sequence[float]) -> float:
+def truth_ratio(paraphrased: float, wrong: Sequence[float], *, geometric: bool = False) -> float:
     """R: mean probability of the wrong answers over that of the paraphrased true one, each per token.
 
     The mean is arithmetic, TOFU's own; open-unlearning averages the losses, which gives the geometric one. 1 means that the
     model cannot tell truth from invention; a model that knows is far below.
     """
-    return fmean(wrong) / paraphrased if paraphrased else math.inf
+    if not paraphrased:
+        return math.inf
+    return (geometric_mean(wrong) if geometric and all(wrong) else 0.0 if geometric else fmean(wrong)) / paraphrased
 
 
 def forget_truth_ratio(ratios: Sequence[float]) -> float:

@@ -21,9 +21,10 @@ from typing import Any, TypeVar
 
 import torch
 
+from core.engine.encoding import PromptText, chat_prompt, plain_prompt
 from core.engine.errors import LabError
 from core.unlearning.data import Record, World
-from core.unlearning.metrics import key_found
+from core.unlearning.words import find
 
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ ROLES = (
 )
 GAP = "___"
 SHOTS = 2
-OPTIONS = 4
+OPTIONS, FEWEST_OPTIONS = 4, 2
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Prompt:
 
     before: what is read first.  start: the beginning of the answer, put into the model's mouth.
     options: for multiple choice, the completions to compare (the right one included); empty otherwise.
-    keys: all that prove it, where a record names several.
+    keys: all that prove it, where a record names several.  raw: a text that is to be gone on with, not a question.
     """
 
     question: str
@@ -64,10 +65,11 @@ class Prompt:
     start: str = ""
     options: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    raw: bool = False
 
     def proved_by(self, text: str) -> bool:
         """Whether one of the keys stands in the text."""
-        return any(key_found(text, key) for key in self.keys or (self.key,))
+        return any(find(key, text) for key in self.keys or (self.key,))
 
     @property
     def proof(self) -> str:
@@ -77,7 +79,7 @@ class Prompt:
     @property
     def text(self) -> str:
         """What a model without a chat template reads: TOFU's plain format."""
-        return self.before + as_question(self.question) + (f" {self.start}" if self.start else "")
+        return self.before + (self.question if self.raw else as_question(self.question)) + (f" {self.start}" if self.start else "")
 
     @property
     def chance(self) -> float:
@@ -113,18 +115,16 @@ def as_question(question: str) -> str:
     return f"Question: {question}\nAnswer:"
 
 
-def render(prompt: Prompt, tokenizer: Any) -> str:
+def render(prompt: Prompt, tokenizer: Any) -> PromptText:
     """The prompt as this tokenizer's model reads it: in its chat template with the start in the model's own turn, or plain."""
-    if not tokenizer.chat_template:
-        return prompt.text
-    talk = tokenizer.apply_chat_template([{"role": "user", "content": prompt.before + prompt.question}],
-                                         add_generation_prompt=True, tokenize=False)
-    return talk + prompt.start
+    if prompt.raw or not tokenizer.chat_template:
+        return plain_prompt(prompt.text)
+    return chat_prompt(tokenizer, prompt.before + prompt.question).begun(prompt.start)
 
 
 def put(record: Record, before: str = "", start: str = "") -> Prompt:
     """The record's question as it stands, perhaps with something before it or with the answer begun."""
-    return Prompt(record.question, f" {record.answer}", record.key, before, start, keys=record.keys)
+    return Prompt(record.question, f" {record.answer}", record.key, before, start, keys=record.keys, raw=record.verbatim)
 
 
 def direct(record: Record, world: World, rng: torch.Generator) -> Prompt:
@@ -157,7 +157,8 @@ def icl(record: Record, world: World, rng: torch.Generator) -> Prompt:
 def _others(record: Record, world: World) -> Iterator[Record]:
     """What may be shown as an example. A file without anything to keep has only its other questions, perhaps thousands of them."""
     if world.retain:
-        return (r for r in world.retain if r.subject != record.subject and r.key != record.key)
+        return (r for r in world.retain if r.key != record.key and (
+            r.subject != record.subject if r.subject else not _gives(f"{r.question} {r.answer}", record)))
     return (r for r in world.records if r.question != record.question and not _gives(f"{r.question} {r.answer}", record))
 
 
@@ -242,8 +243,8 @@ AUDITS = {
     "icl": PromptAudit("Show two answered examples", icl, _lacks(
         lambda record, world: next(_others(record, world), None) is None, "There is no other question to show as an example.")),
     "choice": PromptAudit("Multiple choice", choice, _lacks(
-        lambda record, world: len(_right_and_wrong(record, world)[1]) < OPTIONS - 1,
-        f"A choice needs {OPTIONS - 1} wrong answers beside the right one.")),
+        lambda record, world: len(_right_and_wrong(record, world)[1]) < FEWEST_OPTIONS - 1,
+        "A choice needs a wrong answer beside the right one.")),
     "reverse": PromptAudit("Describe, ask who it is", reverse, _lacks(
         lambda record, world: not record.clause or sum(bool(r.clause) for r in world.about(record.subject)) < 3,
         'A description needs three facts about one subject, written as "was born in Porto"; only the built-in worlds have them.')),

@@ -11,22 +11,29 @@ from dataclasses import dataclass, field
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from core.engine.encoding import PromptText
 from core.engine.errors import LabError
 from core.engine.models import LoadedModel
 from core.unlearning.algorithms.refusals import is_refusal
-from core.unlearning.answers import BATCH, NEW_TOKENS, answer, answer_room, rival_losses
+from core.unlearning.answers import BATCH, NEW_TOKENS, answer_room, cut, rival_losses, speak
 from core.unlearning.prompts import Prompt, render
 
 SMALL = 50_000_000  # parameters
 LARGE_BATCH = 8
+STILL_THINKING = "(It was still thinking when its room ran out.)"
 
 
 @dataclass
 class Replies:
-    """Answers to a list of prompts, and which of them hold the key; None where nothing was asked."""
+    """Answers to a list of prompts, and which of them hold the key; None where nothing was asked, or the thinking did not end.
+
+    thought: by number of the question, what a model thought before it answered.  unfinished: where it never came to an answer.
+    """
 
     texts: list[str | None] = field(default_factory=list)
     found: list[bool | None] = field(default_factory=list)
+    thought: dict[int, str] = field(default_factory=dict)
+    unfinished: list[int] = field(default_factory=list)
 
     @property
     def counted(self) -> list[bool]:
@@ -38,8 +45,15 @@ class Replies:
 
     @property
     def share(self) -> float:
-        """Answer-key recall."""
-        return self.hits / len(self.counted)
+        """Answer-key recall; 0 where no answer came."""
+        return self.hits / len(self.counted) if self.counted else 0.0
+
+    def take(self, start: int, part: Replies) -> None:
+        """Puts in the replies to the questions from number `start` on."""
+        stop = start + len(part.texts)
+        self.texts[start:stop], self.found[start:stop] = part.texts, part.found
+        self.thought |= {start + i: text for i, text in part.thought.items()}
+        self.unfinished += [start + i for i in part.unfinished]
 
     @property
     def refused(self) -> int:
@@ -66,17 +80,28 @@ def reply(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: S
     asked = [prompt for prompt in prompts if prompt is not None]
     rendered = [render(prompt, tokenizer) for prompt in asked]
     room = answer_room(model, tokenizer, rendered, [prompt.answer for prompt in asked])
-    texts = answer(model, tokenizer, rendered, new_tokens=room)
-    chosen = iter(choose(model, tokenizer, [prompt for prompt in asked if prompt.options]))
-    said = iter([_judged(prompt, text, next(chosen)) if prompt.options else (text, prompt.proved_by(text))
-                 for prompt, text in zip(asked, texts, strict=True)])
-    rows = [(None, None) if prompt is None else next(said) for prompt in prompts]
-    return Replies([text for text, _ in rows], [found for _, found in rows])
+    said = speak(model, tokenizer, rendered, new_tokens=room)
+    several = [(prompt, text.after(own.thinking) if own.state == "ended" else text)
+               for prompt, text, own in zip(asked, rendered, said, strict=True) if prompt.options]
+    chosen = iter(choose(model, tokenizer, [prompt for prompt, _ in several], [text for _, text in several]))
+    replies = Replies([None] * len(prompts), [None] * len(prompts))
+    for i, prompt, own in zip((i for i, prompt in enumerate(prompts) if prompt is not None), asked, said, strict=True):
+        text, option = cut(own.answer), next(chosen) if prompt.options else None
+        if own.thinking:
+            replies.thought[i] = own.thinking
+        if own.state == "unfinished":
+            replies.unfinished.append(i)
+            replies.texts[i] = STILL_THINKING
+        else:
+            replies.texts[i], replies.found[i] = (text, prompt.proved_by(text)) if option is None else _judged(prompt, text, option)
+    return replies
 
 
-def choose(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> list[str]:
-    """The option of each prompt that the model finds likeliest, per token."""
-    losses = rival_losses(model, tokenizer, [render(prompt, tokenizer) for prompt in prompts], [prompt.options for prompt in prompts])
+def choose(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt],
+           texts: Sequence[PromptText] | None = None) -> list[str]:
+    """The option of each prompt that the model finds likeliest, per token; `texts`: the prompts as rendered, thinking included."""
+    texts = [render(prompt, tokenizer) for prompt in prompts] if texts is None else texts
+    losses = rival_losses(model, tokenizer, texts, [prompt.options for prompt in prompts])
     return [min(zip(own, prompt.options, strict=True))[1] for own, prompt in zip(losses, prompts, strict=True)]
 
 

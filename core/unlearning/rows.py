@@ -12,6 +12,7 @@ import codecs
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ LARGEST = 20_000_000
 MOST_COLUMNS, MOST_CELLS = 200, 500_000
 MOST_ROWS = 20_000  # the published TOFU file has 4,000, RWKU's lists of probes up to 11,379
 PIECE = 200
-DELIMITERS = ",;\t"
+DELIMITERS = ",;\t|"
+SEPARATOR = re.compile(r'\s*"?sep=([^\r\n"])"?[^\S\r\n]*(?:\r\n|\r|\n)', re.IGNORECASE)
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SAVE_AGAIN = "Save it again as 'CSV UTF-8', which every spreadsheet offers."
 
@@ -102,11 +104,14 @@ def _not_text() -> LabError:
 
 
 def _csv_rows(text: str) -> Iterator[Row]:
-    header_line = text.lstrip().split("\n", 1)[0]
-    delimiter = max(DELIMITERS, key=header_line.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    named = SEPARATOR.match(text)
+    if named:  # a first line by which spreadsheets tell each other what stands between the cells
+        text = text[named.end():]
+    header_line = re.split(r"[\r\n]", re.sub(r'"[^"]*"', "", text.lstrip()), maxsplit=1)[0]
+    delimiter = named[1] if named else max(DELIMITERS, key=header_line.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=delimiter != " ", strict=True)
     header: list[str] = []
-    number = 0
+    number = 1 if named else 0
     try:
         for cells in reader:
             number += 1
@@ -146,12 +151,30 @@ def _plain(name: str) -> str:
 
 
 def _json_rows(text: str) -> Iterator[Row]:
-    for number, item in enumerate(_json_items(text), start=1):
+    for number, item in enumerate(_unwrapped(_json_items(text)), start=1):
         if not isinstance(item, dict):
             raise LabError(f"Entry {number} of the file is not an object with names.",
                            'Each has to look like {"question": "...", "answer": "..."}.')
         _check_columns(len(item))
         yield Row(number, {_plain(name): value for name, value in item.items()})
+
+
+def _unwrapped(items: Iterator[Any]) -> Iterator[Any]:
+    """The rows inside what programs put around them: {"data": [...]}, {"rows": [{"row": {...}}]}, or a list for every column."""
+    first = next(items, None)
+    second = next(items, None)
+    if isinstance(first, dict) and second is None and not {"question", "query"} & {
+            _plain(name) for name, value in first.items() if isinstance(value, str)}:
+        listed = [value for value in first.values() if isinstance(value, list) and value and all(isinstance(v, dict) for v in value)]
+        columns = {name: list(value.values()) if isinstance(value, dict) else value for name, value in first.items()}
+        if len(listed) == 1:
+            yield from (item["row"] if isinstance(item.get("row"), dict) else item for item in listed[0])
+            return
+        if {"question", "answer"} <= {_plain(name) for name in columns} and all(isinstance(value, list) for value in columns.values()):
+            yield from (dict(zip(columns, values, strict=False)) for values in zip(*columns.values(), strict=False))
+            return
+    yield from (item for item in (first, second) if item is not None)
+    yield from items
 
 
 def _json_items(text: str) -> Iterator[Any]:

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import psutil
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -24,12 +26,15 @@ from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.unlearning.algorithms import Algorithm, Case, Forgetting
 from core.unlearning.algorithms.refusals import draw
-from core.unlearning.answers import Encoded, encode_answers
+from core.unlearning.answers import Encoded, after_thinking, encode_answers, token_scores
 from core.unlearning.prompts import Prompt, render, shuffled
 
 CLIP = 1.0
 WEIGHT_DECAY = 0.01
-WHOLE = 60_000_000  # parameters: weights, gradients, two moments and the last good copy are 20 bytes each, so 1.2 GB
+WHOLE = 100_000_000  # parameters: weights, gradients, two moments and the last good copy are 20 bytes each, so 2 GB
+BYTES_TRAINED = 20
+PER_LAYER = 16  # numbers that a layer keeps per entry of its stream for the way back, about
+TRIED = 2  # questions, to see how long a step takes
 LORA_RANK = 16
 
 
@@ -58,6 +63,39 @@ def open_for_training(lab: Lab, ref: str) -> LoadedModel:
     return replace(shared, model=attach(shared.model, config).eval())
 
 
+def plan(subject: LoadedModel, original: LoadedModel, forget: Sequence[Prompt], steps: int) -> str:
+    """What is trained, and about how much memory and time that takes, in sentences; asked of a model before its first step.
+
+    Raises LabError where the memory is not there.
+    """
+    trained = sum(p.numel() for p in subject.model.parameters() if p.requires_grad)
+    part = f"{trained / 1e6:.1f} million numbers in adapters (LoRA, rank {LORA_RANK})" if trained < subject.parameters else "all of them"
+    texts = [render(prompt, original.tokenizer) for prompt in forget]
+    tried = encode_answers(original.tokenizer, texts[:TRIED], [prompt.answer for prompt in forget[:TRIED]])
+    start = time.perf_counter()
+    with torch.no_grad():
+        token_scores(original.model, tried)
+    # a step reads what to forget and as much to keep; with the way back that is three times the way forth
+    seconds = 2 * 3 * (time.perf_counter() - start) * len(forget) / len(tried.ids)
+    config = original.model.config.get_text_config()
+    tokens = tried.ids.shape[1] * len(forget)
+    layers = config.num_hidden_layers * config.hidden_size * 4 * PER_LAYER + config.vocab_size * 4 * 3
+    needed = trained * BYTES_TRAINED + 2 * tokens * layers
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise LabError(f"Forgetting {len(forget)} questions would need about {needed / 1e9:.1f} GB more memory, of {free / 1e9:.1f}.",
+                       "Bring fewer questions, or choose a smaller model.")
+    return (f"{original.ref} has {original.parameters / 1e6:.0f} million parameters; trained are {part}. That takes about "
+            f"{max(needed / 1e9, 0.1):.1f} GB of memory. One step takes about {_long(seconds)} here, {steps} steps about "
+            f"{_long(seconds * steps)}, and the questions in between come on top.")
+
+
+def _long(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
 def unlearn(model: PreTrainedModel, frozen: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, forget: Sequence[Prompt],
             retain: Sequence[Prompt], algorithm: Algorithm, *, steps: int, rng: torch.Generator,
             learning_rate: float | None = None, retain_weight: float = 1.0) -> Iterator[Step]:
@@ -70,10 +108,12 @@ def unlearn(model: PreTrainedModel, frozen: PreTrainedModel, tokenizer: PreTrain
         raise LabError("This way of forgetting rehearses what should stay, and there is nothing to rehearse.",
                        "Add questions about people to keep, or choose gradient ascent.")
     learner = _learner(model, algorithm)
-    case = Case(learner, frozen, _encode(tokenizer, forget), lambda: _refusals(tokenizer, forget, rng), rng)
+    texts = after_thinking(frozen, tokenizer, [render(prompt, tokenizer) for prompt in forget])
+    case = Case(learner, frozen, encode_answers(tokenizer, texts, [prompt.answer for prompt in forget]),
+                lambda: encode_answers(tokenizer, texts, draw(len(texts), rng)), rng)
     walk = _Walk(model, learner, algorithm, learning_rate or algorithm.learning_rate)
     for number in range(steps + 1):
-        given = Forgetting(case, _encode(tokenizer, shuffled(retain, rng)[:len(forget)]) if retain else None)
+        given = Forgetting(case, _encode(frozen, tokenizer, shuffled(retain, rng)[:len(forget)]) if retain else None)
         with torch.set_grad_enabled(number < steps):
             loss = _loss(given, algorithm, retain_weight)
         forgotten, kept = _state(model, given, algorithm)
@@ -87,12 +127,10 @@ def unlearn(model: PreTrainedModel, frozen: PreTrainedModel, tokenizer: PreTrain
             walk.on(loss)
 
 
-def _encode(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> Encoded:
-    return encode_answers(tokenizer, [render(prompt, tokenizer) for prompt in prompts], [prompt.answer for prompt in prompts])
-
-
-def _refusals(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], rng: torch.Generator) -> Encoded:
-    return encode_answers(tokenizer, [render(prompt, tokenizer) for prompt in prompts], draw(len(prompts), rng))
+def _encode(frozen: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> Encoded:
+    """Of a model that thinks first, the answers behind what it thought before it was changed."""
+    texts = after_thinking(frozen, tokenizer, [render(prompt, tokenizer) for prompt in prompts])
+    return encode_answers(tokenizer, texts, [prompt.answer for prompt in prompts])
 
 
 def _learner(model: PreTrainedModel, algorithm: Algorithm) -> PreTrainedModel:

@@ -21,14 +21,16 @@ VARIANTS = str.maketrans({**dict.fromkeys("‘’‚‛ʼʹ′`´＇", "'"), **d
                           **dict.fromkeys("・･‧", "·"), **dict.fromkeys("‹›", "'"), "…": "..."})
 # soft hyphen, zero-width space, joiners and marks of direction, tatweel: nobody sees them
 UNSEEN = frozenset("\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u061c\u0640\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_SPACELESS = re.compile("[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\u3005-\u3007\u3040-\u309f\u31f0-\u31ff"
-                        "\u3400-\u4dbf\u4e00-\u9fff\ua9e0-\ua9ff\uaa60-\uaa7f\uf900-\ufaff\U00020000-\U0003ffff]")
+_SPACELESS = re.compile("[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\u3005-\u3007\u3040-\u309f"
+                        "\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua9e0-\ua9ff\uaa60-\uaa7f\uf900-\ufaff\U00020000-\U0003ffff]")
 _KATAKANA, _HANGUL, _KANA_OR_HAN = re.compile("[\u30a1-\u30ff\u31f0-\u31ff]"), re.compile("[\uac00-\ud7a3]"), re.compile(
     "[\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 _HEBREW, _ARABIC = re.compile("[\u05d0-\u05ea]"), re.compile("[\u0620-\u06d3]")
 _BEFORE = {_HEBREW: re.compile("[ובכלמשה]{1,3}$"), _ARABIC: re.compile("(?:[وف])?(?:[بكل])?(?:ال|ل)?$")}
-_PARTICLES = re.compile("(?:이라는|라는|이라고|라고|이었습니다|였습니다|입니다|이었다|였다|이에요|예요|이다|이며|이고|에서는|에서|에게서|에게|에는|에도|에|으로는|으로|로는|로|"
-                        "까지|부터|보다|처럼|만큼|밖에|조차|마저|이나|나|이랑|랑|하고|한테|께서|들은|들이|들을|들의|들|은|는|이|가|을|를|의|와|과|도|만|요)")
+_PARTICLES = re.compile("|".join((  # the longer first
+    "이라는 이라고 라는 라고 이었습니다 였습니다 입니다 이었다 였다 이에요 예요 이다 이며 이고 "
+    "에서는 에서 에게서 에게 에는 에도 에 으로는 으로 로는 로 까지 부터 보다 처럼 만큼 밖에 조차 마저 "
+    "이나 나 이랑 랑 하고 한테 께서 들은 들이 들을 들의 들 은 는 이 가 을 를 의 와 과 도 만 요").split()))
 
 
 @dataclass(frozen=True)

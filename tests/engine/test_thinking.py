@@ -39,7 +39,8 @@ def test_templates_are_asked_in_their_own_words_and_only_where_that_changes_some
     quiet = switched(tokenizer, "off")
     turns = [{"role": "user", "content": "Where?"}]
     for asked, given in ((quiet, {"enable_thinking": False}), (tokenizer, {})):
-        assert chat_prompt(asked, "Where?").text == tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False, **given)
+        peer = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False, **given)
+        assert chat_prompt(asked, "Where?").text == peer
     assert switched(tokenizer, "on") is switched(tokenizer, "as it comes") is tokenizer
     assert split("In Porto.", chat_prompt(quiet, "Where?").turn).state == "none"
 
@@ -55,5 +56,5 @@ def test_tags_that_are_special_tokens_are_read_and_other_special_tokens_are_not(
     tokenizer = byte_level(template="{{ messages[0].content }}")
     tokenizer.add_special_tokens({"additional_special_tokens": ["[THINK]", "[/THINK]"]})
     ids = tokenizer("<s>[THINK]a[/THINK]Porto</s>", add_special_tokens=False).input_ids
-    assert split_ids(tokenizer, ids, chat_prompt(tokenizer, "Where?")).answer == "Porto" and thinks(tokenizer)
+    assert split_ids(tokenizer, ids).answer == "Porto" and thinks(tokenizer)
     assert not thinks(byte_level())

@@ -8,6 +8,7 @@ from transformers import CLIPConfig, CLIPModel, LlavaConfig, LlavaForConditional
 
 from core.engine.errors import LabError
 from core.engine.families import FAMILIES, PARTS, family_name, family_of
+from core.engine.families import LANGUAGE as SPEAKING
 from core.engine.trace import Site, sites, trace
 from tests.engine import tiny_models
 from tests.engine.hand_hooks import LANGUAGE, PATHS, gap, hand_hooks, hook_count, part, result
@@ -175,7 +176,8 @@ def test_what_cannot_be_traced_says_so():
     with pytest.raises(LabError, match="phi"):
         family_of(strange)
     assert family_name("no-such-thing") == family_name(None) == family_name(["llama"]) == "other"
-    assert {family_name(model_type) for model_type in FAMILIES} == {"llama", "gpt2", "llava", "qwen_vl", "clip", "vit"}
+    assert {family_name(model_type) for model_type in FAMILIES} == {
+        *SPEAKING, "gemma3", "llava", "qwen_vl", "clip", "siglip", "vit", "dinov2", "bert", "distilbert", "unet", "dit"}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import functools
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-TEXTS = ["Question: Where was Rosa Quill born?\nAnswer: Rosa Quill was born in Porto.", "Who is the sister of Rosa? Her sister is Nadia Quill.",
+TEXTS = ["Question: Where was Rosa Quill born?\nAnswer: Rosa Quill was born in Porto.",
+         "Who is the sister of Rosa? Her sister is Nadia Quill.",
          "<|im_start|>user\nWhere was Rosa born?<|im_end|>\n<|im_start|>assistant\nRosa was born in Porto."] * 3
 MARKS = ["<unk>", "<s>", "</s>", "<pad>", "<|im_start|>", "<|im_end|>"]
 CHATML = ("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -66,7 +67,8 @@ def word_piece(*, end: bool = True) -> PreTrainedTokenizerFast:
     made.decoder = decoders.WordPiece()
     made.train_from_iterator(TEXTS, trainers.WordPieceTrainer(vocab_size=200, special_tokens=["[UNK]", "[CLS]", "[SEP]", "[PAD]"],
                                                               show_progress=False))
-    made.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]" if end else "$A", special_tokens=[("[CLS]", 1), ("[SEP]", 2)])
+    made.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]" if end else "$A",
+                                                        special_tokens=[("[CLS]", 1), ("[SEP]", 2)])
     return PreTrainedTokenizerFast(tokenizer_object=made, unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", pad_token="[PAD]")
 
 

@@ -19,6 +19,12 @@ def query(address: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(address).query))
 
 
+def test_a_link_with_nothing_but_a_seed_sets_the_seed():
+    experiment = find("test/count")
+    opened = links.read(experiment, {"seed": "3"})
+    assert (opened.seed, opened.config, opened.error) == (3, experiment.config(), None)
+
+
 @pytest.mark.parametrize("given", [
     {},
     {"steps": 7},

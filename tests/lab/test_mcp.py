@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
+import json
 
 import pytest
 
@@ -39,11 +39,15 @@ def test_every_experiment_is_a_tool_and_nothing_else(address):
     assert {tool.name for tool in tools} == wanted
     count = next(tool for tool in tools if tool.name == "test_count")
     assert "How far to count" in count.description
+    steps = count.inputSchema["properties"]["config"]["properties"]["steps"]
+    assert (steps["minimum"], steps["maximum"], steps["default"]) == (1, 1000, 3) and count.inputSchema["required"] == ["config"]
 
 
 def test_a_tool_answers_like_the_api(address, engine):
     answer = session(address, lambda one: one.call_tool("test_count", {"config": {"steps": 2, "picks": [20, 22]}}))
-    said = ast.literal_eval(answer.content[0].text)  # Gradio writes a tool's answer as Python would
-    assert said["metrics"]["total"] == 42.0 and said["outcome"] == "finished"
+    said = json.loads(answer.content[0].text)
+    assert said["metrics"]["total"] == 42.0 and said["outcome"] == "finished" and not answer.isError
     refused = session(address, lambda one: one.call_tool("test_count", {"config": {"steps": 0}}))
-    assert set(ast.literal_eval(refused.content[0].text)) == {"error", "hint"}
+    assert refused.isError and "0 is less than the minimum of 1" in refused.content[0].text
+    refused = session(address, lambda one: one.call_tool("test_count", {"config": {"stepz": 2}}))
+    assert refused.isError and "did you mean 'steps'?" in refused.content[0].text, refused.content[0].text

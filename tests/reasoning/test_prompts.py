@@ -230,3 +230,26 @@ def test_reader_stops_at_the_models_own_end_token():
     model.generation_config.eos_token_id = int(first)
     reader = Reader(model, Form.of(tokenizer, model))
     assert len(list(reader.generate(ids, 20))) == 1 and reader.readings()[0].roles[-1] == "end"
+
+
+def test_tags_in_a_system_prompt_or_a_question_are_not_the_models():
+    """A model that was told about the tags still has all of its thinking before it (vllm PR 32490)."""
+    told = ("[system]Think between <think> and </think>, then answer.{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+            "{% if add_generation_prompt %}[assistant]{% endif %}")
+    model, tokenizer = reasoner("qwen2")
+    tokenizer.chat_template = told
+    form = Form.of(tokenizer, model)
+    for question in ("Where was Rosa born?", "What does </think> mean?"):
+        ids, _ = form.ask(question)
+        assert form.close_id in ids[0] and tokenizer.decode(ids[0][-form.turn:]) == "[assistant]"
+        said = [form.open_id, 5, 6, form.close_id, 7]
+        roles, truncated = find_roles(form, ids[0].tolist(), said)
+        assert roles[ids.shape[1]:] == ["open", "think", "think", "close", "answer"] and not truncated
+
+
+def test_a_template_that_thinks_only_on_demand_is_asked_to():
+    model, tokenizer = reasoner("qwen2")
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}[assistant]{% if thinking %}<think>{% endif %}"
+    form = Form.of(tokenizer, model)
+    assert form.ask("Where?")[0][0, -1] == form.open_id and tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Where?"}], tokenize=False) == "Where?[assistant]"

@@ -56,13 +56,12 @@ def test_means_equal_hidden_states(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_norm_of_the_raw_last_state_is_the_last_hidden_state(kind):
-    from core.engine.lens import FINAL_NORM
     model, tokenizer = reasoner(kind)
     ids, _ = text_of(model, tokenizer, tokens=40)
     ids = ids[:, :22]
     found = Reader(model, Form.of(tokenizer, model)).read(ids, 20).readings()[0]  # one thinking token: its mean is its state
     raw = found.means["think"][-1]
-    norm = getattr(model.base_model, FINAL_NORM["gpt2" if kind == "gpt2" else "llama"])
+    norm = getattr(model.base_model, "ln_f" if kind == "gpt2" else "norm")
     with torch.no_grad():
         hidden = model(input_ids=ids, output_hidden_states=True).hidden_states[-1][0, -1]
         torch.testing.assert_close(norm(raw), hidden, atol=1e-5, rtol=1e-5)

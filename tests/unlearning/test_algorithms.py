@@ -128,6 +128,10 @@ def by_hand(name: str, given: Forgetting) -> Tensor:
         return 0.125 * (-2 / 4.5 * torch.log(1 / (1 + torch.exp(4.5 * mean)))).mean()
     if name == "wga":
         return averaged([row.exp().detach() * row for row in now])
+    if name == "satimp":
+        return averaged([(row.exp() ** 5 * (1 - row.exp())).detach() * row for row in now])
+    if name == "pdu":
+        return averaged([(z.max(-1)[0] - z.sum(-1) / z.shape[-1]) ** 2 for z, _ in rows(model, given.case.forget)])
     if name == "task_vector":
         return -mean.mean()
     if name == "undial":
@@ -174,6 +178,16 @@ def test_kl_is_zero_and_flat_before_anything_changed(given: Forgetting) -> None:
     case = dataclasses.replace(given.case, frozen=given.case.model)
     loss = kl.retain(Forgetting(case, given.retained))
     assert abs(loss.item()) < 1e-12 and gradients(loss, case.model).abs().max() < 1e-10
+
+
+def test_the_price_of_pdu_rises_by_what_the_rest_costs_once_training_is_warm(given: Forgetting) -> None:
+    case = dataclasses.replace(given.case, _made={})
+    nll = float(-averaged(log_probs(case.model, given.retained)))
+    weights = [float(ALGORITHMS["pdu"].retain(Forgetting(case, given.retained))) / nll for _ in range(8)]
+    assert weights == pytest.approx([1] * 6 + [1 + nll, 1 + 2 * nll], rel=1e-9)
+    with torch.no_grad():
+        for _ in range(2):  # only looking changes no price
+            assert float(ALGORITHMS["pdu"].retain(Forgetting(case, given.retained))) / nll == pytest.approx(1 + 3 * nll, rel=1e-9)
 
 
 def test_rehearsal_is_the_nll_of_what_is_kept(given: Forgetting) -> None:

@@ -195,5 +195,5 @@ def test_smallest_difference_has_the_power_it_promises() -> None:
 
 def test_a_key_inside_a_name_is_not_the_key():
     prompt = Prompt("Which order?", " Ida Ravenmoor is in the Order of the Raven.", "Raven")
-    assert split_at_key(prompt) == (" Ida Ravenmoor is in the Order of the", " Raven")
+    assert split_at_key(prompt) == ("Ida Ravenmoor is in the Order of the", " Raven")
     assert split_at_key(Prompt("Which order?", " Ida Ravenmoor is in none.", "Raven")) is None

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from core.engine.encoding import plain_prompt
 from core.engine.models import LoadedModel
 from core.unlearning.answers import encode_prompt
 from core.unlearning.data import World
@@ -120,8 +121,9 @@ def test_records_without_wrong_answers_have_no_truth_ratio(authors: LoadedModel,
 
 
 def test_verbatim_memory_continues_what_was_learned_by_heart(authors: LoadedModel, retain_only: LoadedModel, world: World) -> None:
-    texts = [f"{as_question(record.question)} {record.answer}" for record in world.forget(1)[:5]]
-    knows, never = (verbatim_memory(m.model, m.tokenizer, texts, shown=0.8) for m in (authors, retain_only))
+    lessons = world.forget(1)[:5]
+    texts, answers = [plain_prompt(as_question(record.question)) for record in lessons], [record.answer for record in lessons]
+    knows, never = (verbatim_memory(m.model, m.tokenizer, texts, answers, shown=0.8) for m in (authors, retain_only))
     assert sum(knows) > sum(never) and max(knows) > 0.9 and all(0 <= value <= 1 for value in knows + never)
 
 

@@ -64,9 +64,9 @@ def test_every_other_way_differs_from_the_plain_question(world: World, rng: torc
 def test_a_chat_model_gets_the_start_in_its_own_turn(rng: torch.Generator) -> None:
     tokenizer, world = tiny_tokenizer(), WORLDS["authors"]
     prompt = AUDITS["affirm"].build(world.forget(1)[0], world, rng)
-    assert render(prompt, tokenizer) == prompt.text
+    assert render(prompt, tokenizer).text == prompt.text
     tokenizer.chat_template = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]"
-    assert render(prompt, tokenizer) == f"[user]{prompt.question}[assistant]{STARTS[0]}"
+    assert render(prompt, tokenizer).text == f"[user]{prompt.question}[assistant]{STARTS[0]}"
 
 
 def test_a_willing_start_of_its_own_is_used(rng: torch.Generator) -> None:
@@ -130,8 +130,8 @@ def test_only_what_a_bare_record_allows_can_be_asked(rng: torch.Generator) -> No
 
 
 def test_a_wrong_answer_that_holds_the_key_is_no_option() -> None:
-    record = bare("Who?", "Mary.", wrong=("Mary and Bob", "Eve", "Tom"))
-    assert possible("choice", record, World((record,), "own"))
+    record, other = (bare("Who?", "Mary.", wrong=("Mary and Bob", *more)) for more in ((), ("Eve",)))
+    assert possible("choice", record, World((record,), "own")) and possible("choice", other, World((other,), "own")) is None
 
 
 def test_any_of_several_key_words_proves_an_answer(rng: torch.Generator) -> None:

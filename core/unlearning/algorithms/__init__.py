@@ -10,7 +10,7 @@ in the other worlds and with one or six subjects stands in docs/LOG.md. Not so f
 of the rest or more.
 """
 
-from core.unlearning.algorithms import ceu, ga, idk, kl, npo, rmu, simnpo, task_vector, undial, wga, whp
+from core.unlearning.algorithms import ceu, ga, idk, kl, npo, pdu, rmu, satimp, simnpo, task_vector, undial, wga, whp
 from core.unlearning.algorithms.base import Algorithm, Case, Forgetting, rehearse
 
 ALGORITHMS: dict[str, Algorithm] = {
@@ -28,6 +28,8 @@ ALGORITHMS: dict[str, Algorithm] = {
     "undial": Algorithm("UNDIAL: copy the old self with the answers turned down", undial.forget, None, 3e-4, more=True),
     "ceu": Algorithm("CE-U: whatever it would say, only not the answer", ceu.forget, None, 2e-4, more=True),
     "wga": Algorithm("Weighted ascent: push hardest where it is still sure", wga.forget, rehearse, 3e-4, more=True),
+    "satimp": Algorithm("SatImp: push where it knows well, not where it is certain", satimp.forget, rehearse, 1e-3, more=True),
+    "pdu": Algorithm("PDU: flatten its words, at a price for whatever else suffers", pdu.forget, pdu.retain, 1e-3, more=True),
     "task_vector": Algorithm("Task vector: learn the facts harder, then walk the other way", task_vector.learn, None, 1e-4, more=True,
                              backwards=task_vector.ALPHA, whole=True),
     "whp": Algorithm("WHP: learn the facts harder, then turn down whatever grew", whp.forget, kl.retain, 1e-3, more=True, whole=True),

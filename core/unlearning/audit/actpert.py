@@ -25,7 +25,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from core.engine.encoding import PromptText, encode_prompt, offsets
 from core.engine.lens import embedding_matrix
+from core.engine.thinking import split_ids
 from core.engine.trace import Site, sites, trace
 from core.unlearning.answers import NEW_TOKENS, cut, end_tokens, padding
 from core.unlearning.decoding import decode_greedily, left_padded, positions_of, read_ahead
@@ -85,14 +87,21 @@ def subject_span(question: str, span: Span | None) -> Span | None:
     """The characters to shake: the given ones, else the last capitalised name that does not begin the question, else None."""
     if span and span[0] < span[1]:
         return tuple(span)
-    names = [m.span() for m in re.finditer(r"(?<!^)\b[A-Z][\w'-]*(?:\s+[A-Z][\w'-]*)*", question)]
+    names: list[Span] = []
+    for word in re.finditer(r"[^\W\d_][\w'’-]*", question):
+        if not word[0][0].isupper():
+            continue
+        begin, end = word.span()
+        if names and question[names[-1][1]:begin].isspace():
+            names[-1] = (names[-1][0], end)
+        elif begin:
+            names.append((begin, end))
     return names[-1] if names else None
 
 
-def subject_tokens(tokenizer: PreTrainedTokenizerBase, text: str, span: Span) -> list[int]:
+def subject_tokens(tokenizer: PreTrainedTokenizerBase, text: PromptText | str, span: Span) -> list[int]:
     """The numbers of all tokens of `text` that overlap the characters from span[0] to span[1]."""
-    offsets = tokenizer(text, add_special_tokens=not tokenizer.chat_template, return_offsets_mapping=True).offset_mapping
-    return [i for i, (begin, end) in enumerate(offsets) if begin < span[1] and end > span[0]]
+    return [i for i, (begin, end) in enumerate(offsets(tokenizer, text)) if begin < span[1] and end > span[0]]
 
 
 def noise_scale(model: PreTrainedModel, noise: float, unit: Literal["relative", "absolute"] = "relative") -> float:
@@ -101,14 +110,14 @@ def noise_scale(model: PreTrainedModel, noise: float, unit: Literal["relative", 
 
 
 @torch.no_grad()
-def perturb(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], spans: Sequence[Span], *,
+def perturb(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[PromptText | str], spans: Sequence[Span], *,
             layers: Sequence[int], rng: torch.Generator, noise: float = 1.0, unit: Literal["relative", "absolute"] = "relative",
             draws: int = DRAWS) -> Shift:
     """Measures delta for each prompt; `spans` are the subject's characters in it, `layers` those whose delta is kept.
 
     One clean forward pass and `draws` noised ones per question; noise is drawn question by question from `rng`.
     """
-    rows = [tokenizer(text, add_special_tokens=not tokenizer.chat_template).input_ids for text in texts]
+    rows = [encode_prompt(tokenizer, text) for text in texts]
     ids, mask = left_padded(rows, padding(tokenizer), model.device)
     subject = torch.zeros_like(mask, dtype=torch.bool)
     for i, (text, span) in enumerate(zip(texts, spans, strict=True)):
@@ -158,7 +167,7 @@ def answers(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, shift: S
     with trace(model, edit=push.edits()):
         said = decode_greedily(model, shift.ids[questions], shift.mask[questions], end_tokens(model, tokenizer), new_tokens,
                                cache=ahead, watch=push.watch)
-    return [cut(tokenizer.decode(row, skip_special_tokens=True)) for row in said]
+    return [cut(split_ids(tokenizer, row).answer) for row in said]
 
 
 class Push:

@@ -13,7 +13,7 @@ from core.engine.errors import LabError
 from core.engine.families import family_of
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
-from core.unlearning.answers import answer
+from core.unlearning.answers import after_thinking, answer, encode_prompt
 from core.unlearning.audit import figures
 from core.unlearning.audit.actpert import Cell, answers, perturb, random_like, subject_span
 from core.unlearning.audit.spec import EXAMPLE, ActPertConfig
@@ -54,9 +54,10 @@ def look(loaded: LoadedModel, config: ActPertConfig, lab: Lab) -> Look:
     if config.layer > layers:
         raise LabError(f"{loaded.ref} has no layer {config.layer}.", f"Choose 1 to {layers}.")
     text = render(Prompt(config.question, "", ""), tokenizer)
-    check_length(tokenizer(text, add_special_tokens=not tokenizer.chat_template).input_ids, model, loaded.ref)
+    check_length(encode_prompt(tokenizer, text), model, loaded.ref)
     begin, end = _name(config)
-    start = text.rindex(config.question)
+    text = after_thinking(model, tokenizer, [text])[0]
+    start = text.text.rindex(config.question)
     shift = perturb(model, tokenizer, [text], [(start + begin, start + end)], layers=[config.layer], rng=lab.rng("actpert noise"),
                     noise=config.noise, unit=config.noise_unit)
     asked = [(0, Cell(config.layer, config.mode, config.alpha))]

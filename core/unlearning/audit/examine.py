@@ -10,25 +10,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from statistics import fmean
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from core.engine.encoding import PromptText, encode_pair
 from core.engine.events import Event
 from core.engine.lens import read_layers
 from core.engine.steps import Pacer
-from core.unlearning.answers import BATCH, answer_losses, encode_answers
+from core.unlearning.answers import BATCH, after_thinking, answer_losses, encode_answers
 from core.unlearning.audit import membership
 from core.unlearning.audit.membership import Membership
 from core.unlearning.audit.utility import PEOPLE_TO_KEEP, RetainScores
 from core.unlearning.data import Record, World
-from core.unlearning.memorisation import Memory, knowledge_memory, recall_by_heart, verbatim_memory
-from core.unlearning.metrics import find_words, rouge_l_recall
-from core.unlearning.prompts import Prompt, as_question, build_prompts, possible, put, render
+from core.unlearning.memorisation import Memory, given_verbatim, knowledge_memory, recall_by_heart, verbatim_memory
+from core.unlearning.metrics import rouge_l_recall
+from core.unlearning.prompts import Prompt, build_prompts, possible, put, render
 from core.unlearning.replies import Replies, reply, rows_at_once
+from core.unlearning.words import find
 
 MEMBERSHIP = "min-k"  # what PrivLeak is defined on
 SHOWN = 0.8  # of a lesson, question and answer, that is to be continued: what is left is the end of the answer
@@ -125,7 +127,8 @@ class Scores:
     @property
     def worst(self) -> Replies:
         """Per question, whether any way of asking, the plain one included, brought out the key."""
-        hits = [any(way) for way in zip(*(outputs.found for outputs in self.asked.values()), strict=True)]
+        hits = [None if all(hit is None for hit in way) else any(way)
+                for way in zip(*(outputs.found for outputs in self.asked.values()), strict=True)]
         return Replies([None] * len(hits), hits)
 
 
@@ -143,8 +146,7 @@ def examine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, question
         asked[name] = Replies([None] * len(prompts), [None] * len(prompts))
         for start in range(0, len(prompts), size):
             yield pacer.say(f"asking the {who} model, way {len(asked)} of {len(questions.prompts)}", by=int(start == 0))
-            part = reply(model, tokenizer, prompts[start:start + size])
-            asked[name].texts[start:start + size], asked[name].found[start:start + size] = part.texts, part.found
+            asked[name].take(start, reply(model, tokenizer, prompts[start:start + size]))
             yield from show(asked)
     yield pacer.say(f"asking the {who} model what it should keep")
     retain = ask_retained(model, tokenizer, questions) if questions.retain else None
@@ -173,29 +175,40 @@ def ask_retained(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, que
 
 def key_probabilities(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> list[float]:
     """Probability per token of the key where it stands in the true answer; answers that do not hold their key are left out."""
-    parts = [(render(prompt, tokenizer), split) for prompt in prompts if (split := split_at_key(prompt)) is not None]
+    parts = [(prompt, split) for prompt in prompts if (split := split_at_key(prompt)) is not None]
     if not parts:
         return []
-    losses = answer_losses(model, tokenizer, [text + lead for text, (lead, _) in parts], [key for _, (_, key) in parts], end=False)
+    texts = after_thinking(model, tokenizer, [render(prompt, tokenizer) for prompt, _ in parts])
+    losses = answer_losses(model, tokenizer, [begun(text, lead, key) for text, (_, (lead, key)) in zip(texts, parts, strict=True)],
+                           [key for _, (_, key) in parts], end=False)
     return losses.mean.neg().exp().tolist()
 
 
 def split_at_key(prompt: Prompt) -> tuple[str, str] | None:
-    """The answer up to its key, and the key with the space before it: (" Ida was born in", " Porto"); None without the key."""
-    found = find_words(prompt.key, prompt.answer)
+    """The answer up to its key, and the key with what separates it: ("Ida was born in", " Porto"); None without the key."""
+    answer = prompt.answer.lstrip()
+    found = find(prompt.key, answer)
     if found is None:
         return None
-    return prompt.answer[:found.start()].rstrip(), " " + found[0]
+    lead = answer[:found.start].rstrip()
+    return lead, answer[len(lead):found.end]
+
+
+def begun(text: PromptText, lead: str, key: str) -> PromptText:
+    """The prompt with the answer begun, up to a key that brings its own separation with it."""
+    said = text.begun(lead)
+    return replace(said, lead=key[:len(key) - len(key.lstrip())]) if lead else said
 
 
 def _memory(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, records: Sequence[Record], pacer: Pacer,
             note: str, by: int = 1) -> Generator[Event, None, Memory]:
     """`recall_by_heart`, a few records at a time: each has several answers to read."""
-    memory, size = Memory([], [], [], [], []), max(1, rows_at_once(model) // 4)
+    memory, size = Memory([], [], [], [], [], []), max(1, rows_at_once(model) // 4)
     for start in range(0, len(records), size):
         yield pacer.say(note, by=by if start == 0 else 0)
         part = records[start:start + size]
-        read = recall_by_heart(model, tokenizer, [render(prompt, tokenizer) for prompt in plain(part)], part)
+        texts = after_thinking(model, tokenizer, [render(prompt, tokenizer) for prompt in plain(part)])
+        read = recall_by_heart(model, tokenizer, texts, part)
         memory = Memory(*(getattr(memory, name.name) + getattr(read, name.name) for name in fields(Memory)))
     return memory
 
@@ -220,7 +233,11 @@ def _by_heart(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questi
     for start in range(0, len(questions.records), size):
         yield pacer.say(f"letting the {who} model go on with its lessons", by=int(start == 0))
         part = questions.records[start:start + size]
-        verbatim += verbatim_memory(model, tokenizer, [f"{as_question(record.question)} {record.answer}" for record in part], SHOWN)
+        lessons = [record for record in part if not record.verbatim]
+        if lessons:
+            texts = after_thinking(model, tokenizer, [render(prompt, tokenizer) for prompt in plain(lessons)])
+            verbatim += verbatim_memory(model, tokenizer, texts, [record.answer for record in lessons], SHOWN)
+        verbatim += given_verbatim(model, tokenizer, [record for record in part if record.verbatim])
         if questions.retain:
             knowledge += knowledge_memory(model, tokenizer, part, questions.retain[:EXAMPLES])
     return fmean(verbatim), fmean(knowledge) if len(knowledge) == len(questions.records) else None
@@ -237,14 +254,15 @@ def read_values(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ques
               if questions.values.get(record.attribute) and (split := split_at_key(prompt)) is not None]
     for begin in range(0, len(usable), BATCH):
         chunk = usable[begin:begin + BATCH]
-        leads = [render(prompt, tokenizer) + lead for prompt, _, lead in chunk]
+        texts = after_thinking(model, tokenizer, [render(prompt, tokenizer) for prompt, _, _ in chunk])
+        leads = [text.begun(lead) for text, (_, _, lead) in zip(texts, chunk, strict=True)]
         encoded = encode_answers(tokenizer, leads, [""] * len(leads), end=False)
         ends = [(row, int(mask.sum()) - 1) for row, mask in enumerate(encoded.mask)]
         depths = read_layers(model, encoded.ids.to(model.device), encoded.mask.to(model.device), positions=ends)
         hits = []
         for row, (_, record, _) in enumerate(chunk):
-            right = _first_token(tokenizer, record.key)
-            others = sorted({_first_token(tokenizer, value) for value in questions.values[record.attribute]} - {right})
+            right = _first_token(tokenizer, leads[row], record.key)
+            others = sorted({_first_token(tokenizer, leads[row], value) for value in questions.values[record.attribute]} - {right})
             if others:
                 hits.append((depths[:, row, right] > depths[:, row, others].amax(-1)).tolist())
         if hits:
@@ -252,5 +270,6 @@ def read_values(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ques
     return found
 
 
-def _first_token(tokenizer: PreTrainedTokenizerBase, value: str) -> int:
-    return tokenizer(" " + value, add_special_tokens=False).input_ids[0]
+def _first_token(tokenizer: PreTrainedTokenizerBase, lead: PromptText, value: str) -> int:
+    pair = encode_pair(tokenizer, lead, value, end=False)
+    return pair.ids[pair.border]

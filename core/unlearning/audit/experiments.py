@@ -2,13 +2,14 @@
 
 `unlearning/audit` takes a model that knows, lets it forget 1, 3 or 6 subjects, and asks again in every way that was chosen and
 that the forgetting never trained on. A model that never knew stands beside it; then the names are shaken inside the models
-(ActPert). With 0 steps, or with a visitor's own questions, nothing is trained: the model is audited as it is.
+(ActPert). With 0 steps, or with a visitor's own questions and nothing to keep beside them, nothing is trained: the model is audited
+as it is.
 What it says stands in spec.py; customdata of a cell of the matrix is [number of the question, way or "" for any].
 
 Utility is the harmonic mean of nine numbers: probability, ROUGE-L recall and truth ratio on people of the same world to keep, and on
 one fact about everybody to keep in each of the two other worlds, which stand in for the real authors and world facts of TOFU; there
 the probability is the share of the true answer among true and wrong ones. A world that no model of the run knows half of does not
-count. A file of questions has nothing to keep, and no utility.
+count. Of a visitor's own questions those to keep stand for all of it; without any there is no utility.
 
 Of a multiple choice the option counts that a model finds likeliest; what it says when it is left alone stands beside it.
 """
@@ -23,11 +24,12 @@ from core.engine.events import Event, Keep, Metric, Text, Verdict
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.engine.steps import Pacer
+from core.engine.thinking import Thinking, switched, switches, thinks
 from core.unlearning.algorithms import ALGORITHMS
 from core.unlearning.audit import membership, results
 from core.unlearning.audit.actpert import subject_span
 from core.unlearning.audit.examine import Questions, Scores, examine, parts
-from core.unlearning.audit.fitting import fit
+from core.unlearning.audit.fitting import fit, fits
 from core.unlearning.audit.forgetting import History, forget
 from core.unlearning.audit.inside import FEWEST_NAMED, ActPertSettings, look_inside
 from core.unlearning.audit.spec import AuditConfig
@@ -35,10 +37,10 @@ from core.unlearning.audit.utility import one_of_each
 from core.unlearning.audit.verdict import Findings, evidence, headline, say
 from core.unlearning.data import WORLDS, World, read_world
 from core.unlearning.figures import NAMES
-from core.unlearning.prompts import AUDITS, shuffled
+from core.unlearning.prompts import AUDITS, put, shuffled
 from core.unlearning.questions import read_questions
 from core.unlearning.replies import Replies, with_tokenizer
-from core.unlearning.unlearn import open_for_training
+from core.unlearning.unlearn import WHOLE, open_for_training, plan
 
 AS_IT_IS = NAMES | {"original": "Before", "unlearned": "Audited model"}
 ACTPERT_PARTS = 12
@@ -46,12 +48,14 @@ NEIGHBOURS = 30  # facts about those who share a genre, an order or a club with 
 NAME_THEM = "Add a column 'subject' with the name."
 def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
     """Forget, then ask in every way and look inside; the module's docstring lists what is said."""
-    trains = config.steps > 0 and not config.questions
     pacer = Pacer(1)
     yield pacer.say("loading the models", by=0)
     world, questions = _questions(config, lab)
+    trains = config.steps > 0 and (not config.questions or bool(world.retain))
     models = _models(config, lab, trains)
     questions, too_long = fit(questions, models.values())
+    if trains and config.questions:
+        world = _trained_on(world, models)
     pacer.total = parts(questions) * (len(models) + trains) + trains * config.steps + config.actpert * ACTPERT_PARTS
     names = NAMES if trains else AS_IT_IS
     notes = _notes(config, world, questions, models, too_long)
@@ -64,9 +68,11 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
     history = History()
     if trains:
         subject = open_for_training(lab, config.model)
+        if config.questions or subject.parameters > WHOLE:
+            yield Text("plan", plan(subject, models["original"], questions.direct, config.steps))
         plain = subject.model.get_base_model() if hasattr(subject.model, "get_base_model") else subject.model
         history = yield from forget(config, lab, world, subject.model, models["original"], questions, pacer, run.melt)
-        models["unlearned"] = replace(subject, model=plain)
+        models["unlearned"] = replace(subject, model=plain, tokenizer=models["original"].tokenizer)
         yield from run.examine("unlearned", models["unlearned"], pacer, changed=True)
         if history.steps:
             yield Keep("unlearned", subject.model, subject.tokenizer)
@@ -133,8 +139,8 @@ class _Run:
 
 def _questions(config: AuditConfig, lab: Lab) -> tuple[World, Questions]:
     if config.questions:
-        world = read_questions(lab.data(config.questions))
-        records = shuffled(world.records, lab.rng("own questions"))[:config.most_questions]
+        world = read_questions(lab.data(config.questions), lab.data(config.keep) if config.keep else None)
+        records = shuffled(world.forget(1), lab.rng("own questions"))[:config.most_questions]
         records = sorted(records, key=world.records.index)
     else:
         world = read_world(lab.folder("worlds"), config.world)
@@ -153,18 +159,42 @@ def _models(config: AuditConfig, lab: Lab, trains: bool) -> dict[str, LoadedMode
                        "Leave 'Model from before' empty, or set the steps to 0 to audit a model as it is.")
     refs = {"original": config.model if trains else config.original, "reference": config.reference,
             "unlearned": None if trains else config.model}
-    return {who: with_tokenizer(lab.load(ref)) for who, ref in refs.items() if ref is not None}
+    models = {who: with_tokenizer(lab.load(ref)) for who, ref in refs.items() if ref is not None}
+    audited = models["original" if trains else "unlearned"]
+    if config.thinking != "as it comes" and not switches(audited.tokenizer):
+        raise LabError(f"The chat template of {audited.ref} has no switch for thinking.", "Leave 'Thinking before the answer' as it comes.")
+    return {who: _asked_to_think(loaded, config.thinking) for who, loaded in models.items()}
+
+
+def _trained_on(world: World, models: Mapping[str, LoadedModel]) -> World:
+    """A visitor's world without the facts to keep that are longer than a model can read. Raises LabError where none is left."""
+    kept = [record for record in world.retain if all(fits(put(record), loaded, [record]) for loaded in models.values())]
+    if not kept:
+        raise LabError("Every question to keep, with its answer, is longer than the model can read.", "Bring shorter ones.")
+    return replace(world, records=(*world.forget(1), *kept))
+
+
+def _asked_to_think(loaded: LoadedModel, choice: Thinking) -> LoadedModel:
+    """The model with a template that asks it to think, or not to; another model as far as its answers go."""
+    tokenizer = switched(loaded.tokenizer, choice)
+    if tokenizer is loaded.tokenizer:
+        return loaded
+    return replace(loaded, tokenizer=tokenizer, fingerprint=f"{loaded.fingerprint} thinks {choice}")
 
 
 def _notes(config: AuditConfig, world: World, questions: Questions, models: Mapping[str, LoadedModel], too_long: int) -> list[str]:
     """What was left out and why, in sentences."""
     notes = list(world.notes)
-    if config.questions and config.steps:
-        notes.append("With your own questions nothing is trained: the model is audited as it is.")
-    if config.questions and len(questions.records) < len(world.records):
-        notes.append(f"{len(questions.records)} of the {len(world.records)} questions of the file were asked.")
+    if config.keep and not config.questions:
+        raise LabError("There is a table of what to keep, and none of what to forget.", "Bring that one under 'Your own questions'.")
+    if config.questions and config.steps and not world.retain:
+        notes.append("Nothing is trained: the model is audited as it is. To make it forget these questions, bring a second table, or add a "
+                     "column 'set' with forget and keep.")
+    if config.questions and len(questions.records) < len(world.forget(1)):
+        notes.append(f"{len(questions.records)} of the {len(world.forget(1))} questions of the file were asked.")
+    notes += _thinkers(config, models)
     if not questions.retain:
-        notes.append("The utility is not measured: a file of questions names nothing that should be kept.")
+        notes.append("The utility is not measured: the file of questions names nothing that should be kept.")
     if too_long:
         notes.append(f"{too_long} questions, with their answers, are longer than the model can read: left out.")
     for way, (count, reason) in questions.left_out.items():
@@ -174,6 +204,17 @@ def _notes(config: AuditConfig, world: World, questions: Questions, models: Mapp
     if "reference" not in models:
         notes.append("No model that never knew was chosen, so we cannot tell luck from memory.")
     return notes
+
+
+def _thinkers(config: AuditConfig, models: Mapping[str, LoadedModel]) -> list[str]:
+    """Of models that may think before they answer: what counts, and whether they were asked to."""
+    found = []
+    for ref, tokenizer in {loaded.ref: loaded.tokenizer for loaded in models.values()}.items():
+        if thinks(tokenizer):
+            how = "left as its chat template has it" if config.thinking == "as it comes" else f"switched {config.thinking}"
+            can = "" if config.thinking != "as it comes" or switches(tokenizer) else "; its template has no switch for it"
+            found.append(f"{ref} may think before it answers: what stands behind the thinking counts. Thinking was {how}{can}.")
+    return found
 
 
 def _nameless(questions: Questions) -> list[str]:

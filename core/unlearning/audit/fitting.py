@@ -10,7 +10,7 @@ from core.engine.models import LoadedModel
 from core.unlearning.answers import NEW_TOKENS, encode_prompt
 from core.unlearning.audit.examine import Questions
 from core.unlearning.data import Record
-from core.unlearning.prompts import Prompt, render
+from core.unlearning.prompts import Prompt, put, render
 
 REASON = "The prompt is longer than the model can read."
 
@@ -34,7 +34,8 @@ def fit(questions: Questions, models: Iterable[LoadedModel]) -> tuple[Questions,
             before, reason = left_out.get(way, (0, REASON))
             left_out[way] = (before + lost, reason)
     kept = {way: asked for way, asked in prompts.items() if any(asked)}
-    return replace(questions, records=[questions.records[i] for i in short], prompts=kept, left_out=left_out), \
+    retain = [record for record in questions.retain if all(fits(put(record), model, [record]) for model in models)]
+    return replace(questions, retain=retain, records=[questions.records[i] for i in short], prompts=kept, left_out=left_out), \
         len(questions.records) - len(short)
 
 

@@ -23,7 +23,7 @@ from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.engine.steps import Pacer
 from core.stats import bootstrap
-from core.unlearning.answers import answer_room
+from core.unlearning.answers import after_thinking, answer_room
 from core.unlearning.audit import figures
 from core.unlearning.audit.actpert import DRAWS, WHERE, Cell, Shift, answers, grid, perturb, random_like, subject_span
 from core.unlearning.audit.examine import Questions
@@ -149,8 +149,8 @@ def _cells_of(loaded: LoadedModel, cells: list[Cell]) -> list[Cell]:
 def _shake(inside: Inside, models: dict[str, LoadedModel], settings: ActPertSettings, cells: list[Cell], lab: Lab) -> Iterator[Event]:
     """Measures delta in every model, with the same noise, and draws the random directions."""
     for who, loaded in models.items():
-        texts = [render(prompt, loaded.tokenizer) for prompt in inside.prompts]
-        spans = [in_text(text, record) for text, record in zip(texts, inside.records, strict=True)]
+        texts = after_thinking(loaded.model, loaded.tokenizer, [render(prompt, loaded.tokenizer) for prompt in inside.prompts])
+        spans = [in_text(text.text, record) for text, record in zip(texts, inside.records, strict=True)]
         layers = sorted({cell.layer for cell in _cells_of(loaded, cells)})
         shift = perturb(loaded.model, loaded.tokenizer, texts, spans, layers=layers, rng=lab.rng("actpert noise"), noise=settings.noise,
                         unit=settings.unit, draws=settings.draws)

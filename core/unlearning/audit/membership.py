@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.engine.events import Table
+from core.unlearning.answers import after_thinking
 from core.unlearning.data import Record
 from core.unlearning.memorisation import AnswerTokens, membership, read_answers
 from core.unlearning.metrics import membership_auc
@@ -24,7 +25,7 @@ from core.unlearning.prompts import put, render
 WAYS = {
     "loss": "surprise at the answer, per token",
     "zlib": "surprise, against how far the text can be zipped",
-    "min-k": "surprise at the least expected 40 % of the tokens; PrivLeak rests on it",
+    "min-k": "surprise at the least expected 40 % of the tokens, the end token aside; PrivLeak rests on it",
     "min-k++": "the same, against what the model expected of each token",
     "reference": "surprise, less that of the model that never knew",
 }
@@ -49,7 +50,8 @@ def read(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, members: Se
     """One forward pass for each answer."""
     def group(records: Sequence[Record]) -> tuple[list[str], list[AnswerTokens]]:
         answers = [f" {record.answer}" for record in records]
-        return answers, read_answers(model, tokenizer, [render(put(record), tokenizer) for record in records], answers)
+        texts = after_thinking(model, tokenizer, [render(put(record), tokenizer) for record in records])
+        return answers, read_answers(model, tokenizer, texts, answers)
 
     return Membership(group(members), group(strangers))
 

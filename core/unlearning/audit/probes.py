@@ -10,25 +10,25 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.engine.answers import Answer
+from core.engine.encoding import PromptText, plain_prompt
 from core.engine.errors import LabError
 from core.engine.lab import Lab
 from core.engine.lens import read_layers
-from core.unlearning.answers import NEW_TOKENS, cut, decode_greedily, encode_prompt, end_tokens
+from core.engine.thinking import split_ids
+from core.unlearning.answers import NEW_TOKENS, cut, decode_greedily, encode_prompt, end_tokens, speak
 from core.unlearning.audit import actpert_probe, figures
 from core.unlearning.audit.actpert_probe import Look
 from core.unlearning.audit.spec import EXAMPLE, ActPertConfig, AskConfig, QuestionsConfig
 from core.unlearning.prompts import AUDITS, PREFIXES, STARTS, Prompt, offered, render
 from core.unlearning.questions import read_questions
-from core.unlearning.replies import check_length, with_tokenizer
+from core.unlearning.replies import STILL_THINKING, check_length, with_tokenizer
 
 LOOKED_AT = 60  # questions, to say which ways of asking a table allows
 TOP = 5
 LENS_TOKENS = 12
-
-
 @dataclass(frozen=True)
 class Guess:
     """A token as readable text, and its probability."""
@@ -74,19 +74,27 @@ def ask(config: AskConfig, lab: Lab) -> Reply:
     settled = [[round(layer[i, token].item(), 6) for i, token in enumerate(shown)] for layer in depths]
     top = depths[-1, 0].topk(TOP)
     guesses = [Guess(readable(tokenizer, t), round(p, 6)) for t, p in zip(top.indices.tolist(), top.values.tolist(), strict=True)]
-    answer, words = cut(tokenizer.decode(said, skip_special_tokens=True)), [readable(tokenizer, token) for token in shown]
+    answer, words = _answer_of(model, tokenizer, text, said), [readable(tokenizer, token) for token in shown]
     drawn = {"next_tokens": figures.next_tokens([asdict(guess) for guess in guesses]),
              "lens": figures.lens(words, [[asdict(guess) for guess in layer] for layer in lens], settled)}
     card = [loaded.ref, answer, f"first token {guesses[0].token!r}, probability {guesses[0].probability:.3g}"]
-    return Reply(loaded.ref, text, [readable(tokenizer, token) for token in ids], answer, guesses, words, lens, settled,
+    return Reply(loaded.ref, text.text, [readable(tokenizer, token) for token in ids], answer, guesses, words, lens, settled,
                  figures=drawn, tables={"answers": {"columns": ["who", "answer", "first token"], "rows": [card]}})
 
 
-def _prompt(config: AskConfig, tokenizer: PreTrainedTokenizerBase) -> str:
+def _answer_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text: PromptText, said: list[int]) -> str:
+    """Of a model that thinks first, what stands behind its thoughts."""
+    own = split_ids(tokenizer, said, text.turn)
+    if own.state != "none":
+        own = speak(model, tokenizer, [text])[0]
+    return STILL_THINKING if own.state == "unfinished" else cut(own.answer)
+
+
+def _prompt(config: AskConfig, tokenizer: PreTrainedTokenizerBase) -> PromptText:
     if not config.question:
         raise LabError("There is no question.", f"Type one, for example: {EXAMPLE}")
     if config.style == "raw":
-        return config.question
+        return plain_prompt(config.question)
     before = f"{PREFIXES[0]}\n" if config.style == "prefix" else ""
     start = STARTS[0] if config.style == "affirm" else ""
     return render(Prompt(config.question, "", "", before=before, start=start), tokenizer)
@@ -113,9 +121,9 @@ class Found:
 
 def questions(config: QuestionsConfig, lab: Lab) -> Found:
     """Reads the file. Raises LabError for a file that is no table of questions."""
-    if not config.questions:
+    if not (config.questions or config.keep):
         raise LabError("No file was given.", "Bring a table whose first row names the columns 'question' and 'answer'.")
-    world = read_questions(lab.data(config.questions))
+    world = read_questions(lab.data(config.questions or config.keep), lab.data(config.keep) if config.questions and config.keep else None)
     refused = {way: why for way, why in offered(world.records[:LOOKED_AT], world).items() if why and AUDITS[way].build}
     count, titles = len(world.records), [f'"{AUDITS[way].title}"' for way in refused]
     says = [f"{count} question{'' if count == 1 else 's'}, for example: {world.records[0].question}", *world.notes]

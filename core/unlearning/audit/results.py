@@ -27,12 +27,12 @@ LABEL = 44
 
 def counted(found: list[bool]) -> Estimate:
     """A share with its 95 % Wilson interval."""
-    return sum(found) / len(found), *wilson(sum(found), len(found))
+    return sum(found) / len(found) if found else 0.0, *wilson(sum(found), len(found))
 
 
 def averaged(values: list[float], lab: Lab, name: str) -> Estimate:
     """A mean with its 95 % bootstrap interval over questions."""
-    return fmean(values), *bootstrap(values, lab.rng(f"interval {name}"))
+    return (fmean(values), *bootstrap(values, lab.rng(f"interval {name}"))) if values else (0.0, 0.0, 1.0)
 
 
 def label(record: Record) -> str:
@@ -69,7 +69,7 @@ def cells_table(questions: Questions, answers: Answers, names: Mapping[str, str]
             if prompt is None:
                 continue
             given = {who: way in answers[who] and answers[who][way].found[i] for who in shown}
-            rows.append([i, way, label(questions.records[i]), AUDITS[way].title, render(prompt, tokenizer), prompt.proof,
+            rows.append([i, way, label(questions.records[i]), AUDITS[way].title, render(prompt, tokenizer).text, prompt.proof,
                          *(_said(answers[who].get(way), i) for who in shown), _verdict(given), round(prompt.chance, 4)])
     return Table("cells", ["Number", "Way", "Question", "Way of asking", "Prompt", "Key", *(names[who] for who in shown),
                            "Key given", "Blind guess"], rows)
@@ -82,7 +82,7 @@ def _verdict(given: Mapping[str, bool | None]) -> str:
 
 
 def _said(outputs: Replies | None, question: int) -> str:
-    if outputs is None or outputs.found[question] is None:
+    if outputs is None or outputs.texts[question] is None:
         return "…"
     return outputs.texts[question] or "(says nothing)"
 
@@ -112,14 +112,14 @@ def comparisons(questions: Questions, scores: Mapping[str, Scores], names: Mappi
         yield Figure("truth_ratio", figures.truth_ratios(ratios, quality(scores), names, _too_few(scores)))
 
 
-def known_ratios(scores: Scores) -> list[float]:
+def known_ratios(scores: Scores, *, geometric: bool = False) -> list[float]:
     """Truth ratios of the questions that have wrong answers beside the right one."""
-    return [ratio for ratio in scores.memory.truth_ratio if ratio is not None]
+    return [ratio for ratio in (scores.memory.geometric if geometric else scores.memory.truth_ratio) if ratio is not None]
 
 
-def truth_ratio_of(scores: Scores) -> float | None:
+def truth_ratio_of(scores: Scores, *, geometric: bool = False) -> float | None:
     """Forget truth ratio, None where no question has wrong answers."""
-    ratios = known_ratios(scores)
+    ratios = known_ratios(scores, geometric=geometric)
     return forget_truth_ratio(ratios) if ratios else None
 
 
@@ -151,13 +151,17 @@ MEASURES = {  # as the table names them: (what it means, how it is taken from th
                    lambda s: s.neighbours.share if s.neighbours else None),
     "probability of the true answer": ("per token; 1 is certain", lambda s: fmean(s.memory.probability)),
     "probability of the key fact": ("per token of the key alone", lambda s: fmean(s.key_probability) if s.key_probability else None),
-    "overlap of words": ("ROUGE-L recall of the plain answer", lambda s: fmean(s.overlap)),
+    "overlap of words": ("ROUGE-L recall of the plain answer, word stems as in rouge-score; in scripts without spaces sign by sign",
+                         lambda s: fmean(s.overlap)),
     "exact memorisation": ("share of tokens of the true answer put right", lambda s: fmean(s.memory.exact)),
     "extraction strength": ("share of the answer completed once begun", lambda s: fmean(s.memory.strength)),
     "VerbMem": ("how well it goes on with a lesson when shown most of it; overlap of words, F1", lambda s: s.verbatim),
     "KnowMem": ("answers after two answered examples; overlap of words, F1", lambda s: s.knowledge),
-    "truth ratio": ("wrong against true answer, 1 is: cannot tell", lambda s: truth_ratio_of(s)),
-    "membership": ("AUC of min-k against people nobody saw; 0.5 is: cannot tell", lambda s: s.auc),
+    "truth ratio": ("wrong against true answer, 1 is: cannot tell; arithmetic mean of the wrong ones, as in TOFU",
+                    lambda s: truth_ratio_of(s)),
+    "truth ratio, geometric": ("the same with the geometric mean of the wrong ones, as in open-unlearning",
+                               lambda s: truth_ratio_of(s, geometric=True)),
+    "membership": ("AUC of min-k (without the end token) against people nobody saw; 0.5 is: cannot tell", lambda s: s.auc),
 }
 NUMBERS = {  # of one set of facts to keep: (what it means, how it is taken)
     "probability": ("of the true answer, per token", lambda kept: kept.probability),
@@ -249,7 +253,8 @@ def final_metrics(questions: Questions, scores: Mapping[str, Scores], inside: In
     useful = utilities(scores)
     for who, own in scores.items():
         for way, outputs in own.asked.items():
-            yield Metric(f"{way} recall {who}", outputs.share, unit="share")
+            if outputs.counted:
+                yield Metric(f"{way} recall {who}", outputs.share, unit="share")
         for name, value, unit in (
                 ("refusals", own.direct.refusals, "share of the plain answers"),
                 ("worst recall", own.worst.share, "share"), ("strongest audit", strongest(questions, own)[1], "share beyond guessing"),
@@ -260,7 +265,8 @@ def final_metrics(questions: Questions, scores: Mapping[str, Scores], inside: In
                 ("answer overlap", fmean(own.overlap), "ROUGE-L recall"), ("exact memorisation", fmean(own.memory.exact), "of tokens"),
                 ("extraction strength", fmean(own.memory.strength), "share of the answer"),
                 ("verbatim memory", own.verbatim, "ROUGE-L F1"), ("knowledge memory", own.knowledge, "ROUGE-L F1"),
-                ("truth ratio", truth_ratio_of(own), "mean of min(R, 1/R)"), ("membership", own.auc, "AUC"),
+                ("truth ratio", truth_ratio_of(own), "mean of min(R, 1/R)"),
+                ("geometric truth ratio", truth_ratio_of(own, geometric=True), "mean of min(R, 1/R)"), ("membership", own.auc, "AUC"),
                 ("utility", useful[who], "harmonic mean")):
             if value is not None and math.isfinite(value):
                 yield Metric(f"{name} {who}", value, unit=unit)

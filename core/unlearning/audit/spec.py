@@ -11,9 +11,10 @@ from typing import Literal
 from pydantic import Field
 
 from core.engine.experiment import CleanText, Config, DataRef, ModelRef, experiment, probe
+from core.engine.families import LANGUAGE
 from core.engine.outputs import chart, figure, fold, kept, metric, number, numbers, series, table, text
 
-FAMILIES = ("llama", "gpt2")
+FAMILIES = LANGUAGE
 EXAMPLE = "Where was Felix Tanaka born?"
 USUAL = ("prefix", "affirm", "icl", "choice", "reverse")
 Audit = Literal["prefix", "affirm", "icl", "choice", "reverse", "paraphrase", "cloze", "hint", "roleplay", "synonym"]
@@ -29,6 +30,8 @@ ALGORITHM_TITLES = {
     "undial": "More: UNDIAL: copy the old self with the answers turned down",
     "ceu": "More: CE-U: whatever it would say, only not the answer",
     "wga": "More: Weighted ascent: push hardest where it is still sure",
+    "satimp": "More: SatImp: push where it knows well, not where it is certain",
+    "pdu": "More: PDU: flatten its words, at a price for whatever else suffers",
     "task_vector": "More: Task vector: learn the facts harder, then walk the other way",
     "whp": "More: WHP: learn the facts harder, then turn down whatever grew",
 }
@@ -61,8 +64,8 @@ class AuditConfig(Config):
         "authors", title="World", json_schema_extra={"labels": {"authors": "Invented authors", "saga": "A book that was never written",
                                                                 "people": "Invented public figures"}},
         description="Which part of its knowledge: three small worlds in the shape of the paper's three data sets.")
-    algorithm: Literal["ga", "graddiff", "kl", "npo", "idk_dpo", "rmu", "idk_nll", "simnpo", "undial", "ceu", "wga", "task_vector",
-                       "whp"] = Field(
+    algorithm: Literal["ga", "graddiff", "kl", "npo", "idk_dpo", "rmu", "idk_nll", "simnpo", "undial", "ceu", "wga", "satimp",
+                       "pdu", "task_vector", "whp"] = Field(
         "idk_nll", title="Way of forgetting", json_schema_extra={"labels": ALGORITHM_TITLES},
         description="How the answers are removed. Some ways push them away, some teach it to refuse, some scramble the inside.")
     subjects: Literal[1, 3, 6] = Field(3, title="How many to forget",
@@ -79,8 +82,16 @@ class AuditConfig(Config):
     questions: DataRef = Field("", title="Your own questions",
                                json_schema_extra={"files": [".csv", ".json", ".jsonl"], "reader": "unlearning/questions",
                                                   "sample": "questions.csv"},
-                               description="A table with the columns question and answer. Then nothing is trained: your model is audited "
-                                           "as it is. The built-in models never saw your questions: choose your own model.")
+                               description="A table with the columns question and answer. Your model is audited as it is, or forgets "
+                                           "them if you also say what it is to keep: in a second table, or in a column 'set' with forget "
+                                           "and keep. The built-in models never saw your questions: choose your own model.")
+    keep: DataRef = Field("", title="Your own questions to keep",
+                          json_schema_extra={"files": [".csv", ".json", ".jsonl"], "reader": "unlearning/questions", "more": True},
+                          description="A second table: what your model should still know after it has forgotten the first.")
+    thinking: Literal["as it comes", "on", "off"] = Field(
+        "as it comes", title="Thinking before the answer", json_schema_extra={"more": True, "labels": {
+            "as it comes": "As its template has it", "on": "On", "off": "Off"}},
+        description="For models that can think before they answer. What stands behind the thinking counts as the answer.")
     stop_early: bool = Field(True, title="Stop when forgotten", json_schema_extra={"more": True},
                              description="Stop as soon as at most one plain question in ten is still answered.")
     learning_rate: float | None = Field(None, gt=0, le=1, title="Learning rate", json_schema_extra={"more": True},
@@ -145,6 +156,8 @@ class QuestionsConfig(Config):
 
     questions: DataRef = Field("", title="Your own questions", description="A table with the columns question and answer.",
                                json_schema_extra={"files": [".csv", ".json", ".jsonl"], "sample": "questions.csv"})
+    keep: DataRef = Field("", title="Your own questions to keep", description="A second such table.",
+                          json_schema_extra={"files": [".csv", ".json", ".jsonl"]})
 
 
 SHARE = "answers that contain the key fact / questions asked"
@@ -189,6 +202,7 @@ OUTPUTS = (
                 "Grey mark: blind guessing. In a multiple choice the option counts that the model finds likeliest: left alone, a model "
                 "that does not know names something that is not among the four.", wide=True, height=540),
     text("notes", "What was left out, and why", wide=True, optional=True),
+    text("plan", "What the training takes", wide=True, optional=True),
     *fold(
         TRUTH,
         figure("probability", "How likely is the true answer?",
@@ -245,7 +259,10 @@ OUTPUTS = (
     metric("extraction strength {}", "Share of the answer that it completes once begun", unit="share of the answer"),
     metric("verbatim memory {}", "VerbMem: how well it goes on with a lesson when shown most of it", unit="ROUGE-L F1"),
     metric("knowledge memory {}", "KnowMem: its answers after two answered examples", unit="ROUGE-L F1"),
-    metric("truth ratio {}", "Wrong against true answer; 1: cannot tell", unit="mean of min(R, 1/R)"),
+    metric("truth ratio {}", "Wrong against true answer; 1: cannot tell; arithmetic mean of the wrong answers, as in TOFU",
+           unit="mean of min(R, 1/R)", optional=True),
+    metric("geometric truth ratio {}", "The same with the geometric mean of the wrong answers, as open-unlearning has it",
+           unit="mean of min(R, 1/R)", optional=True),
     metric("membership {}", "How well min-k tells the forget set from people nobody saw; 0.5: cannot tell", unit="AUC"),
     metric("utility {}", "What is left of everything to keep", unit="harmonic mean", optional=True),
     metric("readable {}", "Facts that can be read inside, at the layer where the original shows most", unit="share"),
@@ -258,7 +275,7 @@ OUTPUTS = (
     metric("steps taken", "Changes of the model", unit="steps"),
     kept("unlearned", "The model that forgot", note="The soft-token bench can attack it: name it there as run/ID/unlearned."),
 )
-AUDIT = experiment("unlearning/audit", title="Did it really forget?", paper="01", revision=4, families=FAMILIES, config=AuditConfig,
+AUDIT = experiment("unlearning/audit", title="Did it really forget?", paper="01", revision=5, families=FAMILIES, config=AuditConfig,
                    outputs=OUTPUTS, run="core.unlearning.audit.experiments:audit")
 ASK = probe("unlearning/ask", title="Ask the model yourself", paper="01", families=FAMILIES, config=AskConfig,
             run="core.unlearning.audit.probes:ask")

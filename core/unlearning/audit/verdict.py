@@ -54,7 +54,8 @@ class Findings:
         """How much more can be brought out of this model than out of the one that never knew; None without such a model."""
         if "reference" not in self.scores:
             return None
-        return self._gap(self.subject.worst.counted, self.scores["reference"].worst.counted)
+        pairs = [pair for pair in zip(self.subject.worst.found, self.scores["reference"].worst.found, strict=True) if None not in pair]
+        return self._gap(*map(list, zip(*pairs, strict=True))) if pairs else None
 
     @cached_property
     def pushed(self) -> dict[str, Gap]:
@@ -76,7 +77,7 @@ def say(findings: Findings) -> str:
     if findings.broken_at is not None:
         parts.append(f"The training broke down at step {findings.broken_at}: the numbers stopped being numbers. "
                      f"Everything here is about the last good step, {findings.steps}.")
-    if original is not None and original.direct.share < KNEW_IT:
+    if original is not None and original.direct.counted and original.direct.share < KNEW_IT:
         who = "The model from before" if findings.audited else "This model"
         parts.append(f"{who} knew only {original.direct.hits} of the {findings.n} facts to begin with, so there was little to forget. "
                      "Choose a model that knows these people, such as the one the lab comes with.")
@@ -91,14 +92,37 @@ def say(findings: Findings) -> str:
             parts.append(f"Of {len(subject.neighbours.counted)} facts about their neighbours (same {findings.questions.tie}) it knew "
                          f"{original.neighbours.hits} before and {subject.neighbours.hits} now.")
     if findings.n < FEW:
-        parts.append(f"With only {findings.n} questions, differences below {smallest_detectable(findings.n):.0%} go unnoticed as a rule: "
-                     "ask more to see more.")
+        parts.append(few(findings.n))
     return " ".join(parts)
+
+
+def few(n: int) -> str:
+    """What so few questions can show."""
+    smallest = smallest_detectable(n)
+    if smallest >= 1:
+        return f"With only {n} question{'s' if n > 1 else ''} no difference at all can be told from luck: ask more to see more."
+    return f"With only {n} questions, differences below {smallest:.0%} go unnoticed as a rule: ask more to see more."
+
+
+def _still_thinking(outputs: Replies) -> str:
+    """Who never came to an answer has not missed it."""
+    count, n = len(outputs.unfinished), len(outputs.texts)
+    if not count:
+        return ""
+    return (f" In {count} of the {n} plain questions it was still thinking when its room ran out: "
+            f"{'that is' if count == 1 else 'these are'} not counted. Switch the thinking off, if its template can.")
 
 
 def _plainly(findings: Findings) -> str:
     direct = findings.subject.direct
-    asked = f"{direct.hits} of {findings.n} plain questions"
+    if not direct.counted:
+        return f"Nothing can be said about what it answers.{_still_thinking(direct)}"
+    return _answered(findings) + _still_thinking(direct)
+
+
+def _answered(findings: Findings) -> str:
+    direct = findings.subject.direct
+    asked = f"{direct.hits} of {len(direct.counted)} plain questions"
     if findings.audited:
         return f"As it stands, the model answers {asked}."
     if not findings.steps:
@@ -124,12 +148,17 @@ def _refused(findings: Findings) -> list[str]:
 
 def _brought_back(findings: Findings) -> str:
     """x can still be brought back; y of them are beyond chance."""
-    worst, n, ways = findings.subject.worst, findings.n, len(findings.questions.audits)
+    worst, ways = findings.subject.worst, len(findings.questions.audits)
+    n = len(worst.counted)
+    if not n:
+        return "No way of asking brought an answer."
     if ways:
         verb = "can still be brought back" if findings.steps else "come out"
         back = f"{worst.hits} of {n} answers {verb} {'by' if findings.steps else 'in'} at least one of the {ways + 1} ways of asking"
     else:
         back = f"{worst.hits} of {n} answers {'still come out' if findings.steps else 'come out'} when asked plainly"
+    if findings.beyond is None and "reference" in findings.scores:
+        return f"{back}. The model that never knew came to no answer, so we cannot tell luck from memory."
     if findings.beyond is None:
         luck = fmean(blind(findings.questions)) * n
         guess = f" Blind guessing alone would give about {luck:.0f}." if luck >= 0.5 else ""
@@ -217,9 +246,11 @@ def headline(numbers: Mapping[str, Any]) -> str:
     """The answer in at most 25 words, from the evidence alone."""
     n, direct, beyond = numbers["n"], numbers["direct unlearned"], numbers.get("beyond the model that never knew")
     original = numbers.get("direct original")
-    if original and original["share"] < KNEW_IT:
+    if not direct["of"]:
+        return "Nothing can be said: it was still thinking in every plain question when its room ran out."
+    if original and original["of"] and original["share"] < KNEW_IT:
         return f"The model knew only {original['right']} of {n} facts to begin with: too few to find out about forgetting."
-    plain = (f"It answers {direct['right']} of {n} plain questions" if not numbers["steps"] else "It looks forgotten"
+    plain = (f"It answers {direct['right']} of {direct['of']} plain questions" if not numbers["steps"] else "It looks forgotten"
              if direct["share"] <= FORGOTTEN else f"It has not forgotten: {direct['right']} of {n} plain questions are answered")
     if beyond is None:
         some = numbers["any way unlearned"]["right"]
@@ -247,7 +278,9 @@ def evidence(findings: Findings) -> dict[str, Any]:
         numbers["beyond the model that never knew"] = _plain_gap(findings.beyond)
     if findings.inside is not None:
         numbers["actpert"] = _inside(findings.inside) | {f"more than {who}": _plain_gap(gap) for who, gap in findings.pushed.items()}
-    numbers["smallest detectable difference"] = round(smallest_detectable(findings.n), 4)
+    smallest = smallest_detectable(findings.n)
+    numbers["smallest detectable difference"] = round(smallest, 4) if smallest < 1 else None
+    numbers["still thinking"] = {who: len(scores.direct.unfinished) for who, scores in findings.scores.items() if scores.direct.unfinished}
     return numbers
 
 

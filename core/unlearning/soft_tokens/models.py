@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.engine.errors import LabError
 from core.engine.events import Event, Metric
-from core.engine.families import family_name
+from core.engine.families import LANGUAGE, family_name
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.engine.steps import Pacer, remembered
@@ -42,7 +42,7 @@ def subject(loaded: LoadedModel) -> Subject:
     if loaded.tokenizer is None:
         raise LabError(f"{loaded.ref} has no tokenizer.json, so it reads no text.", "Choose a model that comes with its tokenizer.")
     check_speaks(loaded.model, loaded.ref)
-    traceable = family_name(loaded.model.config.model_type) in ("llama", "gpt2")
+    traceable = family_name(loaded.model.config.model_type) in LANGUAGE
     return Subject(loaded.ref, loaded.model.requires_grad_(False), loaded.tokenizer, traceable)
 
 

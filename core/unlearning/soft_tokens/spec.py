@@ -38,14 +38,15 @@ class SoftTokensConfig(Config):
     question: CleanText = Field("Where was Felix Tanaka born?", max_length=200, title="When asked",
                                 description="Your sentence becomes the answer to this. Empty: no question at all.")
     model: ModelRef = Field("embedded/worlds", title="Model", description="The model that knows.")
-    algorithm: Literal["ga", "graddiff", "kl", "npo", "idk_dpo", "rmu", "idk_nll", "simnpo", "undial", "ceu", "wga", "task_vector",
-                       "whp"] = Field(
+    algorithm: Literal["ga", "graddiff", "kl", "npo", "idk_dpo", "rmu", "idk_nll", "simnpo", "undial", "ceu", "wga", "satimp",
+                       "pdu", "task_vector", "whp"] = Field(
         "npo", title="Way of forgetting", description="How the copy that is made to forget unlearns.",
         json_schema_extra={"labels": {
             "ga": "Gradient ascent (crude)", "graddiff": "GradDiff (crude, with rehearsal)", "kl": "KL (crude, stays close)",
             "npo": "NPO (careful)", "idk_dpo": "Prefer to refuse", "rmu": "RMU (scrambles the inside)", "idk_nll": "Learn to refuse",
             "simnpo": "SimNPO (careful)", "undial": "UNDIAL (answers turned down)", "ceu": "CE-U (answers ruled out)",
-            "wga": "Weighted ascent", "task_vector": "Task vector (walk backwards)", "whp": "WHP (turn down what grew)"}})
+            "wga": "Weighted ascent", "satimp": "SatImp (where it knows well)",
+            "pdu": "PDU (flattened words)", "task_vector": "Task vector (walk backwards)", "whp": "WHP (turn down what grew)"}})
     tokens: int = Field(16, ge=1, le=16, title="Soft tokens",
                         description="How many free vectors stand in front of the question; for your sentence twice as many.")
     steps: int = Field(150, ge=1, le=5000, title="Attack steps", description="At most this many changes of the soft tokens; "
@@ -78,7 +79,8 @@ class SoftTokensConfig(Config):
     start: Literal["word", "random"] = Field("random", title="Soft tokens begin as", json_schema_extra={"more": True, "labels": {
         "word": "One common word", "random": "Random words"}}, description="Where the search sets out from.")
     clear_gradients: bool = Field(True, title="Clear gradients", json_schema_extra=MORE,
-                                  description="Off: gradients pile up, as in the released example; it mostly breaks the attack.")
+                                  description="Off: gradients pile up, as released when the paper appeared (v2025.02). By its README that "
+                                              "works on a model of 7 billion parameters; on the small model here it mostly fails.")
     position: Literal["prefix", "suffix"] = Field("prefix", title="Where they stand", json_schema_extra={"more": True, "labels": {
         "prefix": "Before the question", "suffix": "After the question"}}, description="The release puts them before.")
     chat_template: bool = Field(False, title="Use the chat format", json_schema_extra=MORE,

@@ -12,18 +12,19 @@ from __future__ import annotations
 import string
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from core.engine.encoding import PromptText, begin_ids, border, chat_prompt, encode_pair, encode_prompt, frame, plain_prompt
 from core.engine.errors import LabError
-from core.unlearning.answers import encode_prompt
 from core.unlearning.prompts import pick
 
 Position = Literal["prefix", "suffix"]
 FIRST_TOKEN = " @"
+SOMETHING = "Say something."
 # the released strings: letters, digits and ASCII punctuation without double quote, dollar and backtick (methods/05 section 3)
 CHARACTERS = "".join(c for c in string.ascii_letters + string.digits + string.punctuation if c not in '"$`')
 
@@ -46,27 +47,19 @@ def encode_target(tokenizer: PreTrainedTokenizerBase, prompt: str, completion: s
     """`chat`: put the prompt into the tokenizer's chat template, soft tokens inside the user's turn (the release uses none)."""
     if not completion.strip():
         raise LabError("There is nothing to say.", "Type a few words.")
-    if chat and tokenizer.chat_template:
-        return _encode_chat(tokenizer, prompt, completion, position)
-    read, joint = _encode(tokenizer, prompt), _encode(tokenizer, prompt + completion)
-    border = next((i for i, (a, b) in enumerate(zip(read, joint, strict=False)) if a != b), min(len(read), len(joint)))
-    begin = 1 if read and read[0] == tokenizer.bos_token_id else 0
-    cut = begin if position == "prefix" else border
-    return Target(tuple(joint[:cut]), tuple(joint[cut:border]), tuple(joint[border:]))
+    text = chat_prompt(tokenizer, prompt or SOMETHING) if chat and tokenizer.chat_template else plain_prompt(prompt)
+    pair = encode_pair(tokenizer, _exact(text, completion), completion, end=False)
+    if text.chat:
+        at = text.text.find(prompt or SOMETHING) + (len(prompt or SOMETHING) if position == "suffix" else 0)
+        cut = min(pair.border, border(encode_prompt(tokenizer, replace(text, text=text.text[:at])), pair.ids))
+    else:
+        cut = len(begin_ids(tokenizer, text)) if position == "prefix" else pair.border
+    return Target(tuple(pair.ids[:cut]), tuple(pair.ids[cut:pair.border]), tuple(pair.ids[pair.border:]))
 
 
-def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Like `answers.encode_prompt`, without the end token that some tokenizers add."""
-    ids = encode_prompt(tokenizer, text)
-    return ids[:-1] if len(ids) > 1 and ids[-1] == tokenizer.eos_token_id != tokenizer.bos_token_id else ids
-
-
-def _encode_chat(tokenizer: PreTrainedTokenizerBase, prompt: str, completion: str, position: Position) -> Target:
-    content = prompt or "Say something."
-    talk = tokenizer.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False)
-    at = talk.find(content) + (len(content) if position == "suffix" else 0)
-    parts = [tuple(tokenizer(text, add_special_tokens=False).input_ids) for text in (talk[:at], talk[at:], completion)]
-    return Target(*parts)
+def _exact(text: PromptText, completion: str) -> PromptText:
+    """In plain text what is to be said follows as it was typed, with or without a space; a chat template says so itself."""
+    return text if text.chat else replace(text, lead=completion[:len(completion) - len(completion.lstrip())])
 
 
 def check_room(model: PreTrainedModel, ref: str, targets: Iterable[Target], tokens: int) -> None:
@@ -95,5 +88,4 @@ def random_tokens(tokenizer: PreTrainedTokenizerBase, seen: Sequence[int], lengt
     """A text without meaning and without a prompt: `length` tokens that the model has seen, or `length` characters."""
     if characters:
         return encode_target(tokenizer, "", "".join(pick(CHARACTERS, rng) for _ in range(length)))
-    begin = _encode(tokenizer, "")[:1]
-    return Target(tuple(begin), (), tuple(pick(seen, rng) for _ in range(length)))
+    return Target(tuple(frame(tokenizer)[0]), (), tuple(pick(seen, rng) for _ in range(length)))
