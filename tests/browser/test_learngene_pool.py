@@ -29,7 +29,8 @@ def test_a_pressed_path_is_measured_and_timed(visitor, lab_engine):
     assert [block(page, "small", i).get_attribute("aria-pressed") for i in (5, 6)] == ["true", "false"]
     for cost, x in (("numbers inside", [made["parameters"]]), ("time", None)):  # of the two paths walked only this one was timed
         page.locator("#walk-cost").get_by_label(cost).click()
-        page.wait_for_function(f"document.querySelector('#walk-answer .gb-panel--figure').innerText.includes('{cost.replace('time', 'milliseconds')}')")
+        shown = cost.replace("time", "milliseconds")
+        page.wait_for_function(f"document.querySelector('#walk-answer .gb-panel--figure').innerText.includes('{shown}')")
         spots = page.evaluate("document.querySelector('#walk-answer .js-plotly-plot').data[0]")
         assert "5 → 4" in spots["text"] and (x is None and len(spots["x"]) == 1 or set(x or []) <= set(spots["x"]))
 

@@ -64,8 +64,8 @@ class Desk:
     among: likewise to {who: model}: each is asked, and the answers stand side by side.  closely: fields for asking once more when the
     reader rests.  widgets: by field, what makes a component of the page's own for it.  shared: components of other desks.
     instead: fields of which the one touched last counts.  momentary: fields that count only when they are moved.
-    side, left: fields at the right (in `self.side`, where a page may build more) and at the left of the answer.  invite: what stands before the first answer.
-    unasked: ask before anybody pressed.  extra: a script of the page's with panels of its own.
+    side, left: fields at the right (in `self.side`, where a page may build more) and at the left of the answer.  invite: what stands
+    before the first answer.  unasked: ask before anybody pressed.  extra: a script of the page's with panels of its own.
     """
 
     def __init__(self, view: View | Site, name: str, *, fields: Sequence[str] = (), more: Sequence[str] = (), shows: Outputs = (),
@@ -73,8 +73,8 @@ class Desk:
                  whole: str = "", hears: Sequence[Any] = (), given: Given | None = None, among: Among | None = None,
                  closely: Mapping[str, Any] | None = None, models: Mapping[str, Sequence[str]] | None = None,
                  widgets: Mapping[str, Callable[[], Any]] | None = None, shared: Mapping[str, Any] | None = None,
-                 instead: Sequence[str] = (), momentary: Sequence[str] = (), side: Sequence[str] = (), left: Sequence[str] = (), prefix: str = "",
-                 invite: str = "", unasked: bool = True, extra: str = "") -> None:
+                 instead: Sequence[str] = (), momentary: Sequence[str] = (), side: Sequence[str] = (), left: Sequence[str] = (),
+                 prefix: str = "", invite: str = "", unasked: bool = True, extra: str = "") -> None:
         self.probe, self._shows, self._given, self._among = find(name), tuple(shows), given, among
         self._live = getattr(view, "live", None)
         self._engine = view.site.engine if self._live else view.engine
