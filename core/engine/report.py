@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from html import escape as escape_html
 from typing import Any
 
+from core.engine import outputs, registry
+from core.engine.errors import LabError
 from core.engine.events import layers
 from core.engine.records import Records
 from core.engine.stored import RunRecord
@@ -82,26 +84,36 @@ def _series(lines: list[dict[str, Any]]) -> dict[str, Any] | None:
     return {"data": data, "layout": {"xaxis": {"title": {"text": "step"}}, "legend": {"orientation": "h"}}}
 
 
-def _figures(lines: list[dict[str, Any]]) -> str:
+def _figures(lines: list[dict[str, Any]], declared: outputs.Outputs) -> str:
     from core.engine.events import safe_labels
 
     found = {name: line["figure"] for name, line in last_of_each(lines, "figure").items()}
     if series := _series(lines):
         found = {"while it ran": safe_labels(series)} | found
-    return "".join(f'<h2>{_heading(name)}</h2><div data-figure="figure-{i}" style="height:26rem"></div>'
+    return "".join(f'<h2>{_heading(declared, "figure", name)}</h2><div data-figure="figure-{i}" style="height:26rem"></div>'
                    f'<script type="application/json" id="figure-{i}">{_embed(figure)}</script>'
                    for i, (name, figure) in enumerate(found.items()))
 
 
-def _pictures(records: Records, run_id: str, lines: list[dict[str, Any]]) -> str:
+def _pictures(records: Records, run_id: str, lines: list[dict[str, Any]], declared: outputs.Outputs) -> str:
     folder = records.folder(run_id)
-    return "".join(f'<h2>{_heading(name)}</h2><img alt="{escape(line["alt"])}" src="data:image/png;base64,'
+    return "".join(f'<h2>{_heading(declared, "picture", name)}</h2><img alt="{escape(line["alt"])}" src="data:image/png;base64,'
                    f'{base64.b64encode((folder / line["file"]).read_bytes()).decode()}">'
                    for name, line in last_of_each(lines, "picture").items() if (folder / line["file"]).is_file())
 
 
-def _heading(name: str) -> str:
-    return escape(name.replace("_", " "))
+def _declared(name: str) -> outputs.Outputs:
+    """What the experiment says of its outputs; nothing once there is no such experiment any more, as its runs can still be read."""
+    try:
+        return registry.find(name).outputs
+    except LabError:
+        return ()
+
+
+def _heading(declared: outputs.Outputs, kind: str, name: str) -> str:
+    """What people read on the page too: the declared title, else the name."""
+    found = outputs.find(declared, kind, name)
+    return escape(found.title if found else name.replace("_", " "))
 
 
 def _answer(run: RunRecord, verdict: dict[str, Any] | None) -> str:
@@ -123,12 +135,14 @@ def html(records: Records, run_id: str) -> str:
     from plotly.offline import get_plotlyjs
 
     run, lines = records.read(run_id), records.events(run_id)
+    declared = _declared(run["name"])
     plotly = get_plotlyjs().replace("</script", "<\\/script")
     verdict = next((line for line in reversed(lines) if line["kind"] == "verdict"), None)
     numbers = [[name, line["value"], line["unit"]] for name, line in last_of_each(lines, "metric").items()]
-    tables = "".join(f"<h2>{_heading(name)}</h2>{_rows(line['columns'], line['rows'])}"
+    tables = "".join(f"<h2>{_heading(declared, 'table', name)}</h2>{_rows(line['columns'], line['rows'])}"
                      for name, line in last_of_each(lines, "table").items())
-    texts = "".join(f"<h2>{_heading(name)}</h2><pre>{escape(line['text'])}</pre>" for name, line in last_of_each(lines, "text").items())
+    texts = "".join(f"<h2>{_heading(declared, 'text', name)}</h2><pre>{escape(line['text'])}</pre>"
+                    for name, line in last_of_each(lines, "text").items())
     facts = [["run", run["id"]], ["outcome", run["outcome"]], ["paper", run["paper"]], ["seed", run["seed"]],
              ["threads", run["threads"]], ["seconds", run["duration_s"]],
              *[[f"fingerprint of {ref}", print_] for ref, print_ in run["fingerprints"].items()], *map(list, run["versions"].items())]
@@ -137,7 +151,7 @@ def html(records: Records, run_id: str) -> str:
 <meta http-equiv="Content-Security-Policy" content="{_policy(plotly, _DRAW)}">
 <title>{escape(run["title"])}</title><style>{_STYLE}</style></head><body>
 <h1>{escape(run["title"])}</h1><p class="quiet">Glassbox Lab, {escape(run["name"])}, {escape(run["created"])}</p>
-{_answer(run, verdict)}{_figures(lines)}{_pictures(records, run_id, lines)}{tables}{texts}
+{_answer(run, verdict)}{_figures(lines, declared)}{_pictures(records, run_id, lines, declared)}{tables}{texts}
 <h2>All numbers</h2>{_rows(["name", "last value", "unit"], numbers)}
 <h2>Settings</h2>{_rows(["field", "value"], list(map(list, run["config"].items())))}
 <h2>Compute it again</h2><pre>{escape(command(run))}</pre>

@@ -9,12 +9,14 @@ import io
 import json
 import re
 import shlex
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
-from core.engine import report
+from core.engine import outputs, registry, report
 from core.engine.text_values import config_from_text
+from tests.engine import experiments_for_tests as small
 from tests.engine.experiments_for_tests import HOSTILE
 
 # Everything the report itself is made of. Whatever else a parser finds came from the data.
@@ -123,6 +125,21 @@ def test_an_ordinary_run_reads_well(engine):
         assert part in inspector.text
     value = engine.result(run["id"])["metrics"]["own noise"]
     assert str(value) in inspector.text
+
+
+def test_headings_are_the_declared_titles(engine, monkeypatch):
+    run = engine.wait(engine.start("test/hostile", {"text": "by_layer"}).id, timeout=120)["id"]
+
+    def headings():
+        return re.findall("<h2>(.*?)</h2>", re.sub(r"<script>.*?</script>", "", report.html(engine.records, run), flags=re.S))
+
+    assert headings().count("by layer") == 4, "figure, picture, table and text, none of them declared"
+    said = (outputs.figure("by_layer", "After which layer?"), outputs.fold("More", outputs.table("by_{}", "Every <layer>"))[0],
+            outputs.picture("another", "Not this one"))
+    monkeypatch.setitem(registry.EXPERIMENTS, "test/hostile", replace(small.hostile.experiment, outputs=said))
+    assert [headings().count(title) for title in ("After which layer?", "Every &lt;layer&gt;", "Not this one", "by layer")] == [1, 1, 0, 2]
+    monkeypatch.delitem(registry.EXPERIMENTS, "test/hostile")
+    assert headings().count("by layer") == 4, "the run of an experiment that is no more"
 
 
 def test_a_failed_run_is_reported_with_its_sentence(engine):
