@@ -315,7 +315,7 @@ MAP_OUTPUTS = (
 EDIT_OUTPUTS = (
     figure(
         "bars",
-        "Before and after, on questions it never saw",
+        "Before and after, on questions it never saw (thin lines: 95 %)",
         note="Same questions, same axis. Directions by chance are the control.",
         wide=True,
     ),
