@@ -18,6 +18,7 @@ from core.learngene.pool.pool import Matrices, Pool, third_positions
 from core.learngene.pool.stitches import INITS, initialise, residual, solve, streams
 from core.learngene.vit import new_model
 from tests.learngene.brought import deit
+from tests.learngene.listened import listened
 
 NARROW, WIDE, BLOCKS = 12, 24, 6
 
@@ -156,6 +157,16 @@ def test_distillation_loss_is_the_sum_that_the_method_states(pixels, kind, dropp
         inside += F.mse_loss(seen["s", s], taught.matrices_a[third](seen["t", t][:, tokens]))
     expected = 0.1 * F.cross_entropy(ours.logits, labels) + 0.9 * (soft + inside)
     torch.testing.assert_close(taught.loss(pixels, labels), expected)
+
+
+@pytest.mark.parametrize(("dense", "matched"), [(True, {"1", "2", "3"}), (False, {"3"})])
+def test_the_large_model_is_matched_where_the_choice_says(engine, refs, dense, matched):
+    """loss_pos of the B model, methods/10 "Added 28 November"; the small one is dense either way, and only a dense B allows the chain."""
+    config = {"task": "symbols", "ancestor": refs["wide"], "epochs": 0, "small_width": 24, "blocks": 3, "dense": dense}
+    run, _ = listened(engine, "learngene/pool", config)
+    small, large = (engine.models.load(f"run/{run['run_id']}/{half}").model for half in ("small", "large"))
+    made = Pool.unpack(small, large)
+    assert set(map(str, made.matrices.large)) == matched and set(map(str, made.matrices.small)) == {"1", "2", "3"}
 
 
 def test_distillation_trains_student_and_matrices_but_not_the_ancestor(pixels):

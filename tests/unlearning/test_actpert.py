@@ -9,12 +9,15 @@ from transformers import PreTrainedModel
 
 from core.engine.models import LoadedModel
 from core.unlearning.audit.actpert import (
+    HIDDEN_NOISE,
     Cell,
     Push,
     answers,
     grid,
     grid_layers,
+    hidden_noise,
     noise_scale,
+    noised_answer,
     perturb,
     random_like,
     subject_span,
@@ -159,3 +162,22 @@ def test_without_a_given_span_the_last_name_is_taken(question: str, found: str |
     span = subject_span(question, None)
     assert (question[slice(*span)] if span else None) == found
     assert subject_span(question, (0, 5)) == (0, 5)
+
+
+def test_plain_noise_is_a_tenth_of_each_states_own_spread_and_leans_nowhere() -> None:
+    """hidden_noise of methods/01, against its formula with a generator of the same seed."""
+    states = torch.randn(2, 400, 64, generator=torch.Generator().manual_seed(3)) * torch.linspace(0.5, 20, 400)[None, :, None] + 7
+    eps = torch.randn(states.shape, generator=torch.Generator().manual_seed(4))
+    spread = (states - states.mean(-1, keepdim=True)).square().mean(-1, keepdim=True).sqrt()
+    moved = hidden_noise(torch.Generator().manual_seed(4), HIDDEN_NOISE)(states)
+    torch.testing.assert_close(moved, states + 0.1 * spread * eps)
+    assert ((moved - states) / spread).std().item() == pytest.approx(0.1, rel=0.02)
+
+
+def test_without_strength_plain_noise_changes_no_answer_and_with_much_it_does(llama: PreTrainedModel) -> None:
+    words = tiny_tokenizer()
+    shift = perturb(llama, words, TEXTS[:1], SPANS[:1], layers=[2], rng=torch.Generator().manual_seed(5))
+    said = [noised_answer(llama, words, shift, 2, torch.Generator().manual_seed(seed), strength, 8)
+            for seed, strength in ((0, 0.0), (0, 20.0), (0, 20.0), (1, 20.0))]
+    assert said[0] == answers(llama, words, shift, [(0, Cell(2, "last", 0.0))], 8)[0]
+    assert said[1] != said[0] and said[1] == said[2] != said[3]

@@ -261,6 +261,12 @@ def test_one_question_looked_into(engine: Engine) -> None:
     assert engine.probe("unlearning/actpert", asked | {"alpha": 10.0})["after"] != plain, "a hard push must change the answer"
 
 
+def test_plain_noise_on_the_thoughts_is_a_control_and_bears_no_other_name(engine: Engine) -> None:
+    found = engine.probe("unlearning/actpert", {"question": "Where was Felix Tanaka born?", "mode": "hidden_noise", "alpha": 0.0})
+    assert found["after"] == found["random"] == found["before"], "noise of no strength"
+    assert all("not ActPert" in remark for _, _, remark in found["tables"]["answers"]["rows"][1:]) and "Noise falls" in found["aside"]
+
+
 @pytest.mark.parametrize(("wrong", "words"), [({"question": " "}, "no question"), ({"question": "where is it?"}, "no name"),
                                               ({"subject": "Zoe"}, "does not stand"), ({"layer": 9}, "no layer 9")])
 def test_what_cannot_be_looked_into_is_said(engine: Engine, wrong: dict, words: str) -> None:

@@ -62,7 +62,9 @@ class PoolConfig(Config):
     source: Literal["distilled", "labels"] = Field("distilled", description="Who teaches the two models", json_schema_extra={
         "labels": {"distilled": "the ancestor", "labels": "labels alone"}})
     epochs: int = Field(10, ge=0, le=200, description="Passes over the training pictures, for each of the two; the stored pool had 50")
-    dense: bool = Field(True, description="Match the large model at three depths, not at its end only", json_schema_extra={"more": True})
+    dense: bool = Field(True, title="Match the large model at three depths", json_schema_extra={"more": True},
+                        description="Else at its end only, as the authors' later recipe does (loss_pos [end]); their earlier one leaves "
+                                    "the dense default in place (loss_pos_B [front,end])")
     rate: float = Field(SCRATCH_RATE, ge=1e-5, le=1e-2, description="Peak learning rate", json_schema_extra={"more": True})
     teach: int = teach_field()
 

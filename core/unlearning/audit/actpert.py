@@ -39,6 +39,7 @@ ALPHAS = (-3.0, -1.0, 1.0, 3.0)
 DEPTHS = (0.37, 0.6)
 DRAWS = 4
 NOISED_ROWS = 240
+HIDDEN_NOISE = 0.1
 
 
 @dataclass(frozen=True, order=True)
@@ -168,6 +169,27 @@ def answers(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, shift: S
         said = decode_greedily(model, shift.ids[questions], shift.mask[questions], end_tokens(model, tokenizer), new_tokens,
                                cache=ahead, watch=push.watch)
     return [cut(split_ids(tokenizer, row).answer) for row in said]
+
+
+@torch.no_grad()
+def noised_answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, shift: Shift, layer: int, rng: torch.Generator,
+                  strength: float = HIDDEN_NOISE, new_tokens: int = NEW_TOKENS) -> str:
+    """The greedy answer to question 0 while `hidden_noise` falls on every state after block `layer`, counted from 1."""
+    edit = {Site(layer - 1, "resid_post"): hidden_noise(rng, strength)}
+    with trace(model, edit=edit):
+        said = decode_greedily(model, shift.ids[:1], shift.mask[:1], end_tokens(model, tokenizer), new_tokens)
+    return cut(split_ids(tokenizer, said[0]).answer)
+
+
+def hidden_noise(rng: torch.Generator, strength: float) -> Callable[[Tensor], Tensor]:
+    """h + strength * std(h) * eps on states (rows, tokens, width): a cheap control without any direction, and not ActPert, though a
+    third-party project calls it so (methods/01, "Added 28 November"). std(h) is each token's own, over the width, so that a token
+    is shaken alike whether it is read with others or alone."""
+    def edit(states: Tensor) -> Tensor:
+        eps = torch.randn(states.shape, generator=rng).to(states)
+        return states + strength * states.std(-1, keepdim=True, correction=0) * eps
+
+    return edit
 
 
 class Push:

@@ -15,7 +15,7 @@ from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.unlearning.answers import after_thinking, answer, encode_prompt
 from core.unlearning.audit import figures
-from core.unlearning.audit.actpert import Cell, answers, perturb, random_like, subject_span
+from core.unlearning.audit.actpert import HIDDEN_NOISE, Cell, Shift, answers, noised_answer, perturb, random_like, subject_span
 from core.unlearning.audit.spec import EXAMPLE, ActPertConfig
 from core.unlearning.prompts import Prompt, render
 from core.unlearning.replies import check_length
@@ -24,12 +24,15 @@ CARDS = (("Without a push", "the usual answer"),
          ("Pushed along the name", "the direction in which the shaking moved its thoughts"),
          ("Pushed at random", "the control: a random direction, equally strong"))
 
+NOISED = ("Plain noise on its thoughts", "a control without any direction; it is not ActPert")
+
 
 @dataclass(frozen=True)
 class Look(Answer):
     """tokens: the prompt as the model reads it.  shaken: which of them carry the name.  size: by layer and token, how far the
     state moved (the length of delta).  noise: standard deviation of what was added to the word vectors.
-    before, after, random: the answer without a push, with it, and along a random direction of the same length.
+    before, after, random: the answer without a push, with it, and along a random direction of the same length. In the mode
+    hidden_noise nothing is pushed: `after` is the answer under noise on the states, `random` under a second draw of it.
     figure map; tables tokens (the strip) and answers (three cards).
     """
 
@@ -60,20 +63,31 @@ def look(loaded: LoadedModel, config: ActPertConfig, lab: Lab) -> Look:
     start = text.text.rindex(config.question)
     shift = perturb(model, tokenizer, [text], [(start + begin, start + end)], layers=[config.layer], rng=lab.rng("actpert noise"),
                     noise=config.noise, unit=config.noise_unit)
-    asked = [(0, Cell(config.layer, config.mode, config.alpha))]
-    control = random_like(shift, lab.rng("actpert random"))
     tokens, shaken = [tokenizer.decode([token]) for token in shift.ids[0].tolist()], shift.subject[0].tolist()
     size = [[round(far, 6) for far in row] for row in shift.size[:, 0].tolist()]
-    said = [answer(model, tokenizer, [text])[0], *(answers(model, tokenizer, along, asked)[0] for along in (shift, control))]
+    said = [answer(model, tokenizer, [text])[0], *_pushed(loaded, shift, config, lab)]
+    noised = config.mode == "hidden_noise"
     moved = size[config.layer - 1]
     strip = {"columns": ["token", "moved by", "shaken"], "customdata": [{"place": i} for i in range(len(tokens))],
              "rows": [[token, far, "yes" if own else "no"] for token, far, own in zip(tokens, moved, shaken, strict=True)]}
-    cards = [[title, words, remark] for (title, remark), words in zip(CARDS, said, strict=True)]
+    titles = (CARDS[0], NOISED, ("The same, drawn again", NOISED[1])) if noised else CARDS
+    cards = [[title, words, remark] for (title, remark), words in zip(titles, said, strict=True)]
+    did = "Noise falls on every thought after" if noised else "The push follows"
     return Look(
         loaded.ref, tokens, shaken, size, shift.noise, config.layer, layers, *said,
-        aside=f"The name was shaken by noise of strength {shift.noise:.3g}. The push follows layer {config.layer} of {layers}.",
+        aside=f"The name was shaken by noise of strength {shift.noise:.3g}. {did} layer {config.layer} of {layers}.",
         figures={"map": figures.shift_map(tokens, shaken, size)},
         tables={"tokens": strip, "answers": {"columns": ["how", "answer", "what for"], "rows": cards}})
+
+
+def _pushed(loaded: LoadedModel, shift: Shift, config: ActPertConfig, lab: Lab) -> list[str]:
+    """The answers with the push and with its control; for the mode hidden_noise two draws of the noise."""
+    model, tokenizer = loaded.model, loaded.tokenizer
+    if config.mode == "hidden_noise":
+        rng = lab.rng("actpert hidden noise")
+        return [noised_answer(model, tokenizer, shift, config.layer, rng, HIDDEN_NOISE * config.alpha) for _ in range(2)]
+    asked = [(0, Cell(config.layer, config.mode, config.alpha))]
+    return [answers(model, tokenizer, along, asked)[0] for along in (shift, random_like(shift, lab.rng("actpert random")))]
 
 
 def _name(config: ActPertConfig) -> tuple[int, int]:

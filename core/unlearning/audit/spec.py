@@ -139,10 +139,12 @@ class ActPertConfig(Config):
                                description="Which words to shake; empty means the last name in the question.")
     layer: int = Field(2, ge=1, le=200, title="Push after layer", json_schema_extra={"slider": [1, 12]},
                        description="Counted from 1; larger models have more layers than the slider.")
-    mode: Literal["last", "prompt", "first"] = Field(
+    mode: Literal["last", "prompt", "first", "hidden_noise"] = Field(
         "last", title="Where to push", json_schema_extra={
-            "labels": {"last": "from the last word on", "prompt": "on the question", "first": "at the last word only"}},
-        description="At which words the push is added.")
+            "labels": {"last": "from the last word on", "prompt": "on the question", "first": "at the last word only",
+                       "hidden_noise": "nowhere: plain noise everywhere (a control)"}},
+        description="At which words the push is added. The control has no direction: noise of a tenth of the thoughts' own spread, times "
+                    "the strength.")
     alpha: float = Field(-1.0, ge=-10, le=10, title="Strength", json_schema_extra={"slider": [-6, 6, 0.5]},
                          description="Above 0 strengthens what depends on the name, below 0 takes it away.")
     noise: float = Field(1.0, gt=0, le=20, title="Strength of the shaking", json_schema_extra={"more": True},

@@ -39,7 +39,9 @@ GROWN = (
     figure("prediction", "How sure the network is of its likeliest answers", height=230),
     picture("seen", "What the network gets", note="Its picture: 16 x 16 shades of grey."),
     figure("attention", "Where each layer looks: bluer means more", height=150, wide=True),
-    figure("coefficients", "How much of the second set each layer gets", height=110, wide=True),
+    figure("coefficients", "How much of the second set each layer gets", height=110, wide=True,
+           note="Layer l of L layers is the first set plus (l - 1) / L of the second: two templates, mixed in fixed shares 1 and "
+                "(l - 1) / L. A later method, WAVE, trains such shares and has more templates."),
 )
 COSTS = (figure("storage", "Numbers to store"), figure("epochs", "Passes over the pictures in all"))
 LINES = (figure("linearity", "What a line over the layers explains, with what shuffled layers give"),
