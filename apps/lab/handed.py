@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -31,6 +32,12 @@ class Handed:
         for left in self.root.parent.glob("*"):
             if not (left.name.isdecimal() and psutil.pid_exists(int(left.name))):
                 shutil.rmtree(left, ignore_errors=True)
+
+    def ready(self) -> None:
+        """Makes the folders into which a browser's files are written, should somebody have deleted them; cannot fail."""
+        with contextlib.suppress(OSError):
+            self.root.mkdir(parents=True, exist_ok=True)
+            Path(tempfile.gettempdir()).mkdir(parents=True, exist_ok=True)
 
     def add(self, visitor: str, paths: list[str]) -> None:
         """Notes whose files these are."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import warnings
@@ -14,6 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from apps.lab import routes
+from apps.lab.answers import SENTENCES
 from apps.lab.first_paint import FirstPaint
 from apps.lab.guard import Guard, Hosts
 from apps.lab.handed import Handed
@@ -60,6 +62,7 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     app.state.engine = engine
     app.include_router(routes.router(engine))
     app.add_exception_handler(LabError, _say)
+    app.add_exception_handler(OSError, _say_busy)
     app.add_middleware(Announced)
     app.add_middleware(FirstPaint)
     addresses = ["/", *(f"/{page.route}" for page in PAGES if page.built), f"/{ROUTE}"]
@@ -86,6 +89,13 @@ async def _say(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, LabError)
     status = 403 if isinstance(error, routes.HostOnly) else 404 if request.method == "GET" else 409
     return JSONResponse(error.to_dict(), status_code=status)
+
+
+async def _say_busy(request: Request, error: Exception) -> JSONResponse:
+    """Too many open files, a disk that is gone: the window of the lab says which, the visitor what to do."""
+    logging.getLogger("glassbox").warning("%s %s: %s", request.method, request.url.path, error)
+    said, hint = SENTENCES[503]
+    return JSONResponse({"error": said, "hint": hint}, 503)
 
 
 class Announced:

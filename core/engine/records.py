@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import json
 import os
 import re
@@ -24,7 +23,8 @@ import filelock
 import psutil
 
 from core.engine.errors import LabError
-from core.engine.stored import LARGEST_LOG, RunRecord, parse, read_file, read_line
+from core.engine.processes import alive
+from core.engine.stored import LARGEST_LOG, PASSING, RunRecord, parse, read_file, read_line
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{3,79}")
 RESERVE, FINISHED, GRAVE, DRAFT, LOCK = ".reserve", ".finished", ".deleted-", ".new-", ".lock"
@@ -57,27 +57,6 @@ def read_events(path: Path, since: int = 0) -> list[dict[str, Any]]:
         return []
     since = max(0, since)
     return [read_line(line, since + i) for i, line in enumerate(lines[since:])]
-
-
-@functools.cache
-def _born(pid: int) -> float:
-    return psutil.Process(pid).create_time()
-
-
-def this_process() -> dict[str, Any]:
-    """What a run remembers of the process that computes it."""
-    return {"pid": os.getpid(), "born": _born(os.getpid())}
-
-
-def alive(pid: int, born: float) -> bool:
-    """Whether the process that started a run still exists (pid numbers are used again, birth times are not)."""
-    if pid == os.getpid():  # asked once: birth times are counted from boot, which a corrected clock moves
-        return born == _born(pid)
-    try:
-        process = psutil.Process(pid)
-        return abs(process.create_time() - born) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
 
 
 def end_line(lines: list[dict[str, Any]], outcome: str, error: str, hint: str, seconds: float | None) -> dict[str, Any]:
@@ -180,8 +159,10 @@ class Records:
             return self._as_it_stands(RunRecord.of(read_file(folder / "run.json") if self._ships(run_id) else self._text(run_id)))
         except FileNotFoundError:  # deleted a moment ago
             raise no_such_run() from None
-        except (OSError, ValueError):
-            raise LabError("The record of this run is damaged.", "Delete it, or press Run to get a new one.") from None
+        except OSError as error:
+            raise _unreadable(error) if error.errno in PASSING else _damaged() from None
+        except ValueError:
+            raise _damaged() from None
 
     def _as_it_stands(self, run: RunRecord) -> RunRecord:
         if changes := self._unwritten.get(run.id):
@@ -243,7 +224,10 @@ class Records:
     def events(self, run_id: str, since: int = 0) -> list[dict[str, Any]]:
         """Logged events from `since` on. A run that ended without writing so gets its last line here."""
         run = self.read(run_id)  # before the log: what a dead process wrote cannot change any more
-        lines = read_events(self.folder(run_id) / "events.jsonl")
+        try:
+            lines = read_events(self.folder(run_id) / "events.jsonl")
+        except OSError as error:
+            raise _unreadable(error) from None
         if run.outcome in DONE and (not lines or lines[-1]["kind"] != "end"):
             lines.append(end_line(lines, run.outcome, run.error, run.hint, run.duration_s))
         return lines[max(0, since):]
@@ -278,6 +262,8 @@ class Records:
             return [entry for entry in os.listdir(self.root) if RUN_ID.fullmatch(entry)]
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise _unreadable(error) from None
 
     def _text(self, run_id: str) -> bytes:
         """run.json as text, remembered while the file stays the same: thousands of runs are listed at every visit."""
@@ -292,13 +278,13 @@ class Records:
     def conclude(self, run_id: str, **changes: Any) -> None:
         """The last change of a run: its outcome, and the mark by which an equal request finds it.
 
-        Raises OSError if the disk refuses; this process then remembers what it could not write.
+        Raises OSError, ValueError or LabError if it cannot be written; this process then remembers it.
         """
         with contextlib.suppress(OSError):
             (self.folder(run_id) / RESERVE).unlink(missing_ok=True)
         try:
             run = self._update(run_id, changes)
-        except (OSError, LabError):
+        except (OSError, ValueError, LabError):
             self._unwritten[run_id] = changes
             raise
         if run.outcome == "finished":
@@ -317,8 +303,17 @@ class Records:
     def delete(self, run_id: str, visitor: str | None = None) -> None:
         """Removes a run with all that it kept. With a visitor: only theirs, and what others share stays with them.
 
-        Raises LabError for a run that still goes on, a first view, or a run of somebody else.
+        Raises LabError for a run that still goes on, a first view, a run of somebody else, or a folder that may not be changed.
         """
+        try:
+            self._bury(run_id, visitor)
+        except OSError as error:
+            raise LabError(f"The run could not be deleted: {error.strerror or error}.",
+                           f"Let the lab write into {self.root.parent}, or choose another folder with GLASSBOX_HOME.") from None
+        for grave in self.root.glob(GRAVE + "*"):
+            shutil.rmtree(grave, ignore_errors=True)
+
+    def _bury(self, run_id: str, visitor: str | None) -> None:
         with self._turn():
             folder = self._own(run_id)
             if visitor is not None or not self._is_damaged(run_id):
@@ -336,8 +331,6 @@ class Records:
             folder.rename(self.root / f"{GRAVE}{run_id}")
             self._known.pop(run_id, None)
             self._unwritten.pop(run_id, None)
-        for grave in self.root.glob(GRAVE + "*"):
-            shutil.rmtree(grave, ignore_errors=True)
 
     def _is_damaged(self, run_id: str) -> bool:
         try:
@@ -371,6 +364,14 @@ def _insert(base: Any, table: str, rows: list[list[Any]]) -> None:
     if rows:
         columns = [list(column) for column in zip(*rows, strict=True)]
         base.execute(f"INSERT INTO {table} SELECT {', '.join('unnest(?)' for _ in columns)}", columns)
+
+
+def _unreadable(error: OSError) -> LabError:
+    return LabError(f"The records of this lab cannot be read now: {error.strerror or error}.", "Try again in a minute.")
+
+
+def _damaged() -> LabError:
+    return LabError("The record of this run is damaged.", "Delete it, or press Run to get a new one.")
 
 
 def no_such_run() -> LabError:

@@ -132,11 +132,13 @@ class Run:
         reason, seconds = error.message or self._reason, round(self.elapsed(), 4)
         line = end_line(self._lines, outcome, reason, error.hint, seconds)
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._began_wall)) if self._began_wall else None
-        try:
+        changes = {"outcome": outcome, "error": reason, "hint": error.hint, "duration_s": seconds, "started": started}
+        with contextlib.suppress(LabError):  # an outcome is worth writing, and remembering, although the record cannot be read now
             model = records.read(self.id).model
-            records.conclude(self.id, outcome=outcome, error=reason, hint=error.hint, duration_s=seconds, started=started,
-                             model=model and model.model_dump() | {"parameters": self.parameters.get(model.ref)}, revisions=self.revisions)
-        except (OSError, LabError):
+            changes["model"] = model and model.model_dump() | {"parameters": self.parameters.get(model.ref)}
+        try:
+            records.conclude(self.id, **changes, revisions=self.revisions)
+        except (OSError, ValueError, LabError):
             logging.getLogger("glassbox").exception("run %s has no outcome on disk", self.id)
         finally:
             with contextlib.suppress(OSError):

@@ -30,6 +30,7 @@ from core.engine.events import layers
 from core.engine.experiment import Config, Experiment, shown
 from core.engine.lab import Cache, Lab
 from core.engine.models import ModelStore
+from core.engine.processes import this_process
 from core.engine.records import DONE, Records
 from core.engine.registry import find
 from core.engine.run import Run, versions
@@ -144,7 +145,7 @@ class Engine:
             "fingerprints": fingerprints, "revisions": {}, "model": model, "versions": versions(), "threads": self.settings.threads,
             "outcome": "running", "error": "", "hint": "", "created": now.isoformat(timespec="milliseconds"),
             "started": None, "duration_s": None, "owner": visitor, "visitors": [visitor], "published": False,
-            "pinned": pinned, **recording.this_process()})
+            "pinned": pinned, **this_process()})
         try:
             return Run(run_id, experiment.name, key, seed, folder, pinned, visitor, experiment.outputs)
         except OSError as problem:  # too many open files

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -19,6 +20,10 @@ LARGEST_JSON = 8 * 2**20
 LARGEST_LOG = 2**30
 PICTURE_FILE = r"^[a-z0-9][a-z0-9.-]*\.png$"
 Outcome = Literal["running", "finished", "cancelled", "failed", "interrupted"]
+
+
+# What is wrong with this moment, and not with a file that could not be read.
+PASSING = (errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM, errno.ENOMEM, errno.EIO, errno.EAGAIN, errno.EINTR)
 
 
 def read_file(path: Path | str, largest: int = LARGEST_JSON) -> bytes:

@@ -10,6 +10,7 @@ its visitor says so, or when newer files need the room: first those of whoever h
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -29,7 +30,7 @@ from pydantic import BaseModel, Field
 
 from core.engine.errors import LabError
 from core.engine.settings import Settings
-from core.engine.stored import parse, read_file
+from core.engine.stored import PASSING, parse, read_file
 
 MB = 2**20
 LARGEST = 20 * MB
@@ -70,9 +71,9 @@ class Uploads:
         if not 0 < size <= LARGEST:
             raise LabError("That file is empty." if not size else f"That file has {size / MB:,.0f} MB.",
                            f"A file may have at most {LARGEST // MB} MB.")
-        with source.open("rb") as stream:
-            name_of_content = hashlib.file_digest(stream, "sha256").hexdigest()[:24]
         try:
+            with source.open("rb") as stream:
+                name_of_content = hashlib.file_digest(stream, "sha256").hexdigest()[:24]
             with self._turn():
                 self._make_room(size, visitor)
                 self._store(source, name_of_content, _plain_name(name), size, visitor)
@@ -99,7 +100,10 @@ class Uploads:
 
     def about(self, ref: str, visitor: str | None = None) -> dict[str, Any]:
         """{name, size in bytes} of an upload. Raises LabError for one that is gone, or that this visitor has not brought."""
-        found = self._about(_content(ref))
+        try:
+            found = self._about(_content(ref))
+        except OSError as problem:
+            raise LabError(f"That file cannot be read now: {problem.strerror}.", "Try again in a minute.") from None
         if found is None or visitor is not None and visitor not in found.visitors:
             raise _gone()
         return {"name": found.name, "size": found.size}
@@ -135,13 +139,19 @@ class Uploads:
         return digest.hexdigest()[:16]
 
     def delete(self, ref: str, visitor: str) -> None:
-        """Removes a visitor's file; while others brought the same one, only their name leaves it."""
+        """Removes a visitor's file; while others brought the same one, only their name leaves it. Raises LabError if it cannot."""
         content = _content(ref)
-        with self._turn():
-            known = self._about(content)
-            if known is None or visitor not in known.visitors:
-                raise LabError("There is no such file of yours.", "It may have been removed already.")
-            self._leave(content, known, visitor)
+        try:
+            with self._turn():
+                known = self._about(content)
+                if known is None or visitor not in known.visitors:
+                    raise LabError("There is no such file of yours.", "It may have been removed already.")
+                self._leave(content, known, visitor)
+                if (left := self._about(content)) and visitor in left.visitors:
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except (OSError, filelock.Timeout) as problem:
+            raise LabError(f"The file could not be removed: {getattr(problem, 'strerror', None) or problem}.",
+                           "Try again in a minute.") from None
 
     def _leave(self, content: str, known: About, visitor: str) -> None:
         others = [other for other in known.visitors if other != visitor]
@@ -151,13 +161,18 @@ class Uploads:
             shutil.rmtree(self.root / content, ignore_errors=True)
 
     def _about(self, content: str) -> About | None:
-        """What is known of a file; None for one that is gone, too old or damaged."""
-        with contextlib.suppress(OSError, ValueError):
+        """What is known of a file; None for one that is gone, too old or damaged.
+
+        Raises OSError where that cannot be told now: a file must not be taken for a damaged one because too many others are open.
+        """
+        try:
             found = About.model_validate(parse(read_file(self.root / content / "about.json")))
             plain = _plain_name(found.name) == found.name and (self.root / content / found.name).is_file()
-            if plain and time.time() - found.added < KEPT_S:
-                return found
-        return None
+        except (OSError, ValueError) as problem:
+            if getattr(problem, "errno", None) in PASSING:
+                raise
+            return None
+        return found if plain and time.time() - found.added < KEPT_S else None
 
     def _make_room(self, size: int, visitor: str) -> None:
         """Removes what is too old or damaged, then this visitor's oldest, then the oldest of whoever holds most."""

@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from core.engine.errors import LabError
-from core.engine.records import Log, Records, alive, read_events, this_process, write_json
+from core.engine.processes import alive, began, this_process
+from core.engine.records import Log, Records, read_events, write_json
 from tests.engine.experiments_for_tests import GATES, Gate
 
 
@@ -195,7 +196,7 @@ def orphan(records, finished):
     """A run in the middle of which its process disappeared."""
     run = finished("ada")
     folder, child = records.folder(run), subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    born = psutil.Process(child.pid).create_time()
+    born = began(psutil.Process(child.pid))
     records.update(run, outcome="running", pid=child.pid, born=born)
     lines = (folder / "events.jsonl").read_bytes().splitlines(keepends=True)
     (folder / "events.jsonl").write_bytes(b"".join(lines[:4]) + lines[4][:-10])
