@@ -19,7 +19,7 @@ REFUSED = {
     "path/nothing-there": "no model folder",
     "path/cut-short": "safetensors",
     "embedded/nobody": "nobody",
-    "run/20200101-000000-ffffff/unlearned": "kept",
+    "run/20200101-000000-ffffff/unlearned": "no such run",
 }
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gradio as gr
 import pytest
+from gradio.context import LocalContext
 
+from apps.lab.handed import Handed
 from apps.lab.ui.controls import Controls
-from apps.lab.ui.own_file import OwnFile
-from apps.lab.visitors import COOKIE
+from apps.lab.ui.own_file import REFUSED, OwnFile
+from apps.lab.visitors import HEADER, Here
 from core.engine.errors import LabError
 from core.engine.registry import find
 
@@ -77,38 +79,52 @@ def test_an_empty_number_stays_empty_on_its_way_to_the_browser_and_back(engine):
 
 
 class Asking:
-    """What a handler sees of the browser: a cookie."""
+    """What a handler sees of the browser: the token that the guard wrote into its request."""
 
     def __init__(self, visitor: str) -> None:
-        self.cookies = {COOKIE: visitor * 32}
+        self.headers = {HEADER: visitor * 32}
 
 
 @pytest.fixture
-def own_file(engine):
+def handed(engine):
+    return Handed(engine.settings.home)
+
+
+@pytest.fixture
+def own_file(engine, handed):
+    """The field as visitor "a" uses it."""
+    before = LocalContext.request.set(Asking("a"))
     with gr.Blocks():
-        yield OwnFile(engine, find("test/file"), "mine", prefix="field")
+        yield OwnFile(Here(engine, handed), find("test/file"), "mine", prefix="field")
+    LocalContext.request.reset(before)
 
 
-def test_a_brought_file_is_read_at_once_and_its_reference_chosen(own_file, engine, tmp_path):
-    path = tmp_path / "words.txt"
-    path.write_text("twelve chars")
-    choice, said, remove = own_file._bring(Asking("a"), str(path))
+def sent(handed, content: bytes):
+    """A file that visitor "a" has just handed over."""
+    path = handed.root / "upload" / "words.txt"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    handed.add("a" * 32, [str(path)])
+    return path
+
+
+def test_a_brought_file_is_read_at_once_and_its_reference_chosen(own_file, engine, handed):
+    path = sent(handed, b"twelve chars")
+    choice, said, remove = own_file._bring(str(path))
     ref = choice.value
     assert engine.uploads.path(ref).read_text() == "twelve chars" and ("words.txt", ref) in choice.choices
     assert "12 characters." in said and remove.visible and not path.exists()
     run = engine.start("test/file", {"mine": ref})
     engine.wait(run.id)
     assert engine.result(run.id)["metrics"] == {"length": 12}
-    assert own_file._forget(Asking("a"), ref)[0].value == ""
+    assert own_file._forget(ref)[0].value == ""
     with pytest.raises(LabError, match="no longer here"):
         engine.start("test/file", {"mine": ref})
 
 
-def test_a_file_that_cannot_be_read_says_why_and_changes_nothing(own_file, tmp_path):
-    path = tmp_path / "words.txt"
-    path.write_bytes(b"\0\0")
-    choice, said, _ = own_file._bring(Asking("a"), str(path))
-    assert "That is no text." in said and "value" not in choice
+def test_a_file_that_cannot_be_read_says_why_and_nothing_can_be_run_with_it(own_file, handed):
+    choice, said, _ = own_file._bring(str(sent(handed, b"\0\0")))
+    assert "That is no text." in said and choice.value == REFUSED
 
 
 def test_without_an_engine_there_is_no_field_for_files(engine):

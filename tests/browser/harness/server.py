@@ -103,6 +103,7 @@ class FakeLab:
             "versions": {"torch": "2.13.0"},
             "threads": 1,
             "mine": True,
+            "owner": True,
             "published": False,
             "first_view": False,
             "link": f"/unlearning-auditor?algorithm=npo&run={run_id}",
