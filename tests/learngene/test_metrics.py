@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from torch.nn import functional as F
 
 from core.learngene.data import SYMBOLS, read_task
 from core.learngene.metrics import accuracy, agreement, cka, linearity, weight_groups
+from core.learngene.pool.experiments import _beside
+from core.learngene.pool.paths import SMALL
 from core.learngene.training import Recipe, born_from, fit, schedule, soft_distillation, steps_of, supervised
 from core.learngene.vit import look_closely, new_model, parts_of
 from core.stats import beyond_chance, share_interval
@@ -62,6 +65,17 @@ def test_likeness_ignores_rotation_and_size_but_not_content():
 def test_interval_of_a_share_is_wilsons(right, n):
     expected = stats.binomtest(right, n).proportion_ci(method="wilson")
     assert share_interval(right / n, n) == pytest.approx((expected.low, expected.high), abs=1e-6)
+
+
+@pytest.mark.parametrize(("n", "words"), [(1, "with only 1 test picture no such difference can be told from chance"),
+                                          (400, "would have to be 6.9 points")])
+def test_one_picture_tells_no_difference_and_no_impossible_one_is_named(n, words):
+    rival = SimpleNamespace(name="alone", width=36, parameters=10, macs=10)
+    said = _beside([(rival, 0.5)], {SMALL: (5, 1.0)}, n)
+    with pytest.raises(StopIteration) as ended:
+        while True:
+            next(said)
+    assert words in ended.value.value and "196" not in ended.value.value
 
 
 def test_smallest_difference_shrinks_with_the_square_root_of_n():

@@ -247,6 +247,21 @@ def test_tags_in_a_system_prompt_or_a_question_are_not_the_models():
         assert roles[ids.shape[1]:] == ["open", "think", "think", "close", "answer"] and not truncated
 
 
+def test_the_energy_of_a_model_that_was_told_about_the_tags_is_that_of_its_own_thinking(engine, tmp_path):
+    """The same through the probe: every token of the prompt is the prompt's, its tags too."""
+    model, tokenizer = reasoner("qwen2")
+    tokenizer.chat_template = ("[system]Think between <think> and </think>, then answer.{% for m in messages %}[{{ m.role }}]"
+                               "{{ m.content }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}")
+    save(model, tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    asked = {"model": f"path/{tmp_path}", "problem": "Where was Rosa born?", "output": "<think>In a town.</think>Porto"}
+    found = engine.probe("reasoning/energy", asked)
+    own = found["roles"].index("open")
+    assert "<think>" in found["tokens"][:own] and set(found["roles"][:own]) == {"prompt"}
+    assert "".join(t for t, role in zip(found["tokens"], found["roles"], strict=True) if role == "think") == "In a town."
+    assert found["roles"][-1] == "answer" and not found["truncated"] and found["energy"] == found["energy"]
+
+
 def test_a_template_that_thinks_only_on_demand_is_asked_to():
     model, tokenizer = reasoner("qwen2")
     tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}[assistant]{% if thinking %}<think>{% endif %}"

@@ -265,7 +265,8 @@ def _compare(config: FinetuneConfig, gene: Learngene, racers: list[_Racer], curv
     yield Table("compared", ["network", "epochs", "right before", "right after", "95 % from", "95 % to"], rows)
     inherited, scratch = shares["inherited"][-1], shares["scratch"][-1]
     least = beyond_chance((inherited + scratch) / 2, n)
-    told_apart = "That is more than chance would give." if abs(inherited - scratch) > least else "That difference could be chance."
+    told_apart = ("That is more than chance would give." if abs(inherited - scratch) > least else "That difference could be chance."
+                  if least < 1 else f"With only {n} test picture{'s' * (n > 1)} no difference can be told from chance: bring more.")
     evidence = {"inherited": inherited, "scratch": scratch, "n": n, "smallest difference": least,
                 "auxiliary epochs not counted": gene.epochs}
     yield Verdict(f"With {config.depth} layers, after {config.epochs} passes over the pictures the network that inherited is right in "

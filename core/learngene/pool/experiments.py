@@ -262,8 +262,11 @@ def _beside(rivals: list[tuple[Rival, float]], paths: dict[Way, tuple[int, float
     how = "level" if abs(mean) < 5e-4 else f"{100 * abs(mean):.1f} points {'ahead' if mean > 0 else 'behind'}"
     plain = sum(not best[0].stitched for _, _, best in found if best)
     ends = f", and in {plain} of {len(gaps)} cases it has no stitch" if plain else ""
+    least = beyond_chance(rivals[0][1], n)
+    sure = (f"one such difference would have to be {100 * least:.1f} points to be more than chance" if least < 1 else
+            f"with only {n} test picture{'s' * (n > 1)} no such difference can be told from chance")
     return (f" Beside {len(gaps)} networks of such sizes that were each trained alone, the best path that costs no more is {how} on average"
-            f"{ends}; one such difference would have to be {100 * beyond_chance(rivals[0][1], n):.1f} points to be more than chance.")
+            f"{ends}; {sure}.")
 
 
 def storage_rows(made: Pool, ancestor: ViTConfig, classes: int) -> dict[str, int]:

@@ -97,7 +97,9 @@ def _compared(findings: Findings) -> list[str]:
         parts.append(f"Careful: just asked, {', and '.join(doubts)}. "
                      + ("This comparison means nothing." if findings.pointless else "Read this comparison with care."))
     if n < FEW and not findings.pointless:
-        parts.append(f"With {n} texts per bar, differences below {smallest_detectable(n):.0%} go unnoticed as a rule.")
+        smallest = smallest_detectable(n)
+        parts.append(f"With {n} texts per bar, differences below {smallest:.0%} go unnoticed as a rule." if smallest < 1 else
+                     f"With only {n} texts per bar no difference at all can be told from luck: take more to see more.")
     return parts
 
 
@@ -200,8 +202,9 @@ def evidence(findings: Findings) -> dict[str, Any]:
     for key, (gap, low, high) in findings.gaps.items():
         numbers[f"true minus {CELLS[key].title}"] = {"difference": round(gap, 4), "interval": [round(low, 4), round(high, 4)]}
     if findings.gaps:
+        smallest = smallest_detectable(len(findings.outcomes["B"]))
         numbers |= {"uninformative": findings.uninformative,
-                    "smallest detectable difference": round(smallest_detectable(len(findings.outcomes["B"])), 4)}
+                    "smallest detectable difference": round(smallest, 4) if smallest < 1 else None}
     if findings.asked:
         numbers |= {"just asked": {WHO[who]: round(share, 4) for who, share in findings.asked.items()},
                     "comparison means something": not findings.pointless}

@@ -105,3 +105,12 @@ def test_tables_and_metrics_count_the_same() -> None:
     assert metrics["success unlearned, true answer"] == 0.75 and metrics["median steps unlearned, true answer"] == 5
     assert "median steps never knew, true answer" not in metrics and median_steps(outcomes["C"]) is None
     assert metrics["generated as promised"] == 1.0
+
+
+@pytest.mark.parametrize("of", [2, 3, 4])
+def test_of_so_few_texts_no_impossible_difference_is_spoken(of: int) -> None:
+    """Two shares never differ by more than 1: three texts can show no difference, four can just."""
+    found = findings(of, 0, 0, of=of)
+    smallest = evidence(found)["smallest detectable difference"]
+    assert ("no difference at all can be told" in say(found)) == (of < 4) == (smallest is None)
+    assert ("go unnoticed as a rule" in say(found)) == (of == 4) and "114" not in say(found)
