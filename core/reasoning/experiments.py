@@ -64,7 +64,7 @@ CALIBRATED = 200  # outputs that make the yardstick of a model that comes withou
 def trace_thought(config: TraceConfig, lab: Lab) -> Iterator[Event]:
     """One problem, token by token, then everything that is known about the whole."""
     yield Progress(0, config.new_tokens, "reading the problem")
-    setting = Setting.of(lab, config.model, kind_of(config.problem))
+    setting = Setting.of(lab, config.model, kind_of(config.problem), config.thinking)
     form, model = setting.form, setting.loaded.model
     ids, problem = form.ask(config.problem)
     yield Text("prompt", form.tokenizer.decode(ids[0]))
@@ -178,7 +178,7 @@ def _say(check: Check | None, reading: Reading, answer: str, energetic: float | 
 def roc(config: RocConfig, lab: Lab) -> Iterator[Event]:
     """Many problems, every score, and how well each sorts; outputs are kept on disk and shared by all settings of one model."""
     yield Progress(0, config.problems, "thinking")
-    setting = Setting.of(lab, config.model, config.kind)
+    setting = Setting.of(lab, config.model, config.kind, config.thinking)
     if config.label == "sound" and not setting.form.chains:
         raise LabError("Nobody can check the free steps of this model.", "Choose the label 'correct', or an embedded reasoner.")
     found: list[Generations] = []

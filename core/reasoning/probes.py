@@ -9,7 +9,7 @@ The model runs once per text; moving the slider afterwards only does arithmetic 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from core.engine.errors import LabError
 from core.engine.lab import Lab
 from core.engine.lens import read_layers
 from core.engine.models import LoadedModel
+from core.engine.thinking import Thinking, can_switch
 from core.reasoning import figures, shown
 from core.reasoning.calibration import Calibration, mean_difference, plane
 from core.reasoning.data import VALUES, Check, Problem, corrupt, kind_of
@@ -41,12 +42,15 @@ class Setting:
     calibration: Calibration | None
 
     @classmethod
-    def of(cls, lab: Lab, ref: str, kind: Kind) -> Setting:
-        """Raises LabError for a model that is not a reasoner."""
+    def of(cls, lab: Lab, ref: str, kind: Kind, thinking: Thinking = "on") -> Setting:
+        """Raises LabError for a model that is not a reasoner, and for a wish that its template cannot be asked for."""
         loaded = lab.load(ref)
         source, _, name = ref.partition("/")
         calibration = Calibration.read(lab.folder(name), loaded.fingerprint, kind) if source == "embedded" else None
-        return cls(loaded, Form.of(loaded.tokenizer, loaded.model), calibration)
+        form = Form.of(loaded.tokenizer, loaded.model, thinking)
+        if thinking != "on" and can_switch(loaded.tokenizer):  # asked otherwise, it is another model as far as its answers go
+            loaded = replace(loaded, fingerprint=f"{loaded.fingerprint} thinks {thinking}")
+        return cls(loaded, form, calibration)
 
     @property
     def scale(self) -> float:
@@ -134,7 +138,7 @@ class EnergyAnswer(Answer):
 
 def energy_of(config: EnergyConfig, lab: Lab) -> EnergyAnswer:
     """Scores and figures of one output; with `token`, that token's own path and every layer's guess at the next one."""
-    setting = Setting.of(lab, config.model, kind_of(config.problem))
+    setting = Setting.of(lab, config.model, kind_of(config.problem), config.thinking)
     reading, problem = read_once(lab, setting, config.problem, config.output)
     if config.token >= len(reading.ids):
         raise LabError(f"There is no token {config.token}.", f"This text has tokens 0 to {len(reading.ids) - 1}.")
@@ -290,7 +294,7 @@ class CorruptAnswer(Answer):
 
 def corrupt_one(config: CorruptConfig, lab: Lab) -> CorruptAnswer:
     """Changes the result of one step in the model's own greedy output and rereads the whole; works with bare chains only."""
-    setting = Setting.of(lab, config.model, kind_of(config.problem))
+    setting = Setting.of(lab, config.model, kind_of(config.problem), config.thinking)
     if not setting.form.chains:
         raise LabError("Digits can be changed in the chains of the little reasoner only.", "Choose an embedded reasoner.")
     reading, problem = read_once(lab, setting, config.problem)

@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 
 from core.engine.encoding import border, chat_prompt, encode_prompt, end_ids
 from core.engine.errors import LabError
-from core.engine.thinking import TAGS, switched
+from core.engine.thinking import TAGS, Thinking, can_switch, switched
 from core.reasoning.data import END_THINK, OPERATORS, STEP_END, THINK, VALUES, Problem, as_question, check, parse, read_answer, within_reach
 
 OFF, PROMPT, THINK_ROLE = "off", "prompt", "think"
@@ -45,8 +45,9 @@ class Form:
     turn: int = 0
 
     @classmethod
-    def of(cls, tokenizer: Any, model: PreTrainedModel) -> Form:
-        """Raises LabError when the model has no tokenizer or its tokenizer no think tags of one token each."""
+    def of(cls, tokenizer: Any, model: PreTrainedModel, thinking: Thinking = "on") -> Form:
+        """Raises LabError when the model has no tokenizer, its tokenizer no think tags of one token each, or its template no switch to
+        turn the thinking off with."""
         if tokenizer is None:
             raise LabError("This model comes without a tokenizer, so it cannot be asked anything.", "Choose one with a tokenizer.json.")
         known = tokenizer.get_vocab() | tokenizer.get_added_vocab()
@@ -54,12 +55,14 @@ class Form:
         if tags is None:
             raise LabError(f"This model does not mark its reasoning with {THINK} and {END_THINK}.",
                            "Choose an embedded reasoner, or a reasoning model such as a DeepSeek-R1 distill or Qwen3.")
+        if thinking == "off" and not can_switch(tokenizer):
+            raise LabError("The chat template of this model has no switch for thinking.", "Leave 'Thinking' on, or as its template has it.")
         given = getattr(model.generation_config, "eos_token_id", None)
         ends = {tokenizer.eos_token_id, *(given if isinstance(given, list) else [given])} - {None}
         chains = not tokenizer.chat_template and len(known) <= LARGEST_CHAIN_VOCABULARY and set(known) >= CHAIN_MARKS
         if not tokenizer.chat_template:
             return cls(tokenizer, known[tags[0]], known[tags[1]], frozenset(ends), chains, turn=int(not chains))
-        tokenizer = switched(tokenizer, "on")
+        tokenizer = switched(tokenizer, thinking)
         prompt = chat_prompt(tokenizer, "Who?")
         own = encode_prompt(tokenizer, prompt)[border(encode_prompt(tokenizer, replace(prompt, text=prompt.before)),
                                                       encode_prompt(tokenizer, prompt)):]

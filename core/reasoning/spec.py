@@ -32,6 +32,9 @@ CoE = Literal["thinking", "published"]
 COE_TITLE, COE_WORDS = "Chain-of-Embedding", {"thinking": "from the thinking", "published": "as its authors run it"}
 COE_SAYS = ("From the mean of the thinking tokens, or as its authors run it: from the mean of every generated token but the last, with the "
             "first token of the prompt in the first place")
+Wish = Literal["on", "as it comes", "off"]
+WISH_TITLE, WISH_WORDS = "Thinking", {"on": "On", "as it comes": "As its template has it", "off": "Off"}
+WISH_SAYS = "For models whose chat template can switch thinking on and off. Without any, there is no reasoning to measure"
 VARIANT_SCORES = {f"{variant.split('_')[0]} think": variant for variant in VARIANT_NAMES}
 SCORE_OF = {variant: name for name, variant in VARIANT_SCORES.items()}
 ENERGY_SCORES = (*VARIANT_SCORES, "Straightness", "R0 prompt")  # these move with gamma or with which states are taken
@@ -58,6 +61,7 @@ class ReadingConfig(Config):
     embedding: bool = Field(True, description="Count the step from the word itself to the first layer", json_schema_extra={"more": True})
     tags: bool = Field(False, description="Count the think tags as part of the reasoning", json_schema_extra={"more": True})
     coe: CoE = Field("thinking", title=COE_TITLE, description=COE_SAYS, json_schema_extra={"more": True, "labels": COE_WORDS})
+    thinking: Wish = Field("on", title=WISH_TITLE, description=WISH_SAYS, json_schema_extra={"more": True, "labels": WISH_WORDS})
 
 
 class EnergyConfig(ReadingConfig):
@@ -99,6 +103,7 @@ class RocConfig(Config):
     resamples: int = Field(RESAMPLES, ge=300, le=2000, description="Bootstrap resamples behind each interval",
                            json_schema_extra={"more": True})
     coe: CoE = Field("thinking", title=COE_TITLE, description=COE_SAYS, json_schema_extra={"more": True, "labels": COE_WORDS})
+    thinking: Wish = Field("on", title=WISH_TITLE, description=WISH_SAYS, json_schema_extra={"more": True, "labels": WISH_WORDS})
     samples: int = Field(0, ge=0, le=10, title="Outputs drawn for LN-Entropy", json_schema_extra={"more": True},
                          description="Length-normalised entropy asks for several outputs per problem, drawn at random: 5 is usual, 0 "
                                      "leaves it out. The run takes that many times longer")

@@ -268,3 +268,27 @@ def test_a_template_that_thinks_only_on_demand_is_asked_to():
     form = Form.of(tokenizer, model)
     assert form.ask("Where?")[0][0, -1] == form.open_id and tokenizer.apply_chat_template(
         [{"role": "user", "content": "Where?"}], tokenize=False) == "Where?[assistant]"
+
+
+@pytest.mark.parametrize(("choice", "last"), [("on", "[assistant]<think>"), ("as it comes", "[assistant]"), ("off", "[assistant]")])
+def test_a_template_with_a_switch_is_asked_as_was_chosen(choice, last):
+    model, tokenizer = reasoner("qwen2")
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}[assistant]{% if thinking %}<think>{% endif %}"
+    form = Form.of(tokenizer, model, choice)
+    assert tokenizer.decode(form.ask("Where?")[0][0]).endswith(f"Where?{last}")
+
+
+def test_the_choice_is_part_of_what_is_remembered_and_refused_where_there_is_no_switch(engine, tmp_path):
+    model, tokenizer = reasoner("qwen2")
+    tokenizer.chat_template = ("{% for m in messages %}{{ m.content }}{% endfor %}[assistant]"
+                               "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}")
+    save(model, tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    asked = {"model": f"path/{tmp_path}", "problem": "Where was Rosa born?", "output": "<think>In a town.</think>Porto"}
+    thought = engine.probe("reasoning/energy", asked)
+    assert "think" in thought["roles"]
+    assert engine.probe("reasoning/energy", asked | {"thinking": "as it comes"})["roles"] == thought["roles"]
+    with pytest.raises(LabError, match="without any reasoning"):
+        engine.probe("reasoning/energy", asked | {"output": "Porto", "thinking": "off"})
+    with pytest.raises(LabError, match="no switch for thinking"):
+        engine.probe("reasoning/energy", {"problem": "2-7+4+2*5", "thinking": "off"})
