@@ -24,6 +24,7 @@ from core.engine.events import layers
 from core.engine.settings import FIRST_VIEWS
 
 FILE = "snapshot.json"
+CARD = "card.json"
 KINDS = ("wide-light", "wide-dark", "narrow-light", "narrow-dark")
 # Chooses the drawing for this screen, and makes way for the page: static/live_view.js says when its first picture stands.
 _PLACE = """<script>(() => {
@@ -39,11 +40,11 @@ setTimeout(() => first.remove(), 60000);
 })();</script>"""
 
 
-def drawing(view: str) -> dict | None:
-    """The stored drawing of a first view, or None where there is none of what it says today."""
+def drawing(view: str, file: str = FILE) -> dict | None:
+    """The stored drawing of a first view, or None where there is none of what it says today. `file`: FILE, or CARD for the small one."""
     folder = FIRST_VIEWS / view
     try:
-        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        found = json.loads((folder / file).read_text(encoding="utf-8"))
         return found if found["events"] == fingerprint(folder) else None
     except (OSError, ValueError, KeyError):
         return None

@@ -1,6 +1,9 @@
-"""Draws the main picture of every first view once, in a browser, and keeps it as SVG beside the first view (see first_paint.py).
+"""Draws the main picture of every first view once, in a browser, and keeps it as SVG beside the first view: whole for the first HTML of
+its page (see first_paint.py), and small for its card on the home page.
 
     python -P -m apps.lab.snapshots [ROUTE ...]      # after a first view was recorded; needs playwright and a Chromium
+
+A page whose first screen is no figure of its run has no whole drawing; name the page to try.
 """
 
 from __future__ import annotations
@@ -14,9 +17,13 @@ import threading
 import time
 import xml.etree.ElementTree as ET
 
-from apps.lab.first_paint import FILE, fingerprint
-from apps.lab.pages import PAGES
+from apps.lab.first_paint import CARD, FILE, fingerprint
+from apps.lab.pages import PAGES, Page
+from apps.lab.ui.live_view import SHOWN
+from apps.lab.ui.scripts import SCRIPTS
+from core.engine.registry import find
 from core.engine.settings import FIRST_VIEWS, Settings
+from core.plots import PALE
 
 SIZES = {"wide": (1280, 720), "narrow": (390, 844)}
 SVG = "http://www.w3.org/2000/svg"
@@ -36,6 +43,31 @@ _DRAWN = """() => {
   const { width, height } = plot.getBoundingClientRect();
   return { title: panel.querySelector("h3").textContent, width, height,
     svgs: [...plot.querySelectorAll(".main-svg")].map((svg) => new XMLSerializer().serializeToString(svg)) };
+}"""
+SMALL = (300, 130)
+# The figure without what nobody can read so small: axes, legend, words.
+_SMALL = """async ([script, figure, width, height, dark]) => {
+  const { harmless, loadPlotly } = await import(script);
+  await loadPlotly();
+  const grid = dark ? "#2c3744" : "#dce2ea";
+  const { data, layout } = harmless(figure, dark);
+  const axis = (own) => ({ ...own, title: { text: "" }, showticklabels: false, ticks: "", gridcolor: grid, linecolor: grid,
+    zerolinecolor: grid, automargin: false });
+  const axes = Object.fromEntries(Object.entries({ xaxis: {}, yaxis: {}, ...layout })
+    .filter(([key]) => /^[xy]axis\\d*$/.test(key)).map(([key, own]) => [key, axis(own)]));
+  const traces = data.map((trace) => {
+    const { colorbar, texttemplate, text, ...bare } = trace;
+    const marker = bare.marker && { ...bare.marker, showscale: false, colorbar: undefined };
+    return { ...bare, ...(marker ? { marker } : {}), ...(bare.z ? { showscale: false } : {}),
+      ...(bare.mode ? { mode: bare.mode.replace("+text", "") } : {}) };
+  });
+  const place = document.createElement("div");
+  document.body.append(place);
+  await window.Plotly.newPlot(place, traces, { ...axes, width, height, margin: { l: 6, r: 6, t: 6, b: 6 }, showlegend: false,
+    barmode: layout.barmode, shapes: layout.shapes, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)" }, { staticPlot: true });
+  const drawn = [...place.querySelectorAll(".main-svg")].map((svg) => new XMLSerializer().serializeToString(svg));
+  place.remove();
+  return drawn;
 }"""
 
 
@@ -107,6 +139,32 @@ def draw(base: str, route: str) -> dict | None:
     return found
 
 
+def first_figure(page: Page) -> dict | None:
+    """The last state of the first figure that the page's experiment declares, as its first view holds it."""
+    lines = (FIRST_VIEWS / page.route / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    found = {event["name"]: event["figure"] for event in map(json.loads, lines) if event["kind"] == "figure"}
+    singles = (one for one in find(page.experiments[0]).outputs if getattr(one, "look", "") in SHOWN)
+    return next((found[one.name] for one in singles if one.name in found), None)
+
+
+def card(base: str, page: Page) -> dict[str, str]:
+    """The small drawing of a page's first figure, light and dark."""
+    from playwright.sync_api import sync_playwright
+
+    figure, drawn = first_figure(page), {}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=os.environ.get("GLASSBOX_CHROMIUM", "/usr/bin/chromium"),
+                                             args=["--no-sandbox", "--disable-gpu"])
+        sheet = browser.new_page(viewport={"width": 1280, "height": 720})
+        sheet.goto(f"{base}{SCRIPTS}style.css")  # any quiet place of ours, where its scripts may be called
+        for theme in ("light", "dark"):
+            shown = json.loads(json.dumps(figure).replace(PALE, "#3B4654")) if theme == "dark" else figure  # as static/matrix_panel.js does
+            svgs = sheet.evaluate(_SMALL, [f"{base}{SCRIPTS}plot.js", shown, *SMALL, theme == "dark"])
+            drawn[theme] = clean(svgs, *SMALL, f"card-{page.route}-{theme}-")
+        browser.close()
+    return drawn
+
+
 def main(routes: list[str]) -> int:
     """Draws the given pages, or all that have a first view."""
     import uvicorn
@@ -123,7 +181,12 @@ def main(routes: list[str]) -> int:
         folder = FIRST_VIEWS / page.route
         if not folder.is_dir() or routes and page.route not in routes:
             continue
-        found = draw(f"http://127.0.0.1:{listening.getsockname()[1]}/", page.route)
+        base = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        if first_figure(page):
+            text = json.dumps({"events": fingerprint(folder), "svg": card(base, page)}, ensure_ascii=False)
+            (folder / CARD).write_text(text + "\n", encoding="utf-8")
+            print(f"{page.route}: card of {len(text) // 1024} KB", flush=True)
+        found = draw(base, page.route) if (folder / FILE).is_file() or page.route in routes else None
         if found:
             text = json.dumps({"events": fingerprint(folder)} | found, ensure_ascii=False)
             (folder / FILE).write_text(text + "\n", encoding="utf-8")

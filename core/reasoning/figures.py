@@ -139,7 +139,7 @@ def chain(words: Sequence[str], energies: Sequence[float], max_prob: Sequence[fl
     ticks = {"tickvals": at, "ticktext": list(words)} if len(words) <= 80 else {}
     return _figure(traces, shapes=shapes, xaxis={"title": {"text": "thinking token"}, **ticks},
                    yaxis={"title": {"text": "energy (squared state units)"}},
-                   yaxis2={"title": {"text": "certainty, entropy (nats)"}, "overlaying": "y", "side": "right",
+                   yaxis2={"title": {"text": "certainty (0 to 1), entropy (nats)"}, "overlaying": "y", "side": "right",
                            "rangemode": "tozero", "tickvals": [0, 0.5, 1]})
 
 

@@ -6,6 +6,7 @@ from html import escape
 
 import gradio as gr
 
+from apps.lab.first_paint import CARD, drawing
 from apps.lab.pages import PAGES, Page
 from apps.lab.routes import recent
 from apps.lab.ui import frame
@@ -20,7 +21,8 @@ SHOWN = 8
 def build(site: frame.Site) -> None:
     frame.header()
     gr.HTML(HERO, apply_default_css=False)
-    gr.HTML(f'<ul class="gb-cards">{"".join(card(page) for page in PAGES)}</ul>', apply_default_css=False)
+    cards = "".join(card(page) for page in sorted(PAGES, key=lambda page: not page.built))
+    gr.HTML(f'<ul class="gb-cards">{cards}</ul>', apply_default_css=False)
     runs = gr.HTML(apply_default_css=False)
 
     def load() -> str:
@@ -31,10 +33,18 @@ def build(site: frame.Site) -> None:
 
 def card(page: Page) -> str:
     """A built page is a link; a planned one says so and cannot be pressed."""
-    inside = f'<h2>{escape(page.question)}</h2><p>{escape(page.card)}</p><span class="gb-card-name">{escape(page.name)}</span>'
+    inside = f'{picture(page)}<h2>{escape(page.question)}</h2>'
+    inside += f'<p>{escape(page.card)}</p><span class="gb-card-name">{escape(page.name)}</span>'
     if page.built:
         return f'<li><a class="gb-card" href="{page.route}">{inside}</a></li>'
     return f'<li><div class="gb-card gb-card--planned">{inside}<span class="gb-card-planned">Planned, not built yet</span></div></li>'
+
+
+def picture(page: Page) -> str:
+    """What the page found when it was recorded, small; "" where there is no drawing of it."""
+    found = drawing(page.route, CARD) if page.built else None
+    drawn = "".join(f'<span class="gb-card-{theme}">{found["svg"][theme]}</span>' for theme in ("light", "dark")) if found else ""
+    return f'<div class="gb-card-picture" aria-hidden="true">{drawn}</div>' if page.built else ""
 
 
 def runs_html(runs: list[dict]) -> str:
