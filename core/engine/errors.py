@@ -1,6 +1,10 @@
-"""The one error that a person may see."""
+"""The one error that a person may see, and the one that nobody sees."""
 
 from __future__ import annotations
+
+
+class Stopped(BaseException):
+    """Somebody pressed Stop, and an experiment that has not said anything since asked its lab for something. Only the runner catches it."""
 
 
 class LabError(Exception):

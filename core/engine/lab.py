@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.engine.errors import LabError
+from core.engine.errors import LabError, Stopped
 from core.engine.settings import ASSETS
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Cache:
 
 
 class Lab:
-    """Models, randomness and the stop flag of one run.
+    """Models, randomness and the stop flag of one run. After Stop whatever is asked of it raises Stopped: preparing ends there.
 
     >>> model = lab.fork("embedded/worlds").model          # yours to change
     >>> noise = torch.randn(3, generator=lab.rng("noise"))  # the same for the same seed and name
@@ -60,10 +60,12 @@ class Lab:
 
     def load(self, ref: str, attention: str = "sdpa") -> LoadedModel:
         """A model that everybody shares: read-only."""
+        self._go_on()
         return self._fitting(self._models.load(ref, attention=attention))
 
     def fork(self, ref: str, share_weights: bool = False, attention: str = "sdpa") -> LoadedModel:
         """A module tree of your own: parameters copied for training, or shared (frozen) under adapters."""
+        self._go_on()
         return self._fitting(self._models.fork(ref, share_weights=share_weights, attention=attention))
 
     def _fitting(self, loaded: LoadedModel) -> LoadedModel:
@@ -77,10 +79,15 @@ class Lab:
 
     def rng(self, name: str) -> torch.Generator:
         """A generator of its own for each purpose, so that adding one draw somewhere changes nothing elsewhere."""
+        self._go_on()
         import torch
 
         digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
         return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+    def _go_on(self) -> None:
+        if self._is_cancelled():
+            raise Stopped
 
     @property
     def cancelled(self) -> bool:
@@ -89,6 +96,7 @@ class Lab:
 
     def data(self, ref: str) -> Path:
         """A visitor's own file, see `DataRef`: read it with suspicion. Raises LabError when it is gone or may not be read."""
+        self._go_on()
         if self._uploads is None:
             raise LabError("No files can be brought here.", "Leave the field empty.")
         return self._uploads.path(ref)

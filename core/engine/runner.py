@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.engine import records as recording
-from core.engine.errors import LabError
+from core.engine.errors import LabError, Stopped
 from core.engine.events import layers
 from core.engine.experiment import Config, Experiment, shown
 from core.engine.lab import Cache, Lab
@@ -169,6 +169,8 @@ class Engine:
         try:
             run.begin()
             return self._compute(run, experiment, config), LabError("")
+        except Stopped:
+            return "cancelled", LabError("")
         except LabError as problem:
             return "failed", LabError(problem.message, problem.hint)
         except BaseException as problem:  # a bug: the visitor gets a sentence, the log gets the trace

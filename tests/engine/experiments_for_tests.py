@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import weakref
@@ -19,7 +20,7 @@ from core.engine.events import Event, Figure, Keep, Metric, Picture, Progress, T
 from core.engine.experiment import CleanText, Config, ModelRef, experiment, probe
 from core.engine.lab import Lab
 
-NAMES = ("count", "train", "across", "ending", "hostile", "sums", "ask_model")
+NAMES = ("count", "train", "across", "ending", "hostile", "sums", "ask_model", "prepare")
 TABLE = {f"test/{name}": f"tests.engine.experiments_for_tests:{name}" for name in NAMES}
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)><a href=\"javascript:alert(3)\">x</a>'\"&\x00\x1b[31m\x9b\u202e </script>"
 
@@ -171,6 +172,24 @@ def _fail(how: str) -> Iterator[Event]:
         except GeneratorExit:
             yield Progress(0, 1, "I do not listen")
             time.sleep(0)
+
+
+class PrepareConfig(Config):
+    asks: Literal["load", "fork", "rng", "data"] = Field("rng", description="What it asks of its lab at every step")
+    model: ModelRef | None = Field(None, description="The model to load")
+    gate: str = Field("", max_length=20, description="The gate to wait at before every step")
+
+
+@experiment("test/prepare", title="Does it get ready?", paper="00")
+def prepare(config: PrepareConfig, lab: Lab) -> Iterator[Event]:
+    """Takes a thousand steps, each noted in SEEN, before it says anything more."""
+    yield Progress(0, 1, "getting ready")
+    for step in range(1000):
+        GATES[config.gate].wait()
+        SEEN.append(str(step))
+        with contextlib.suppress(Exception):  # whatever it does with errors
+            getattr(lab, config.asks)(config.model or "upload/" + "0" * 24)
+    yield Progress(1, 1)
 
 
 class HostileConfig(Config):

@@ -159,6 +159,18 @@ def test_whoever_is_stopped_counts_as_stopped_however_it_takes_it(engine, how):
     assert engine.cancel(run.id)["outcome"] == "cancelled"
 
 
+@pytest.mark.parametrize("asks", ["load", "fork", "rng", "data"])
+def test_stop_is_met_while_a_run_gets_ready_at_the_next_thing_it_asks_for(engine, llama, asks):
+    GATES["g"] = Gate()
+    run = engine.start("test/prepare", {"asks": asks, "gate": "g"} | ({"model": llama} if asks in ("load", "fork") else {}))
+    GATES["g"].open(3)
+    assert eventually(lambda: len(SEEN) == 3)
+    engine.cancel(run.id)
+    GATES["g"].open(1000)
+    state = engine.wait(run.id, timeout=120)
+    assert (state["outcome"], state["error"]) == ("cancelled", "") and len(SEEN) <= 4, "one step more at most"
+
+
 def test_a_run_stops_at_its_next_event(engine):
     GATES["g"] = Gate()
     run = engine.start("test/count", {"steps": 1000, "gate": "g"})
