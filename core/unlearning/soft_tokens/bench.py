@@ -20,7 +20,7 @@ from core.unlearning.soft_tokens.cells import CELLS, SENTENCE, Row, draw_random,
 from core.unlearning.soft_tokens.hard_tokens import GRADIENT_PASSES, hard_attack
 from core.unlearning.soft_tokens.inside import moved_by, norm_ratio
 from core.unlearning.soft_tokens.live import Watch
-from core.unlearning.soft_tokens.models import Subject, blank, can_be_made, check_can_be_made, make_forget, subject
+from core.unlearning.soft_tokens.models import Subject, blank, can_be_made, check_can_be_made, check_can_think, make_forget, subject
 from core.unlearning.soft_tokens.results import Outcome, cells_table, estimate, final_metrics, ordered, targets_table
 from core.unlearning.soft_tokens.spec import DASHES, WHO, YOURS, Who
 from core.unlearning.soft_tokens.state import Bench
@@ -43,7 +43,8 @@ def run(config: SoftTokensConfig, lab: Lab) -> Iterator[Event]:
     world = read_world(lab.folder("worlds"), config.world)
     bench = Bench(config, lab, world)
     yield from bench.pacer.step("loading the models", by=0)
-    bench.subjects["original"] = subject(lab.load(config.model))
+    check_can_think(lab.load(config.model), config.thinking)
+    bench.subjects["original"] = subject(lab.load(config.model), config.thinking)
     _see_what_can_be_made(bench)
     if config.what == "string":
         yield from _only_random(bench)
@@ -56,9 +57,9 @@ def _see_what_can_be_made(bench: Bench) -> None:
     """Before the first attack, since a refusal after minutes of it helps nobody."""
     config, original = bench.config, bench.subjects["original"]
     if config.what != "string":
-        bench.subjects["reference"] = subject(bench.lab.load(config.reference))
+        bench.subjects["reference"] = subject(bench.lab.load(config.reference), config.thinking)
         if config.unlearned is not None:
-            bench.subjects["unlearned"] = subject(bench.lab.load(config.unlearned))
+            bench.subjects["unlearned"] = subject(bench.lab.load(config.unlearned), config.thinking)
         elif config.what == "bench":
             check_can_be_made(original)
     if not can_be_made(original):
@@ -78,7 +79,7 @@ def _compare(bench: Bench) -> Iterator[Event]:
         yield from _batch(bench, "unlearned", _of(rows, "BD"))
     yield from _batch(bench, "reference", _of(rows, "C"))
     if (config.extras or not rows) and "blank" not in bench.left_out:
-        bench.subjects["blank"] = blank(lab, config.model)
+        bench.subjects["blank"] = blank(lab, config.model, config.thinking)
         yield from _batch(bench, "blank", _of(rows, extras[1:]))
     if rows:
         yield from _asked_plainly(bench)
@@ -96,7 +97,7 @@ def _of(rows: dict[str, list[Row]], cells: str) -> list[Row]:
 def _only_random(bench: Bench) -> Iterator[Event]:
     yield from _batch(bench, "original", draw_random(bench.plan, "E", bench.lab.rng))
     if "blank" not in bench.left_out:
-        bench.subjects["blank"] = blank(bench.lab, bench.config.model)
+        bench.subjects["blank"] = blank(bench.lab, bench.config.model, bench.config.thinking)
         yield from _batch(bench, "blank", draw_random(bench.plan, "R", bench.lab.rng))
     yield _controls(bench)
     if bench.config.surface_targets:
@@ -105,7 +106,8 @@ def _only_random(bench: Bench) -> Iterator[Event]:
 
 def _made_to_forget(bench: Bench) -> Generator[Event, None, Subject]:
     config = bench.config
-    made = yield from make_forget(bench.lab, bench.subjects["original"], bench.lab.load(config.model).fingerprint, bench.world,
+    asked = f"{bench.lab.load(config.model).fingerprint} thinks {config.thinking}"
+    made = yield from make_forget(bench.lab, bench.subjects["original"], asked, bench.world,
                                   subjects_for(bench.world, config.targets), config.algorithm, config.forget_steps, bench.pacer)
     return made
 

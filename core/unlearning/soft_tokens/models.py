@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -14,6 +14,7 @@ from core.engine.families import LANGUAGE, family_name
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.engine.steps import Pacer, remembered
+from core.engine.thinking import Thinking, can_switch, switched
 from core.unlearning.algorithms import ALGORITHMS
 from core.unlearning.data import World
 from core.unlearning.prompts import build_prompts
@@ -37,18 +38,24 @@ class Subject:
     traceable: bool
 
 
-def subject(loaded: LoadedModel) -> Subject:
-    """Raises LabError for a model that reads or writes no text."""
+def subject(loaded: LoadedModel, thinking: Thinking = "as it comes") -> Subject:
+    """`thinking`: how its chat template is asked. Raises LabError for a model that reads or writes no text."""
     if loaded.tokenizer is None:
         raise LabError(f"{loaded.ref} has no tokenizer.json, so it reads no text.", "Choose a model that comes with its tokenizer.")
     check_speaks(loaded.model, loaded.ref)
     traceable = family_name(loaded.model.config.model_type) in LANGUAGE
-    return Subject(loaded.ref, loaded.model.requires_grad_(False), loaded.tokenizer, traceable)
+    return Subject(loaded.ref, loaded.model.requires_grad_(False), switched(loaded.tokenizer, thinking), traceable)
 
 
-def blank(lab: Lab, ref: str) -> Subject:
+def check_can_think(given: LoadedModel, thinking: Thinking) -> None:
+    """Raises LabError for a wish that the model's template cannot be asked for."""
+    if thinking != "as it comes" and given.tokenizer is not None and not can_switch(given.tokenizer):
+        raise LabError(f"The chat template of {given.ref} has no switch for thinking.", "Leave 'Thinking before the answer' as it comes.")
+
+
+def blank(lab: Lab, ref: str, thinking: Thinking = "as it comes") -> Subject:
     """The same architecture with random weights, drawn as its config says; scales are one, biases zero."""
-    fresh = subject(lab.fork(ref))
+    fresh = subject(lab.fork(ref), thinking)
     rng, spread = lab.rng("random weights"), getattr(fresh.model.config, "initializer_range", 0.02)
     with torch.no_grad():
         for name, weights in fresh.model.named_parameters():
@@ -68,7 +75,7 @@ def make_forget(lab: Lab, original: Subject, fingerprint: str, world: World, sub
     key = (fingerprint, "soft-tokens forgotten", world.name, subjects, algorithm, steps, lab.seed)
 
     def train() -> Generator[Event, None, Subject]:
-        forked = lab.fork(original.ref)
+        forked = replace(lab.fork(original.ref), tokenizer=original.tokenizer)
         for step, loss in _unlearn(lab, forked, original, world, subjects, algorithm, steps):
             yield from pacer.step(f"making a copy forget, step {step}")
             yield Metric("forget loss", loss, step, "nats per token")

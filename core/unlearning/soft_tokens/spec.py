@@ -85,6 +85,10 @@ class SoftTokensConfig(Config):
         "prefix": "Before the question", "suffix": "After the question"}}, description="The release puts them before.")
     chat_template: bool = Field(False, title="Use the chat format", json_schema_extra=MORE,
                                 description="For chat models: soft tokens inside the user's turn. The release uses none.")
+    thinking: Literal["as it comes", "on", "off"] = Field(
+        "as it comes", title="Thinking before the answer", json_schema_extra={"more": True, "labels": {
+            "as it comes": "As its template has it", "on": "On", "off": "Off"}},
+        description="For chat models whose template can switch it: what is asked of all models, attacked or just asked.")
     random_kind: Literal["tokens", "characters"] = Field("tokens", title="Random text of", json_schema_extra={"more": True, "labels": {
         "tokens": "Pieces of words it has seen", "characters": "Any characters"}}, description="What a random text is made of.")
     random_length: int = Field(8, ge=1, le=512, title="Length of a random text", json_schema_extra=MORE,

@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from core.engine.errors import LabError
+from core.engine.models import LoadedModel
 from core.engine.settings import ASSETS
 from core.unlearning.data import WORLDS, World, read_world
 from core.unlearning.prompts import Prompt, direct
 from core.unlearning.soft_tokens.cells import CELLS, Plan, draw_rows, false_key, opening, sentence_row, subjects_for
+from core.unlearning.soft_tokens.models import check_can_think, subject
 from core.unlearning.soft_tokens.targets import CHARACTERS, Target, check_room, encode_target, first_token, random_tokens, seen_tokens
 from tests.engine.tiny_models import tiny, tiny_tokenizer
 
@@ -159,3 +161,19 @@ def test_a_world_with_fewer_facts_gives_all_it_has() -> None:
     saga = read_world(ASSETS / "models" / "worlds", "saga")
     assert (subjects_for(saga, 8), subjects_for(saga, 9), subjects_for(saga, 60)) == (1, 3, 6)
     assert len(draw_rows(plan(targets=60), saga, rng)["B"]) == len(saga.forget(6)) == 48
+
+
+@pytest.mark.parametrize(("choice", "end"), [("as it comes", "[assistant]"), ("on", "[assistant]"), ("off", "[assistant]<think></think>")])
+def test_a_subject_is_asked_to_think_or_not_and_the_model_stays_the_same(choice: str, end: str) -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = ("{% for m in messages %}{{ m.content }}{% endfor %}[assistant]"
+                               "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}")
+    loaded = LoadedModel("path/x", tiny("llama"), tokenizer, "f", "llama", 1, None, None)
+    check_can_think(loaded, choice)
+    given = subject(loaded, choice)
+    target = encode_target(given.tokenizer, "Where?", "There.", chat=True)
+    assert given.model is loaded.model and tokenizer.decode(target.before + target.after).endswith(end)
+    tokenizer.chat_template = None
+    if choice != "as it comes":
+        with pytest.raises(LabError, match="no switch for thinking"):
+            check_can_think(loaded, choice)
