@@ -102,7 +102,7 @@ def _taught(lab: Lab, ref: str, task: Task, epochs: int) -> Generator[Event, Non
 class Brought(Answer):
     """What was found in a visitor's pictures. `classes` by name, with how many of their pictures are kept for testing.
 
-    placed: how a new picture is made like these.  picture seen: some of them as the network gets them, a row for each class.
+    placed: how a new picture is made like these.  image seen: some of them as the network gets them, a row for each class.
     """
 
     classes: dict[str, int]
@@ -120,7 +120,7 @@ def brought(config: PicturesConfig, lab: Lab) -> Brought:
     tested = len(task.test_labels)
     says = (f"{len(task.classes)} classes: {listed(task.classes)}. {task.distinct} pictures to learn from, {tested} kept for testing; "
             "all were squeezed to 16 x 16 shades of grey, as you see them here.")
-    return Brought(says=" ".join([says, *task.notes]), pictures={"seen": data_uri(_sheet(task))},
+    return Brought(says=" ".join([says, *task.notes]), images={"seen": data_uri(_sheet(task))},
                    classes=dict(zip(task.classes, counts, strict=True)), learned=task.distinct, tested=tested, placed=task.placed)
 
 

@@ -122,7 +122,7 @@ def test_one_picture_in_two_classes_is_warned_of_and_the_preview_shows_what_the_
     assert read_collection(zipped(tmp_path / "y.zip", shapes(4))).notes == ()
     found = engine.probe("learngene/pictures", {"pictures": f"path/{file}"})
     assert "Warning: a picture of one class looks exactly like one of another" in found["says"] and "box/same.png" in found["says"]
-    head, _, body = found["pictures"]["seen"].partition(",")
+    head, _, body = found["images"]["seen"].partition(",")
     with Image.open(io.BytesIO(base64.b64decode(body))) as sheet:
         assert head == "data:image/png;base64" and sheet.height == 3 * 52
         first = np.asarray(sheet)[2:50, 2:50]

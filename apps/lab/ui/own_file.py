@@ -85,4 +85,4 @@ def _seen(found: dict[str, Any]) -> str:
     """The pictures that the reader of the file gives, which show what a model gets of it."""
     style = "max-width:100%;image-rendering:pixelated"
     return "".join(f'<p><img src="{escape(address)}" alt="What the network gets of them" style="{style}"></p>'
-                   for address in found.get("pictures", {}).values())
+                   for address in found.get("images", {}).values())
