@@ -178,7 +178,10 @@ def _rivals(lab: Lab, config: EditConfig, who: Subject, test: list[Item], found:
 
 
 def summary(items: Sequence[Item], p: np.ndarray) -> dict[str, float]:
-    """The main measures of the association items, plain accuracy, and for the jobs how often 'unknown' and how much lean."""
+    """The main measures of the association items, plain accuracy, and for the jobs how often 'unknown' and how much lean.
+
+    `p`: float array (items, options).
+    """
     own = [i for i, item in enumerate(items) if item.family == "association"]
     part = [items[i] for i in own]
     found = measure(p[own][:, : len(part[0].options)], meta_of(part))

@@ -173,7 +173,7 @@ def _wording(item: Item) -> str:
 
 
 def plain_accuracy(items: Sequence[Item], p: np.ndarray) -> float:
-    """Mean over the kinds of plain questions; NaN without any."""
+    """Mean over the kinds of plain questions; NaN without any. `p`: float array (items, options)."""
     kinds = sorted({item.family for item in items if item.family.startswith("control")})
     return float(np.mean([_share(items, p, kind) for kind in kinds])) if kinds else float("nan")
 
@@ -184,7 +184,7 @@ def _share(items: Sequence[Item], p: np.ndarray, family: str) -> float:
 
 
 def promoted(who: Subject, vector: Tensor) -> list[str]:
-    """The words whose logits this vector raises most, read by the model's own head."""
+    """The words whose logits this vector raises most, read by the model's own head. `vector`: float (width,)."""
     with torch.no_grad():
         scores = unembed(who.model, vector[None])[0]
     return [who.form.tokenizer.decode([i]).strip() or "·" for i in scores.topk(WORDS_SHOWN).indices.tolist()]

@@ -32,7 +32,9 @@ class Form(Protocol):
 
     def encode(self, item: Item, order: Sequence[int]) -> tuple[list[int], list[list[int]]]: ...
 
-    def beginning(self, pictures: Sequence[Any]) -> Tensor: ...
+    def beginning(self, pictures: Sequence[Any]) -> Tensor:
+        """Embeddings (pictures, tokens, width) of what stands before the words."""
+        ...
 
 
 @dataclass
@@ -56,6 +58,7 @@ class Words:
 
     @torch.no_grad()
     def beginning(self, pictures: Sequence[Scene | Tensor]) -> Tensor:
+        """Embeddings (pictures, 1 + 64, width) of the first token and the picture."""
         embed = self.model.get_input_embeddings()
         start = embed(torch.full((len(pictures), 1), self.tokenizer.bos_token_id))
         new = [picture for picture in dict.fromkeys(pictures) if picture not in self._seen]
@@ -92,6 +95,7 @@ class Continuation:
         return ids, options
 
     def beginning(self, pictures: Sequence[Any]) -> Tensor:
+        """Embeddings (pictures, 1, width) of the first token, or (pictures, 0, width) for a model that has none."""
         start = self.tokenizer.bos_token_id
         ids = torch.full((len(pictures), 0 if start is None else 1), start or 0)
         return self.model.get_input_embeddings()(ids)

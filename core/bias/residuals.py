@@ -91,7 +91,10 @@ def attribution(deck: Deck, states: States) -> tuple[Tensor, Tensor]:
 
 
 def labels_of(scores: Tensor, rule: str = "pairwise") -> Tensor:
-    """+1 fair, -1 biased, 0 unused, per item, layer and residual. pairwise: the better of the two is fair; signed: by SIGN."""
+    """+1 fair, -1 biased, 0 unused, per item, layer and residual. pairwise: the better of the two is fair; signed: by SIGN.
+
+    `scores` and labels: (items, layers, 2).
+    """
     if rule == "pairwise":
         better = (scores[..., 0] >= scores[..., 1]).float() * 2 - 1
         return torch.stack([better, -better], -1)
@@ -144,7 +147,7 @@ def mean_vectors(states: States, labels: Tensor, scores: Tensor) -> Vectors:
 
 
 def spearman(x: Tensor, y: Tensor) -> float:
-    """Rank correlation of two flat tensors."""
+    """Rank correlation of two flat tensors. Any shape (...), flattened to equally many numbers; gives -1..1."""
     from scipy import stats
 
     return float(stats.spearmanr(x.flatten().numpy(), y.flatten().numpy()).statistic)

@@ -96,5 +96,5 @@ def more_items(lab: Lab, config: AuditConfig | EditConfig, who: Subject, split: 
 
 
 def unit_rows(items: Sequence[Item], family: str) -> torch.Tensor:
-    """Indices of the items whose family begins with `family`."""
+    """Indices of the items whose family begins with `family`. Long (n,)."""
     return torch.tensor([i for i, item in enumerate(items) if item.family.startswith(family)], dtype=torch.long)

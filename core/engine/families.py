@@ -90,7 +90,10 @@ class Family:
         return next(config._attn_implementation for config in configs if config is not None)
 
     def rebuilt(self, layer: nn.Module, acts: dict[Part, Tensor]) -> dict[Part, Tensor]:
-        """What `resid_mid` and `resid_post` of a layer have to be, given its other parts: the declaration of the shape."""
+        """What `resid_mid` and `resid_post` of a layer have to be, given its other parts: the declaration of the shape.
+
+        All (batch, tokens, width).
+        """
         if self.shape == "open":
             return {}
         if self.shape == "parallel":

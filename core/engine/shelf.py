@@ -34,7 +34,10 @@ class Shelf:
         self._folder, self._limit = folder, limit
 
     def get(self, key: Sequence[Any]) -> tuple[dict[str, Tensor], Any] | None:
-        """What was put under an equal key, or None. A damaged file is removed, so that it is computed again."""
+        """What was put under an equal key, or None. A damaged file is removed, so that it is computed again.
+
+        Tensors of any shape (...), on the CPU.
+        """
         from safetensors import SafetensorError, safe_open
 
         path = self._path(key)
@@ -55,7 +58,7 @@ class Shelf:
             return None
 
     def put(self, key: Sequence[Any], tensors: Mapping[str, Tensor], facts: Any) -> None:
-        """Stores a result, all or nothing. One that is too large, or that the disk refuses, is not stored."""
+        """Stores a result, all or nothing. One that is too large, or that the disk refuses, is not stored. Tensors of any shape (...)."""
         from safetensors import SafetensorError
         from safetensors.torch import save_file
 

@@ -121,7 +121,10 @@ class Activations(Mapping[Site, Tensor]):
         return site in self._calls
 
     def calls(self, site: Site) -> list[Tensor]:
-        """One tensor per forward, in order."""
+        """One tensor per forward, in order.
+
+        In text (batch, tokens of that forward, width); attention weights (batch, heads, tokens, keys).
+        """
         return [seen.value for seen in self._calls[site]]
 
     def __iter__(self) -> Iterator[Site]:

@@ -57,14 +57,14 @@ class Task:
     notes: tuple[str, ...] = ()
 
     def epoch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The training pictures of one epoch, shuffled."""
+        """The training pictures of one epoch, shuffled. Float (n, 1, 16, 16) in -1..1 and long (n,)."""
         pixels, labels = self.draw(generator)
         order = torch.randperm(len(labels), generator=generator)
         return pixels[order], labels[order]
 
     @property
     def shown(self) -> tuple[Tensor, Tensor]:
-        """The first 256 test pictures: few enough to measure while a slider moves."""
+        """The first 256 test pictures: few enough to measure while a slider moves. (n, 1, 16, 16) and (n,)."""
         return self.test_pixels[:SHOWN], self.test_labels[:SHOWN]
 
 
@@ -158,7 +158,7 @@ def distort(ink: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def shift(pixels: Tensor, generator: torch.Generator, step: int = 1) -> Tensor:
-    """Every picture moved by -1, 0 or 1 times `step` pixels in each direction; what comes in is paper."""
+    """Every picture moved by -1, 0 or 1 times `step` pixels in each direction; what comes in is paper. In and out (n, 1, 16, 16)."""
     padded = F.pad(pixels, (step,) * 4, value=-1.0)
     moves = torch.randint(3, (2, len(pixels)), generator=generator) * step
     rows = moves[0][:, None] + torch.arange(SIZE)

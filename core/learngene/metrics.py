@@ -24,7 +24,7 @@ def all_logits(scores_of: Scores, pixels: Tensor) -> Tensor:
 
 
 def accuracy(scores_of: Scores, pixels: Tensor, labels: Tensor) -> float:
-    """Share of pictures whose largest logit is the right class."""
+    """Share of pictures whose largest logit is the right class. `pixels`: (n, 1, 16, 16).  `labels`: long (n,)."""
     return (all_logits(scores_of, pixels).argmax(-1) == labels).float().mean().item()
 
 

@@ -68,7 +68,7 @@ def ink_of(picture: Image) -> Tensor:
 
 
 def is_light(ink: Tensor) -> bool:
-    """Whether the border is light, as paper is."""
+    """Whether the border is light, as paper is. `ink`: float (height, width) in 0..1."""
     return torch.cat([ink[0], ink[-1], ink[:, 0], ink[:, -1]]).mean().item() > 0.5
 
 

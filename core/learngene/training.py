@@ -97,7 +97,7 @@ def schedule(step: int, total: int, warm_up: float) -> float:
 
 
 def supervised(scores_of: Callable[[Tensor], Tensor]) -> Loss:
-    """Cross-entropy with the labels."""
+    """Cross-entropy with the labels. Of logits (batch, classes); a scalar (), in nats."""
     return lambda pixels, labels: F.cross_entropy(scores_of(pixels), labels)
 
 
@@ -107,6 +107,7 @@ def soft_distillation(scores_of: Callable[[Tensor], Tensor], teacher: Callable[[
 
     Divided by the batch; `legacy` divides by batch * classes as the authors' code does. With alpha = 1 no label is used.
     Teacher and student see the same distorted picture.
+    Both functions give logits (batch, classes) for pictures (batch, 1, 16, 16); the loss is a scalar (), in nats.
     """
     def loss_of(pixels: Tensor, labels: Tensor) -> Tensor:
         scores = scores_of(pixels)

@@ -64,6 +64,7 @@ class Calibration:
 
     @property
     def mean_profile(self) -> tuple[Tensor, Tensor]:
+        """Mean kinetic energy (L,) of every step and mean curvature energy (L-1,) between them, over the calibration outputs."""
         return torch.tensor(self.kinetic), torch.tensor(self.curvature_energy)
 
     @classmethod

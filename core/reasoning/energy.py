@@ -40,7 +40,7 @@ class LayerPath:
 
     @property
     def curvature(self) -> Tensor:
-        """1 - cosine, in [0, 2]: 0 straight on, 1 a right angle, 2 back again."""
+        """1 - cosine, in [0, 2]: 0 straight on, 1 a right angle, 2 back again. (..., L-1)."""
         return 1 - self.cosine
 
     @property

@@ -139,7 +139,7 @@ def lucky_share(generations: Generations) -> float:
 
 
 def sound_minus_lucky(energies: np.ndarray, generations: Generations) -> float:
-    """Mean energy of sound minus lucky outputs, in standard deviations of all; NaN when one kind is missing."""
+    """Mean energy of sound minus lucky outputs, in standard deviations of all; NaN when one kind is missing. `energies`: float (n,)."""
     sound, lucky = energies[generations.labels == "sound"], energies[generations.labels == "lucky"]
     sound, lucky = sound[~np.isnan(sound)], lucky[~np.isnan(lucky)]
     return float((sound.mean() - lucky.mean()) / np.nanstd(energies)) if len(sound) and len(lucky) else float("nan")
@@ -198,7 +198,7 @@ def headline(found: Mapping[str, Any]) -> str:
 
 
 def nothing_to_sort(positive: np.ndarray, config: RocConfig) -> str:
-    """What is said when all outputs are alike, and where they are not."""
+    """What is said when all outputs are alike, and where they are not. `positive`: bool (n,)."""
     kind = {"numbers": "number", "logic": "logic"}[config.kind]
     does = {"correct": "solves", "sound": "reasons soundly about"}[config.label]
     other = {"numbers": "reasoner-70, which is wrong about once in four times", "logic": "reasoner-85, which gets many right by luck"}
@@ -207,7 +207,10 @@ def nothing_to_sort(positive: np.ndarray, config: RocConfig) -> str:
 
 
 def smallest_detectable(positive: np.ndarray) -> float:
-    """Distance from 0.5 that an AUROC must have to be seen with 80 % power at the 5 % level (Mann-Whitney variance)."""
+    """Distance from 0.5 that an AUROC must have to be seen with 80 % power at the 5 % level (Mann-Whitney variance).
+
+    `positive`: bool (n,).
+    """
     hits = int(positive.sum())
     misses = len(positive) - hits
     return float(2.8 * np.sqrt((len(positive) + 1) / (12 * hits * misses))) if hits and misses else float("nan")

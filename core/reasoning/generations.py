@@ -68,7 +68,10 @@ def thought_of(reading: Reading, problem: Problem, form: Form, **scoring: float)
 
 def think_through(model: PreTrainedModel, form: Form, problems: Sequence[Problem], into: list[Thought], *, batch: int = BATCH,
                   choose: Callable[[Tensor], Tensor] | None = None, temperature: float = TEMPERATURE, **scoring: float) -> Iterator[int]:
-    """Appends one `Thought` per problem, in order; yields how many are done, several times a second."""
+    """Appends one `Thought` per problem, in order; yields how many are done, several times a second.
+
+    `choose`: logits (rows, vocabulary) -> tokens (rows,).
+    """
     beat = _Beat()
     for group in batches(problems, batch if form.chains else 1):
         ids = torch.cat([form.ask(problem.prompt)[0] for problem in group]).to(model.device)
@@ -156,6 +159,7 @@ class Generations:
 
     @cached_property
     def truncated(self) -> np.ndarray:
+        """Whose output was cut off before its end; bool (n,)."""
         return np.array([thought.truncated for thought in self.thoughts], dtype=bool)
 
     @cached_property

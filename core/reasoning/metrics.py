@@ -77,7 +77,10 @@ def weighted_aurocs(scores: np.ndarray, positive: np.ndarray, weights: np.ndarra
 
 
 def roc_curve(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """False and true positive rates from the strictest threshold to the loosest, both beginning at 0."""
+    """False and true positive rates from the strictest threshold to the loosest, both beginning at 0.
+
+    `scores`: float (n,).  `positive`: bool (n,).  Both rates: (different scores + 1,).
+    """
     order = np.argsort(-scores, kind="stable")
     last_of_group = np.r_[np.diff(scores[order]) != 0, True]
     hits, alarms = np.cumsum(positive[order])[last_of_group], np.cumsum(~positive[order])[last_of_group]
@@ -85,7 +88,10 @@ def roc_curve(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def stratified_roc(scores: np.ndarray, positive: np.ndarray, strata: np.ndarray, points: int = 201) -> tuple[np.ndarray, np.ndarray]:
-    """Mean true positive rate of the strata that hold both kinds, at equally spaced false positive rates; empty without any."""
+    """Mean true positive rate of the strata that hold both kinds, at equally spaced false positive rates; empty without any.
+
+    `scores`, `positive`, `strata`: (n,).  Both rates: (points,), or (0,).
+    """
     inside = [roc_curve(scores[strata == s], positive[strata == s]) for s in np.unique(strata) if 0 < positive[strata == s].mean() < 1]
     if not inside:
         return np.zeros(0), np.zeros(0)
@@ -94,13 +100,16 @@ def stratified_roc(scores: np.ndarray, positive: np.ndarray, strata: np.ndarray,
 
 
 def share_below(drops: np.ndarray) -> tuple[float, float, float]:
-    """Share of negative entries with its 95 % Wilson interval."""
+    """Share of negative entries with its 95 % Wilson interval. `drops`: (n,)."""
     hits = int((drops < 0).sum())
     return hits / len(drops), *wilson(hits, len(drops))
 
 
 def fpr_at(scores: np.ndarray, positive: np.ndarray, tpr: float = 0.95) -> float:
-    """Smallest false positive rate among thresholds that keep at least `tpr` of the positives; NaN without both kinds."""
+    """Smallest false positive rate among thresholds that keep at least `tpr` of the positives; NaN without both kinds.
+
+    `scores`: float (n,).  `positive`: bool (n,).
+    """
     if positive.all() or not positive.any():
         return MISSING
     false, true = roc_curve(scores, positive)
@@ -108,7 +117,10 @@ def fpr_at(scores: np.ndarray, positive: np.ndarray, tpr: float = 0.95) -> float
 
 
 def aupr(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Area under precision over recall by trapezoids, beginning at recall 0 and precision 1; NaN without positives."""
+    """Area under precision over recall by trapezoids, beginning at recall 0 and precision 1; NaN without positives.
+
+    `scores`: float (n,).  `positive`: bool (n,).
+    """
     if not positive.any():
         return MISSING
     order = np.argsort(-scores, kind="stable")
@@ -119,7 +131,10 @@ def aupr(scores: np.ndarray, positive: np.ndarray) -> float:
 
 
 def stratified_auroc(scores: np.ndarray, positive: np.ndarray, strata: np.ndarray) -> float:
-    """Mean of the AUROCs inside each stratum that holds both kinds: length alone can then win nothing."""
+    """Mean of the AUROCs inside each stratum that holds both kinds: length alone can then win nothing.
+
+    `scores`, `positive`, `strata`: (n,).
+    """
     inside = [auroc(scores[strata == s], positive[strata == s]) for s in np.unique(strata)]
     known = [value for value in inside if not math.isnan(value)]
     return float(np.mean(known)) if known else MISSING
@@ -171,6 +186,6 @@ def difference(one: Sorting, other: Sorting) -> tuple[float, float, float]:
 
 
 def percentile(value: float, sorted_values: Tensor | np.ndarray) -> float:
-    """Share in % of the calibration values below `value`, ties half."""
+    """Share in % of the calibration values below `value`, ties half. `sorted_values`: (n,)."""
     known = np.asarray(sorted_values)
     return float(100 * ((known < value).mean() + (known == value).mean() / 2)) if len(known) and not math.isnan(value) else MISSING

@@ -166,6 +166,7 @@ def chooser(model: PreTrainedModel, rng: torch.Generator) -> Callable[[Tensor], 
     """Draws tokens as the model's own generation settings say; None, the likeliest token, if they ask for no sampling.
 
     Followed are temperature, top-k, top-p and min-p, in the library's order; penalties on repetition are not.
+    The function takes logits (rows, vocabulary) and gives token ids (rows,).
     """
     from transformers import LogitsProcessorList, MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 

@@ -21,7 +21,10 @@ from core.reasoning.spec import SCORE_NAMES
 
 
 def packed(generations: Generations) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Scores in float64, mean states and entropies in float32, NaN where nothing was thought; texts and token lists beside them."""
+    """Scores in float64, mean states and entropies in float32, NaN where nothing was thought; texts and token lists beside them.
+
+    scores (outputs, scores), states (outputs, layers + 1, width), entropy (outputs, layers + 1), ids and roles (tokens of all outputs,).
+    """
     thoughts = generations.thoughts
     lens = [t.entropy for t in thoughts if t.entropy is not None]
     tensors = {
@@ -41,7 +44,10 @@ def packed(generations: Generations) -> tuple[dict[str, Tensor], dict[str, Any]]
 
 
 def unpacked(tensors: dict[str, Tensor], facts: dict[str, Any], form: Form) -> Generations | None:
-    """The set again; what is true of each output is judged anew from its text."""
+    """The set again; what is true of each output is judged anew from its text.
+
+    Shapes as in `packed`: scores (outputs, scores) and so on.
+    """
     if facts["scores"] != list(SCORE_NAMES):
         return None
     thoughts, start = [], 0
@@ -57,13 +63,13 @@ def unpacked(tensors: dict[str, Tensor], facts: dict[str, Any], form: Form) -> G
 
 
 def packed_changes(changes: Sequence[Corruption]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Scores before and after each change, in float64."""
+    """Scores before and after each change, in float64. Both (changes, scores)."""
     tensors = {"before": _table([c.before for c in changes]), "after": _table([c.after for c in changes])}
     return tensors, {"scores": list(SCORE_NAMES), "changes": [[c.problem.prompt, c.step] for c in changes]}
 
 
 def unpacked_changes(tensors: dict[str, Tensor], facts: dict[str, Any]) -> list[Corruption] | None:
-    """The changes again; None if other scores are known by now."""
+    """The changes again; None if other scores are known by now. before, after: (changes, scores)."""
     if facts["scores"] != list(SCORE_NAMES):
         return None
 

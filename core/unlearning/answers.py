@@ -52,7 +52,7 @@ class Losses:
 
     @property
     def mean(self) -> Tensor:
-        """Per token, so that long and short answers compare."""
+        """Per token, so that long and short answers compare. (n,), in nats."""
         return self.total / self.tokens
 
 

@@ -35,7 +35,10 @@ def positions_of(mask: Tensor) -> Tensor:
 
 @torch.no_grad()
 def read_ahead(model: PreTrainedModel, ids: Tensor, mask: Tensor, tokens: int, rows: Tensor) -> DynamicCache:
-    """The cache after the first `tokens` tokens, read once; then one row for each number in `rows`, which may repeat."""
+    """The cache after the first `tokens` tokens, read once; then one row for each number in `rows`, which may repeat.
+
+    `ids`, `mask`: long (n, prompt tokens).  `rows`: long (m,).
+    """
     cache = DynamicCache()
     if tokens:
         model.base_model(input_ids=ids[:, :tokens], attention_mask=mask[:, :tokens], position_ids=positions_of(mask)[:, :tokens],

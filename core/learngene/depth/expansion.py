@@ -25,7 +25,7 @@ def coefficients(depth: int, divisor: int | None = None) -> list[float]:
 
 
 def line(intercept: Mapping[str, Tensor], slope: Mapping[str, Tensor], shares: list[float]) -> list[dict[str, Tensor]]:
-    """The parameters of every layer, by name; gradients reach both sets."""
+    """The parameters of every layer, by name; gradients reach both sets. Each name has one (*shape,) in all of them."""
     by_name = stacked(intercept, slope, shares)
     values = [tensor.unbind() for tensor in by_name.values()]
     return [dict(zip(by_name, row, strict=True)) for row in zip(*values, strict=True)]
@@ -41,7 +41,10 @@ def stacked(intercept: Mapping[str, Tensor], slope: Mapping[str, Tensor], shares
 
 
 def expand_blocks(template: nn.Module, intercept: Mapping[str, Tensor], slope: Mapping[str, Tensor], depth: int) -> nn.ModuleList:
-    """Independent copies of `template` holding the layers of a descendant. Raises LabError when the names do not fit."""
+    """Independent copies of `template` holding the layers of a descendant. Raises LabError when the names do not fit.
+
+    Each name has the template's (*shape,).
+    """
     names = {name for name, _ in template.named_parameters()}
     if names != set(intercept) or names != set(slope):
         odd = sorted(names ^ set(intercept) or names ^ set(slope))[0]
@@ -59,6 +62,7 @@ def twin(module: nn.Module, values: Mapping[str, Tensor], instead: Mapping[str, 
     """A module tree of its own whose parameters are `values`, by name; nothing is initialised and no number is copied.
 
     `instead` puts other modules in place of some, by their path. A fraction of the time of `copy.deepcopy`, which a slider feels.
+    Each of `values` has the (*shape,) of the parameter that it stands for.
     """
     made = object.__new__(type(module))
     own = {name: value.copy() if isinstance(value, dict) else value for name, value in module.__dict__.items()}

@@ -46,12 +46,12 @@ class Learngene:
 
     @property
     def intercept(self) -> dict[str, Tensor]:
-        """The first layer of every descendant, by parameter name (methods/09: theta_B)."""
+        """The first layer of every descendant, by parameter name (methods/09: theta_B). Each has the (*shape,) that it has in one block."""
         return dict(self.parts.blocks[INTERCEPT].named_parameters())
 
     @property
     def slope(self) -> dict[str, Tensor]:
-        """What a layer's position adds, by parameter name (methods/09: theta_A)."""
+        """What a layer's position adds, by parameter name (methods/09: theta_A). Each has the (*shape,) that it has in one block."""
         return dict(self.parts.blocks[SLOPE].named_parameters())
 
     def __call__(self, pixels: Tensor, depth: int | None = None, divisor: int | None = None) -> Tensor:

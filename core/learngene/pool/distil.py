@@ -47,7 +47,10 @@ class Distillation:
                 yield from ((f"{kind}.{third}.{name}", parameter) for name, parameter in linear.named_parameters())
 
     def loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
-        """One number to follow; pictures are the same for student and ancestor."""
+        """One number to follow; pictures are the same for student and ancestor.
+
+        `pixels`: (batch, 1, 16, 16).  `labels`: long (batch,).  Gives a scalar ().
+        """
         with torch.no_grad():
             theirs, target = self._look(self.ancestor, pixels, self._theirs)
         ours, scores = self._look(self.student, pixels, self._ours)

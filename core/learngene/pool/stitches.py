@@ -29,23 +29,30 @@ def initialise(pool: Pool, name: InitName, pixels: Tensor, generator: torch.Gene
     """Sets every stitch of `pool`. `pixels`: training pictures, of which least squares uses 100.
 
     Raises LabError when the pool has no matrices for the way asked for.
+    They are (n, 1, 16, 16); a stitch's weight is (large width, small width).
     """
     INITS[name](pool, pixels[:PICTURES], generator)
 
 
 def transpose(pool: Pool, pixels: Tensor, generator: torch.Generator) -> None:
-    """The faithful one: methods/10 section 3.2."""
+    """The faithful one: methods/10 section 3.2. `pixels` (n, 1, 16, 16) are not looked at."""
     _set_all(pool, _mean_matrix(pool).T)
 
 
 def scaled(pool: Pool, pixels: Tensor, generator: torch.Generator) -> None:
-    """The transpose, scaled so that going to the small width and back keeps the size of things on average."""
+    """The transpose, scaled so that going to the small width and back keeps the size of things on average.
+
+    `pixels` (n, 1, 16, 16) are not looked at.
+    """
     mean = _mean_matrix(pool)
     _set_all(pool, mean.T / (mean @ mean.T).diagonal().mean())
 
 
 def chain(pool: Pool, pixels: Tensor, generator: torch.Generator) -> None:
-    """M_large(m) M_small(m)^+ at the third m nearest to the stitch, and the bias that goes with it."""
+    """M_large(m) M_small(m)^+ at the third m nearest to the stitch, and the bias that goes with it.
+
+    `pixels` (n, 1, 16, 16) are not looked at.
+    """
     if not pool.matrices.large or set(pool.matrices.large) != set(pool.matrices.small):
         raise LabError("This way needs the large model's matrices at all three thirds.",
                        "Build the pool with the large model matched densely.")
@@ -59,7 +66,7 @@ def chain(pool: Pool, pixels: Tensor, generator: torch.Generator) -> None:
 
 
 def least_squares(pool: Pool, pixels: Tensor, generator: torch.Generator) -> None:
-    """The least-squares map of every path, averaged over the paths that share a stitch."""
+    """The least-squares map of every path, averaged over the paths that share a stitch. `pixels`: (n, 1, 16, 16)."""
     found: dict[int, list[Tensor]] = {}
     for way in paired(pool.blocks):
         found.setdefault(stitch_of(way, pool.blocks), []).append(solve(pool, way, pixels))
@@ -70,7 +77,7 @@ def least_squares(pool: Pool, pixels: Tensor, generator: torch.Generator) -> Non
 
 
 def random(pool: Pool, pixels: Tensor, generator: torch.Generator) -> None:
-    """Truncated normal with the large model's own spread; bias 0."""
+    """Truncated normal with the large model's own spread; bias 0. `pixels` (n, 1, 16, 16) are not looked at."""
     for stitch in pool.stitches:
         std = pool.large.config.initializer_range
         nn.init.trunc_normal_(stitch.weight, std=std, a=-2 * std, b=2 * std, generator=generator)
@@ -90,14 +97,20 @@ def solve(pool: Pool, way: Way, pixels: Tensor) -> Tensor:
 
 
 def residual(pool: Pool, way: Way, pixels: Tensor, weight: Tensor, bias: Tensor) -> float:
-    """How far a stitch misses the large model's own stream: Frobenius norm of [F 1] M - G."""
+    """How far a stitch misses the large model's own stream: Frobenius norm of [F 1] M - G.
+
+    `pixels`: (n, 1, 16, 16).  `weight`: (large width, small width).  `bias`: (large width,).
+    """
     lower, upper = streams(pool, way, pixels)
     return (lower @ weight.double().T + bias.double() - upper).norm().item()
 
 
 @torch.no_grad()
 def streams(pool: Pool, way: Way, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """What a stitch gets and what it should give: all tokens of all pictures stacked, float64."""
+    """What a stitch gets and what it should give: all tokens of all pictures stacked, float64.
+
+    (n * tokens, small width) and (n * tokens, large width) from `pixels` (n, 1, 16, 16).
+    """
     return pool.lower(pixels, way.j).flatten(0, 1).double(), pool.entering(pixels, way.k).flatten(0, 1).double()
 
 

@@ -124,5 +124,5 @@ def without_gradients(model: PreTrainedModel, encoded: Encoded) -> TokenScores:
 
 
 def rehearse(given: Forgetting) -> Tensor:
-    """The retain term `NLL`: the answers to keep, per token."""
+    """The retain term `NLL`: the answers to keep, per token. A scalar (), in nats."""
     return given.kept_scores.losses.mean.mean()

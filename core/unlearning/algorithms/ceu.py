@@ -9,7 +9,10 @@ from core.unlearning.algorithms.base import Forgetting
 
 
 def forget(given: Forgetting) -> Tensor:
-    """Cross-entropy to the model's own distribution without the true token; the first token of an answer is left alone."""
+    """Cross-entropy to the model's own distribution without the true token; the first token of an answer is left alone.
+
+    A scalar (), in nats.
+    """
     scores = given.scores
     wanted = scores.logits.detach().scatter(-1, scores.wanted[:, None], -float("inf")).softmax(-1)
     later = (scores.place > 0).to(wanted)

@@ -8,5 +8,5 @@ from core.unlearning.algorithms.base import Forgetting
 
 
 def forget(given: Forgetting) -> Tensor:
-    """Minus the per-token NLL, averaged over questions; it has no floor."""
+    """Minus the per-token NLL, averaged over questions; it has no floor. A scalar (), in nats."""
     return -given.losses.mean.mean()

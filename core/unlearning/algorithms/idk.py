@@ -11,12 +11,12 @@ BETA = 0.1
 
 
 def say_idk(given: Forgetting) -> Tensor:
-    """IdkNLL: the NLL per token of a refusal in place of the answer; the answer itself is not touched."""
+    """IdkNLL: the NLL per token of a refusal in place of the answer; the answer itself is not touched. A scalar (), in nats."""
     return given.refused_losses.mean.mean()
 
 
 def prefer_idk(given: Forgetting) -> Tensor:
-    """IdkDPO: the refusal is to gain on the true answer, both measured against the model from before; sums over tokens."""
+    """IdkDPO: the refusal is to gain on the true answer, both measured against the model from before; sums over tokens. A scalar ()."""
     refusal = given.frozen_refused_losses.total - given.refused_losses.total
     truth = given.frozen_losses.total - given.losses.total
     return dpo(refusal, truth)

@@ -12,7 +12,7 @@ from core.unlearning.algorithms.base import Forgetting, without_gradients
 
 
 def retain(given: Forgetting) -> Tensor:
-    """KL(before || now) over the vocabulary, at each token of the answers to keep, in nats."""
+    """KL(before || now) over the vocabulary, at each token of the answers to keep, in nats. A scalar ()."""
     before = without_gradients(given.case.frozen, given.retained).logits.log_softmax(-1)
     now = given.kept_scores.logits.log_softmax(-1)
     return given.kept_scores.summed((before.exp() * (before - now)).sum(-1)).mean.mean()

@@ -11,7 +11,7 @@ BETA = 0.1
 
 
 def forget(given: Forgetting) -> Tensor:
-    """NPO on the forget set; log-probabilities are summed over each answer, not averaged."""
+    """NPO on the forget set; log-probabilities are summed over each answer, not averaged. A scalar ()."""
     return npo(-given.losses.total, -given.frozen_losses.total)
 
 

@@ -33,13 +33,13 @@ class Price:
 
 
 def forget(given: Forgetting) -> Tensor:
-    """The squared distance of the largest logit from the mean logit, per token of the forget answers."""
+    """The squared distance of the largest logit from the mean logit, per token of the forget answers. A scalar ()."""
     logits = given.scores.logits
     return given.scores.summed((logits.amax(-1) - logits.mean(-1)).square()).mean.mean()
 
 
 def retain(given: Forgetting) -> Tensor:
-    """The price times what the facts to keep cost beyond what is allowed."""
+    """The price times what the facts to keep cost beyond what is allowed. A scalar (), in nats."""
     price, excess = given.case.once("pdu price", Price), rehearse(given) - ALLOWED
     loss = price.weight * excess
     if torch.is_grad_enabled():

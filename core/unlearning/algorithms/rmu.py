@@ -18,14 +18,14 @@ from core.unlearning.answers import IGNORED, Encoded, Losses
 
 
 def forget(given: Forgetting) -> Tensor:
-    """How far the layer is from the scrambled target at the tokens of the forget answers, mean square per entry."""
+    """How far the layer is from the scrambled target at the tokens of the forget answers, mean square per entry. A scalar ()."""
     case = given.case
     hidden = at_answers(case.model, case.forget)
     return distance(hidden, case.once("rmu target", lambda: target(case)).expand_as(hidden), case.forget)
 
 
 def retain(given: Forgetting) -> Tensor:
-    """How far the layer has moved from the model before at the tokens of the answers to keep, mean square per entry."""
+    """How far the layer has moved from the model before at the tokens of the answers to keep, mean square per entry. A scalar ()."""
     with torch.no_grad():
         before = at_answers(given.case.frozen, given.retained)
     return distance(at_answers(given.case.model, given.retained), before, given.retained)

@@ -12,5 +12,5 @@ DELTA = 0.0
 
 
 def forget(given: Forgetting) -> Tensor:
-    """-2/beta E log sigmoid(beta (NLL per token - delta)); an answer that is unlikely already pulls no longer."""
+    """-2/beta E log sigmoid(beta (NLL per token - delta)); an answer that is unlikely already pulls no longer. A scalar ()."""
     return (-2 / BETA * logsigmoid(BETA * (given.losses.mean - DELTA))).mean()

@@ -10,5 +10,5 @@ ALPHA = 5.0
 
 
 def learn(given: Forgetting) -> Tensor:
-    """The NLL per token of the forget answers, to be minimised on a copy."""
+    """The NLL per token of the forget answers, to be minimised on a copy. A scalar (), in nats."""
     return given.losses.mean.mean()

@@ -15,7 +15,7 @@ BETA = 10.0
 
 
 def forget(given: Forgetting) -> Tensor:
-    """Cross-entropy to softmax(logits before - beta at the true token), per token of the forget answers."""
+    """Cross-entropy to softmax(logits before - beta at the true token), per token of the forget answers. A scalar (), in nats."""
     before, now = given.case.frozen_scores, given.scores
     wanted = (before.logits - BETA * one_hot(before.wanted, before.logits.shape[-1])).softmax(-1)
     return now.summed(-(wanted * now.logits.log_softmax(-1)).sum(-1)).mean.mean()

@@ -41,7 +41,7 @@ class Student:
 
 
 def forget(given: Forgetting) -> Tensor:
-    """Cross-entropy to the turned-down distribution, per token of the forget answers."""
+    """Cross-entropy to the turned-down distribution, per token of the forget answers. A scalar (), in nats."""
     student = given.case.once("whp student", lambda: Student(given.case))
     if torch.is_grad_enabled():
         student.study()

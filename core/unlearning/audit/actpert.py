@@ -206,11 +206,11 @@ class Push:
             self._amounts[layer] = alphas[:, None, None] * (delta if self.mode == "prompt" else delta[:, -1:])
 
     def watch(self, rows: Tensor) -> None:
-        """These rows are left."""
+        """These rows are left. Long (rows left,)."""
         self.rows = rows
 
     def edits(self) -> dict[Site, Callable[[Tensor, int], Tensor]]:
-        """For `trace`: what happens to the residual stream after each layer."""
+        """For `trace`: what happens to the residual stream after each layer. Each takes and gives states (rows, tokens, width)."""
         def after(amounts: Tensor) -> Callable[[Tensor, int], Tensor]:
             return lambda states, offset: self._move(states, offset, amounts)
 

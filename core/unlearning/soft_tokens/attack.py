@@ -181,7 +181,7 @@ def attack(model: PreTrainedModel, targets: Sequence[Target], starts: Sequence[S
 
 
 def default_rate(matrix: Tensor, space: Space) -> float:
-    """The learning rate of methods/05 section 8.2."""
+    """The learning rate of methods/05 section 8.2. `matrix`: (vocabulary, width)."""
     return EMBEDDING_RATE * float(matrix.std()) if space == "embedding" else VOCABULARY_RATE
 
 

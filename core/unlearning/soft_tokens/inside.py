@@ -24,7 +24,10 @@ class Tile:
 
 
 def tiles(parameter: Tensor, matrix: Tensor, space: Space, tokenizer: PreTrainedTokenizerBase, words: int = 3) -> list[Tile]:
-    """Nearest by Euclidean distance to the embeddings, or by the largest coefficient in `space="vocabulary"` (methods/05 section 3)."""
+    """Nearest by Euclidean distance to the embeddings, or by the largest coefficient in `space="vocabulary"` (methods/05 section 3).
+
+    `parameter`: (k, width), or (k, vocabulary) in the space of the vocabulary.  `matrix`: (vocabulary, width).
+    """
     with torch.no_grad():
         soft = soft_tokens(parameter, matrix, space)
         score = -torch.cdist(soft, matrix) if space == "embedding" else parameter
@@ -34,7 +37,10 @@ def tiles(parameter: Tensor, matrix: Tensor, space: Space, tokenizer: PreTrained
 
 
 def norm_ratio(parameter: Tensor, matrix: Tensor, space: Space) -> float:
-    """Mean length of the soft tokens over the mean length of ordinary ones."""
+    """Mean length of the soft tokens over the mean length of ordinary ones.
+
+    `parameter`: (k, width), or (k, vocabulary) in the space of the vocabulary.  `matrix`: (vocabulary, width).
+    """
     with torch.no_grad():
         return float(soft_tokens(parameter, matrix, space).norm(dim=-1).mean() / matrix.norm(dim=-1).mean())
 
@@ -52,7 +58,7 @@ class Projection:
 
     @classmethod
     def of(cls, matrix: Tensor) -> Projection:
-        """Principal components of the embedding matrix."""
+        """Principal components of the embedding matrix. `matrix`: (vocabulary, width)."""
         mean = matrix.mean(0)
         values, vectors = torch.linalg.eigh(torch.cov(matrix.T.double()))
         first, second = (values[-2:] / values.sum()).tolist()[::-1]
@@ -63,7 +69,7 @@ class Projection:
         return [[round(x, 4) for x in row] for row in ((vectors.detach() - self.mean) @ self.axes).tolist()]
 
     def shown(self, vectors: Tensor) -> float:
-        """The share of the squared distance from the tokens' middle that the plane keeps of these vectors."""
+        """The share of the squared distance from the tokens' middle that the plane keeps of these vectors. `vectors`: (n, width)."""
         away = vectors.detach() - self.mean
         return float((away @ self.axes).square().sum() / away.square().sum().clamp(min=1e-12))
 

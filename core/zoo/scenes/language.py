@@ -158,7 +158,10 @@ def fit(
     every: int = 40,
     loss: Callable[..., Tensor] = loss_of,
 ) -> None:
-    """Trains what requires a gradient, in place; `check()` is asked for a sentence every so many steps."""
+    """Trains what requires a gradient, in place; `check()` is asked for a sentence every so many steps.
+
+    `loss` is given features (batch, 64, 128) and gives a scalar ().
+    """
     rng = torch.Generator().manual_seed(seed)
     trained = [p for p in quick(model).parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=rate, betas=(0.9, 0.98), weight_decay=0.01)

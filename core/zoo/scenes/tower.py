@@ -63,6 +63,7 @@ class Heads(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(width, len(FACTORS[name])) for name in LOOKED_AT)
 
     def forward(self, patches: Tensor) -> list[Tensor]:
+        """Logits (batch, values) of each factor of `LOOKED_AT` from patches (batch, 64, width)."""
         patches = self.norm(patches)
         looks = torch.einsum("fd,bpd->bfp", self.queries, self.keys(patches)) / math.sqrt(patches.shape[-1])
         seen = looks.softmax(-1) @ patches
