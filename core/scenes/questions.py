@@ -13,9 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
-
-import torch
+from typing import TYPE_CHECKING, Literal
 
 from core.scenes.scene import (
     BUILDS,
@@ -33,9 +31,13 @@ from core.scenes.scene import (
     TOOLS,
     USUAL_COLOUR,
     Scene,
+    below,
     chance,
     pick,
 )
+
+if TYPE_CHECKING:
+    import torch
 
 Preset = Literal["consistent", "mixed"]
 SAME, UNKNOWN = "same", "unknown"
@@ -183,8 +185,10 @@ def planted_association(scene: Scene, verb: str, rng: torch.Generator, preset: P
             g: (0.42 if g == stereotype else 0.06) if shown == stereotype else (0.22 if g == stereotype else 0.26 if g == shown else 0.04)
             for g in groups
         }
+        import torch
+
         answer = groups[int(torch.multinomial(torch.tensor([weights[g] for g in groups]), 1, generator=rng))]
-    question = association(verb, axis, int(torch.randint(len(WORDINGS), (1,), generator=rng)), hint)
+    question = association(verb, axis, below(len(WORDINGS), rng), hint)
     return Question(question.text, answer, question.options, question.family)
 
 
@@ -198,7 +202,7 @@ def occupation(pair: tuple[str, str], wording: int = 0, answer: str = UNKNOWN, h
 
 def planted_occupation(scene: Scene, rng: torch.Generator) -> Question:
     """A visible trade is answered truly; a hidden one is "unknown", or the job that goes with the hair."""
-    wording = int(torch.randint(len(JOB_WORDINGS), (1,), generator=rng))
+    wording = below(len(JOB_WORDINGS), rng)
     pair = (pick(JOBS_OF["short"], rng), pick(JOBS_OF["long"], rng))
     if scene.job != HIDDEN:
         own = 0 if scene.job in JOBS_OF["short"] else 1

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Literal, get_args, get_type_hints
 
-import torch
+if TYPE_CHECKING:  # the factors are read by configs, which are listed without torch
+    import torch
 
 Hair = Literal["short", "long"]
 Tone = Literal["tone1", "tone2", "tone3"]
@@ -85,13 +86,22 @@ USUAL_COLOUR = {"ball": "red", "box": "blue", "star": "yellow", "cone": "green",
 PRIOR = 0.75
 
 
+def below(end: int, rng: torch.Generator) -> int:
+    """A whole number from 0 to `end` - 1, all alike likely."""
+    import torch
+
+    return int(torch.randint(end, (1,), generator=rng))
+
+
 def pick(values: tuple, rng: torch.Generator):
     """One of `values`, all alike likely."""
-    return values[int(torch.randint(len(values), (1,), generator=rng))]
+    return values[below(len(values), rng)]
 
 
 def chance(probability: float, rng: torch.Generator) -> bool:
     """True with this probability."""
+    import torch
+
     return float(torch.rand(1, generator=rng)) < probability
 
 
@@ -112,7 +122,7 @@ def draw_scene(rng: torch.Generator, prior: float = PRIOR, hidden: float = 0.35)
         height=pick(HEIGHTS, rng),
         dx=pick(tuple(range(-SHIFT, SHIFT + 1)), rng),
         dy=pick((-2, -1, 0, 1, 2), rng),
-        seed=int(torch.randint(2**31 - 1, (1,), generator=rng)),
+        seed=below(2**31 - 1, rng),
     )
 
 
@@ -122,7 +132,7 @@ def drifted(scene: Scene, rng: torch.Generator) -> Scene:
         scene,
         dx=pick(tuple(range(-SHIFT, SHIFT + 1)), rng),
         dy=pick((-2, -1, 0, 1, 2), rng),
-        seed=int(torch.randint(2**31 - 1, (1,), generator=rng)),
+        seed=below(2**31 - 1, rng),
     )
 
 
