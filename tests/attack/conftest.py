@@ -67,7 +67,7 @@ def visitor(address: str) -> httpx.Client:
     return client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # its experiments must be gone before the tests of the docs list them
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     import torch  # noqa: F401 - as in a lab that has been open for a while
     from transformers import LlamaForCausalLM  # noqa: F401
