@@ -18,7 +18,7 @@ from core.engine.outputs import Group, Output, Outputs
 
 BASE = "lab/"
 TABS = ".gb-tabs"  # where a pressed row leads
-SHOWN = ("figure", "table", "tokens", "answers", "matrix", "picture", "text")  # the looks of single outputs that have a panel
+WITHOUT = ("number", "line", "kept", "plain")  # the looks of single outputs that have no panel of their own; a page may bring further ones
 Panel = dict[str, Any]
 
 _MOUNT = """
@@ -79,7 +79,7 @@ def refused(error: LabError, run_id: str = "") -> dict[str, Any]:
 
 def panels(outputs: Outputs) -> list[Panel]:
     """What live_view.js draws for the declared outputs of an experiment, in their order; what has no picture of its own is left out."""
-    return [_group(one) if isinstance(one, Group) else _single(one) for one in outputs if isinstance(one, Group) or one.look in SHOWN]
+    return [_group(one) if isinstance(one, Group) else _single(one) for one in outputs if isinstance(one, Group) or one.look not in WITHOUT]
 
 
 def _group(group: Group) -> Panel:
@@ -93,7 +93,7 @@ def _group(group: Group) -> Panel:
 
 def _single(one: Output) -> Panel:
     said = {"kind": one.look, "name": one.name, "title": one.title, "note": one.note, "wide": one.look == "answers", "rare": one.optional}
-    return said | one.more | ({"select": TABS} if one.more.get("select") else {})
+    return said | one.more | ({"select": TABS} if one.more.get("select") is True else {})
 
 
 def _said(one: Output, *fields: str) -> dict[str, str]:
