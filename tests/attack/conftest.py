@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -67,29 +68,44 @@ def visitor(address: str) -> httpx.Client:
     return client
 
 
-@pytest.fixture(scope="package")  # its experiments must be gone before the tests of the docs list them
+@contextlib.contextmanager
+def _counting() -> Iterator[None]:
+    from tests.lab.conftest import COUNTING
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, place in COUNTING.items():
+            patch.setitem(registry.EXPERIMENTS, name, place)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _listed() -> Iterator[None]:
+    """Only as long as the cases run: tests of other folders list what the lab really has."""
+    with _counting():
+        yield
+
+
+@pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     import torch  # noqa: F401 - as in a lab that has been open for a while
     from transformers import LlamaForCausalLM  # noqa: F401
-
-    from tests.lab.conftest import COUNTING
 
     root = tmp_path_factory.mktemp("attack")
     outside = root / "outside"
     outside.mkdir()
     (outside / "secret.txt").write_text(SECRET)
     engine = Engine(Settings(home=root / "home", threads=1))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, place in COUNTING.items():
-            patch.setitem(registry.EXPERIMENTS, name, place)
-        app = create_app(engine=engine)
-        mounted = next(route.app for route in reversed(app.routes) if hasattr(getattr(route, "app", None), "get_blocks"))
-        with serving(app) as address:
+    with contextlib.ExitStack() as stack:
+        with _counting():
+            app = create_app(engine=engine)
+            mounted = next(route.app for route in reversed(app.routes) if hasattr(getattr(route, "app", None), "get_blocks"))
+            address = stack.enter_context(serving(app))
             ann, bob = visitor(address), visitor(address)
-            yield Lab(
+            shared = Lab(
                 address, engine, root / "home", outside, ann, bob, *_belongings(engine, ann), _controls(mounted.get_blocks()), mounted
             )
-        engine.close()
+        yield shared
+    engine.close()
 
 
 def _belongings(engine: Engine, ann: httpx.Client) -> tuple[str, str, str, str]:
@@ -158,7 +174,7 @@ def _unharmed(lab: Lab) -> Iterator[None]:
     assert lab.engine.uploads.path(lab.file).is_file() and os.path.isfile(lab.handed)
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def _memory(lab: Lab) -> Iterator[None]:
     """All cases together add no more than SPACE to the lab's memory, which is printed."""
     process = psutil.Process()

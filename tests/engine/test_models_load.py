@@ -268,7 +268,7 @@ def test_the_config_cannot_ask_for_more_memory_than_the_file_admits(store, tmp_p
     folder = save(tiny("llama"), tmp_path / "bomb")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 10**9}))
-    with pytest.raises(LabError, match="needs .* GB"):
+    with pytest.raises(LabError, match="no stored tensor has more than"):
         store.load("path/bomb")
     (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 10**9}))
     with pytest.raises(LabError, match="names 1000000000 layers"):
