@@ -21,6 +21,7 @@ from apps.lab.first_paint import CARD, FILE, fingerprint
 from apps.lab.pages import PAGES, Page
 from apps.lab.ui.live_view import WITHOUT
 from apps.lab.ui.scripts import SCRIPTS
+from core.engine.outputs import Output
 from core.engine.registry import find
 from core.engine.settings import FIRST_VIEWS, Settings
 from core.plots import PALE
@@ -143,7 +144,7 @@ def first_figure(page: Page) -> dict | None:
     """The last state of the first figure that the page's experiment declares, as its first view holds it."""
     lines = (FIRST_VIEWS / page.route / "events.jsonl").read_text(encoding="utf-8").splitlines()
     found = {event["name"]: event["figure"] for event in map(json.loads, lines) if event["kind"] == "figure"}
-    singles = (one for one in find(page.experiments[0]).outputs if getattr(one, "look", "plain") not in WITHOUT)
+    singles = (one for one in find(page.experiments[0]).outputs if isinstance(one, Output) and one.look not in WITHOUT)
     return next((found[one.name] for one in singles if one.name in found), None)
 
 
