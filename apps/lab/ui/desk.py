@@ -2,14 +2,17 @@
 
     ask = Desk(view, "paper/ask", fields=("question", "style"), press="Ask",         # text waits for Enter or the button
                shows=(figure("lens", "What each layer would say"), table("answers", "Side by side", look="answers")))
-    look = Desk(view, "paper/look", fields=("picture", "layer", "gain", "mask"),      # an upload, sliders, a grid to paint on: ask at once
+    look = Desk(view, "paper/look", fields=("layer", "gain"),                         # sliders ask at once
+                side=("drawing", "own"), instead=("drawing", "own"),                 # a square, or an upload: the last one counts
+                widgets={"drawing": lambda: DrawPad("Draw here")},
                 hears=(ask, view),                                                   # what is pressed there sets fields of the same name
                 hidden=("token",), hovers=("token",),                                # a field without a control: the token pointed at
                 shows=(numbers("In numbers", number("shift", "Moved by")), picture("seen", "What it sees"), figure("map", "Where")))
 
 Kinds of control come from the config (ui/controls.py): Literal is radio or dropdown, bounded numbers are sliders, a DataRef an upload,
-`json_schema_extra={"grid": [8, 8]}` a grid to paint on. The probe returns an `Answer` (core/engine/answers.py): figures ready to draw,
-pictures as data URIs; a point whose `customdata` is {"token": 3} lights everything that carries the same, and sets that field when pressed.
+`json_schema_extra={"slider": [1, 12]}` the part of wide bounds that a slider shows. The probe returns an `Answer`
+(core/engine/answers.py): figures ready to draw, `images` as data URIs; a point whose `customdata` is {"token": 3} lights everything that
+carries the same, and sets that field when pressed.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def version() -> str:
 
 VERSION = version()
 SCRIPTS = f"lab/static/{VERSION}/"
-VIEW = [*modules("live_view.js"), "live_plot.js"]  # what every page with a live view needs
+VIEW = [*modules("live_view.js"), "answer.js", "asker.js"]  # what every page with a live view needs, and its desks
 
 
 def announcement() -> str:
