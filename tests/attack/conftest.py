@@ -174,9 +174,9 @@ def _unharmed(lab: Lab) -> Iterator[None]:
     assert lab.engine.uploads.path(lab.file).is_file() and os.path.isfile(lab.handed)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _memory(lab: Lab) -> Iterator[None]:
-    """All cases together add no more than SPACE to the lab's memory, which is printed."""
+    """All cases of a file together add no more than SPACE to the lab's memory, which is printed."""
     process = psutil.Process()
     idle, high = process.memory_info().rss, _high_water()
     yield

@@ -290,7 +290,7 @@ def test_own_questions_are_asked_and_what_cannot_be_known_is_said(engine: Engine
     assert not [e for e in events if e["kind"] == "keep"] and "retain recall unlearned" not in result["metrics"]
     notes = named(events, "text", "notes")[-1]["text"]
     assert not named(events, "table", "utility") and "utility unlearned" not in result["metrics"]
-    for words in ("cannot tell luck from memory", "nothing is trained", "utility is not measured",
+    for words in ("cannot tell luck from memory", "Nothing is trained", "utility is not measured",
                   AUDITS["reverse"].title, AUDITS["choice"].title):
         assert words in notes, words
     assert "cannot tell luck from memory" in result["verdict"]["text"] and "too few" not in result["verdict"]["text"]
