@@ -32,6 +32,7 @@ class Answer {
   #asked = 0;
   #shown = 0;
   #hovering = 0;
+  #picked = 0;
   #wanted = false; // the reader looks at something that has not been answered yet
   #resting = 0;
   #sights = [];
@@ -43,7 +44,7 @@ class Answer {
 
   constructor(place, options) {
     this.#options = options;
-    this.#whole = h("button", { type: "button", class: "gb-link", hidden: true, onclick: () => this.#look(this.#options.nothing) }, options.whole);
+    this.#whole = h("button", { type: "button", class: "gb-link", hidden: !options.whole, style: { visibility: "hidden" }, onclick: () => this.#look(this.#options.nothing) }, options.whole);
     const context = {
       base: "",
       refresh: () => this.#update(),
@@ -86,7 +87,7 @@ class Answer {
     this.#says.replaceChildren(value.says ?? "", " ", value.aside ? h("small", {}, value.aside) : "");
     this.#says.hidden = !value.says && !value.aside;
     this.#choose();
-    if (value.asked >= this.#asked && !this.#hovering) this.#wanted = false;
+    if (value.asked >= this.#picked && !this.#hovering) this.#wanted = false; // asked after the reader had looked there
     this.#light(this.#wanted ? this.#lit : (value.lit ?? null));
     clearTimeout(this.#resting);
     if (value.later) this.#resting = setTimeout(() => this.#shown >= this.#asked && this.#options.tell("settled"), REST);
@@ -141,7 +142,8 @@ class Answer {
   #light(fact) {
     this.#lit = fact;
     const { nothing } = this.#options;
-    this.#whole.hidden = !fact || !this.#options.whole || agree(fact, nothing);
+    // It keeps its place, or what stands below would move under the pointer that has just pressed it.
+    this.#whole.style.visibility = !fact || agree(fact, nothing) ? "hidden" : "visible";
     this.#update();
     for (const panel of this.#panels) panel.light?.(fact);
   }
@@ -170,6 +172,7 @@ class Answer {
   }
 
   #pick(fact, pressed) {
+    this.#picked = performance.now();
     document.dispatchEvent(new CustomEvent("gb-picked", { detail: { id: this.#options.id, fact, pressed } }));
   }
 }
