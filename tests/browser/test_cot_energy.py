@@ -132,7 +132,7 @@ def test_every_score_has_its_name_explained():
 def test_the_roc_lab_opens_with_a_thousand_outputs_and_its_runs_have_links(visitor, lab_engine):
     page = visitor().open(f"{ROUTE}?of=reasoning%2Froc&gamma=0.4&problems=60&corrupted=0")
     page.wait_for_selector("[role=tab][aria-selected=true]:has-text('ROC lab')")
-    page.wait_for_function("document.querySelectorAll('.gb-verdict')[1]?.textContent.includes('Of 1000 outputs')")
+    page.wait_for_function("document.querySelectorAll('.gb-sure-text')[1]?.textContent.includes('Of 1000 outputs')")
     assert page.locator("#roc-gamma input[type=number]").input_value() == "0.4"
     assert page.locator("#field-gamma input[type=number]").input_value() == "0.8"
     page.get_by_role("button", name="Test the scores").click()

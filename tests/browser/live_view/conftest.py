@@ -15,7 +15,7 @@ def served(browser):
     """One lab and one browser profile for the file, so that the drawing library is read from the network once."""
     with FakeLab() as running:
         context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
-        context.set_default_timeout(300_000)
+        context.set_default_timeout(150_000)
         yield running, context
         context.close()
 
