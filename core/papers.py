@@ -14,7 +14,8 @@ class Paper:
 
     number: as in methods/.  route: the address of its page.  name, question, card: what the home page says.
     spec: the module with its configs, outputs and `EXPERIMENTS`.  claims: the module with its `CLAIMS`.
-    recipes: embedded models by name, each with "module:function" of what trains it.  built: whether its page is there.
+    recipes: embedded models by name, each with "module:function" of what trains it.  architectures: model classes of the lab's own, by
+    the name that a config.json gives, each with "module:class".  built: whether its page is there.
     """
 
     number: str
@@ -25,6 +26,7 @@ class Paper:
     spec: str = ""
     claims: str = ""
     recipes: dict[str, str] = field(default_factory=dict)
+    architectures: dict[str, str] = field(default_factory=dict)
     built: bool = False
 
 
@@ -57,7 +59,9 @@ PAPERS = (
     Paper("07", "federated-synthesis", "Federated synthesis", "Can hospitals share without showing?",
           "Learn from many places at once by sharing concepts instead of pictures."),
     Paper("08", "factor-augmentation", "Factor augmentation", "Can made-up markets teach?",
-          "A diffusion model invents training data where real data are scarce."),
+          "A diffusion model invents training data where real data are scarce.",
+          architectures={"FactorDenoiser": "core.factors.denoiser:FactorDenoiser"},
+          recipes={"factors": "core.zoo.factors:build_factors"}),
     Paper("09", "learngene-depth", "Learngene: depth", "One gene, any depth?",
           "Drag a slider and a network of that depth exists at once, and works.",
           "core.learngene.depth.spec", "core.learngene.depth.claims", built=True, recipes={

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import importlib
 import shutil
 import tempfile
 import threading
@@ -39,12 +40,14 @@ from core.engine.weights import (
     title,
     weight_files,
 )
+from core.papers import PAPERS
 
 if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig, PreTrainedModel
 
 GB = 10**9
+OURS = {name: place for paper in PAPERS for name, place in paper.architectures.items()}  # model classes of the lab itself
 FETCHES = ("backbone", "use_pretrained_backbone", "use_timm_backbone")  # by which a config may name another model
 BYTES_PER_PARAMETER = 4  # stored in any type, computed in fp32
 # While transformers builds a model it patches itself and torch for all threads, and two at once undo that in the wrong order.
@@ -287,6 +290,8 @@ def _architecture(ref: str, config: dict[str, Any]) -> type[PreTrainedModel]:
     transformers.utils.logging.disable_progress_bar()
     named = config.get("architectures")
     name = named[0] if isinstance(named, list) and named else None
+    if isinstance(name, str) and name in OURS and config.get("model_type") == (ours := _ours(name)).config_class.model_type:
+        return ours
     try:
         kind = getattr(transformers, name) if isinstance(name, str) else None
     except Exception:  # unknown, or known and in need of a library that is not here
@@ -300,6 +305,11 @@ def _architecture(ref: str, config: dict[str, Any]) -> type[PreTrainedModel]:
             "Llama, Qwen, Mistral, GPT-2, LLaVA, CLIP and ViT models can be loaded.",
         )
     return kind
+
+
+def _ours(name: str) -> type[PreTrainedModel]:
+    module, _, kind = OURS[name].partition(":")
+    return getattr(importlib.import_module(module), kind)
 
 
 def _promised_parameters(ref: str, kind: type[PreTrainedModel], config: PretrainedConfig, files: list[Path]) -> int:
