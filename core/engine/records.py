@@ -235,7 +235,7 @@ class Records:
     def list(self, visitor: str | None = None, name: str | None = None) -> list[RunRecord]:
         """Runs, newest first: all of them, or those that `visitor` started or shares. Damaged ones are passed over."""
         found = []
-        for run_id in self._ids():
+        for run_id in self.ids():
             with contextlib.suppress(OSError, ValueError):
                 run = self._as_it_stands(RunRecord.of(self._text(run_id)))
                 if run.id == run_id and (visitor is None or visitor in run.visitors) and name in (None, run.name):
@@ -245,7 +245,7 @@ class Records:
     def damaged(self) -> list[str]:
         """The ids of the runs whose run.json cannot be read."""
         found = []
-        for run_id in sorted(self._ids()):
+        for run_id in sorted(self.ids()):
             try:
                 self.read(run_id)
             except LabError:
@@ -257,7 +257,8 @@ class Records:
         """Bytes of the models that this visitor's runs keep."""
         return sum(file.stat().st_size for run in self.list(visitor) for file in (self.root / run.id / "models").glob("*/*"))
 
-    def _ids(self) -> list[str]:
+    def ids(self) -> list[str]:
+        """The ids of all runs, damaged ones too, in no order; without those that come with the lab."""
         try:
             return [entry for entry in os.listdir(self.root) if RUN_ID.fullmatch(entry)]
         except FileNotFoundError:

@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 
 LARGEST_JSON = 8 * 2**20
 LARGEST_LOG = 2**30
+LONGEST_LABEL, MOST_TAGS, LONGEST_NOTE = 80, 12, 4000
 PICTURE_FILE = r"^[a-z0-9][a-z0-9.-]*\.png$"
 Outcome = Literal["running", "finished", "cancelled", "failed", "interrupted"]
 
@@ -58,6 +59,7 @@ class RunRecord(BaseModel):
 
     key: equal for two requests that would compute the same numbers.  visitors: tokens of those who started or joined it.
     pid, born: the process that computes it.  commit: of the code, for a first view.
+    label, tags, note: what whoever started it wrote about it.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
@@ -88,6 +90,9 @@ class RunRecord(BaseModel):
     pid: int = 0
     born: float = 0.0
     commit: str | None = None
+    label: str = Field("", max_length=LONGEST_LABEL)
+    tags: list[str] = Field([], max_length=MOST_TAGS)
+    note: str = Field("", max_length=LONGEST_NOTE)
 
     @classmethod
     def of(cls, data: bytes) -> RunRecord:
@@ -107,7 +112,7 @@ class RunRecord(BaseModel):
         return {field: held[field] for field in type(self).model_fields if field in held and field not in PRIVATE}
 
 
-PRIVATE = ("owner", "visitors", "pid", "born", "key")
+PRIVATE = ("owner", "visitors", "pid", "born", "key", "label", "tags", "note")
 
 
 class _Line(TypedDict):
