@@ -23,7 +23,7 @@ usage() {
     --mcp                   also offer the experiments as MCP tools
 ./launch.sh test [...]      runs the tests; what follows goes to pytest
 ./launch.sh cli VERB ...    the command line: ./launch.sh cli list
-./launch.sh notebook        opens the notebook
+./launch.sh notebook        opens the notebook, where every run stands beside every other, at http://127.0.0.1:8501
 ./launch.sh help            shows this
 
 The first start needs a network and a few minutes. Later ones need neither.
@@ -195,7 +195,6 @@ case ${1:-} in
         ;;
     notebook)
         shift
-        [ -f "$ROOT/apps/notebook/__main__.py" ] || die "The notebook is not part of this version yet." "The lab itself opens with ./launch.sh"
         set_up notebook
         exec "$VENV/bin/python" -P -m apps.notebook "$@"
         ;;

@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.models is not None and not options.models.is_dir():
         return _refuse(f"There is no folder {options.models}.", "Give --models a folder that holds model folders.")
     try:
-        listening = _listen(options.host, options.port)
+        listening = listen(options.host, options.port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             return _refuse(f"Port {options.port} is taken.", f"Is the lab open already? Or choose another: --port {options.port + 1}")
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _refuse(f"The lab cannot write into its folder {settings.home} ({error.strerror or error}).",
                        "Make room there, or choose another folder with GLASSBOX_HOME.")
     port = listening.getsockname()[1]
-    address = f"http://{'127.0.0.1' if _everywhere(options.host) else options.host}:{port}/"
+    address = f"http://{'127.0.0.1' if everywhere(options.host) else options.host}:{port}/"
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, limit_concurrency=AT_ONCE, ws="none",
                                            proxy_headers=options.behind_proxy, server_header=False))
     threading.Thread(target=_announce, args=(server, address, options), daemon=True).start()
@@ -81,7 +81,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises OSError for a port that is taken, or none at all."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -94,7 +95,8 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _everywhere(host: str) -> bool:
+def everywhere(host: str) -> bool:
+    """Whether an address stands for all of this machine's."""
     try:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:
@@ -105,7 +107,7 @@ def _announce(server, address: str, options: argparse.Namespace) -> None:
     while not server.started:
         threading.Event().wait(0.05)
     print(f"Glassbox Lab is open at {address}   (Ctrl-C closes it)", flush=True)
-    if _everywhere(options.host):
+    if everywhere(options.host):
         print("Other machines in your network can open it too: everybody who knows the address can start runs.", flush=True)
     if options.mcp:
         print(f"MCP tools are at {address}gradio_api/mcp/", flush=True)

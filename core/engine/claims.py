@@ -15,6 +15,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -90,10 +91,10 @@ def judge(low: float, high: float, threshold: str) -> Held:
     raise ValueError(f"a threshold starts with >= or <=, not {threshold!r}")
 
 
-def measure(claim: Claim, engine: Engine) -> dict[str, Any]:
-    """Runs what the claim needs, or takes it from the record, and judges it.
+def measure(claim: Claim, engine: Engine, fresh: bool = False) -> dict[str, Any]:
+    """Runs what the claim needs, or takes it from the record unless `fresh`, and judges it.
 
-    Returns {id, paper, statement, kind, held, measured, interval, threshold, unit, seeds, note, fingerprints}.
+    Returns {id, paper, statement, kind, held, measured, interval, threshold, unit, seeds, note, fingerprints, when}.
     """
     experiment = find(claim.experiment)
     configs = [experiment.validate(dict(config)) for config in claim.configs]
@@ -102,9 +103,10 @@ def measure(claim: Claim, engine: Engine) -> dict[str, Any]:
         fingerprints = {ref: engine.models.fingerprint(ref) for ref in refs}
     except LabError as error:
         return _row(claim, note=str(error))
-    values = [_value(claim, [_finished(claim, engine, config, seed) for config in configs], seed) for seed in claim.seeds]
+    values = [_value(claim, [_finished(claim, engine, config, seed, fresh) for config in configs], seed) for seed in claim.seeds]
     mean, low, high = interval(values)
     return _row(claim, held=judge(low, high, claim.threshold), measured=_rounded(mean), fingerprints=fingerprints, note=claim.note,
+                when=f"{datetime.now(UTC):%Y-%m-%d}",
                 interval=[_rounded(low), _rounded(high)] if len(values) > 1 else None)
 
 
@@ -116,11 +118,11 @@ def _rounded(value: float) -> float:
 def _row(claim: Claim, **measured: Any) -> dict[str, Any]:
     return {"id": claim.id, "paper": claim.paper, "statement": claim.statement, "kind": claim.kind, "held": None, "measured": None,
             "interval": None, "threshold": claim.threshold, "unit": claim.unit, "scale": claim.scale, "seeds": list(claim.seeds),
-            "note": claim.note, "fingerprints": {}} | measured
+            "note": claim.note, "fingerprints": {}, "when": ""} | measured
 
 
-def _finished(claim: Claim, engine: Engine, config: Config, seed: int) -> dict[str, Any]:
-    run = engine.start(claim.experiment, config, seed=seed, visitor="claims", pinned=True)
+def _finished(claim: Claim, engine: Engine, config: Config, seed: int, fresh: bool) -> dict[str, Any]:
+    run = engine.start(claim.experiment, config, seed=seed, visitor="claims", pinned=True, fresh=fresh)
     state = engine.wait(run.id)
     if state["outcome"] != "finished":
         raise LabError(f"Claim {claim.id} could not be measured: {state['error'] or state['outcome']}.",
@@ -157,7 +159,7 @@ def _recorded(claim: Claim, row: dict[str, Any] | None) -> dict[str, Any]:
         return today
     if any(row[field] != today[field] for field in ("threshold", "seeds", "unit")):
         return today | {"note": "Threshold, unit or seeds have changed since it was measured: measure it again."}
-    return today | {field: row[field] for field in ("held", "measured", "interval", "note", "fingerprints")}
+    return today | {field: row[field] for field in ("held", "measured", "interval", "note", "fingerprints")} | {"when": row.get("when", "")}
 
 
 def stale(rows: Sequence[dict[str, Any]], models: ModelStore) -> list[str]:

@@ -67,7 +67,8 @@ class Found:
     seconds: float
 
 
-def load(rows: Sequence[Row], lines: Mapping[str, Sequence[dict[str, Any]]], claims: Sequence[Mapping[str, Any]]) -> duckdb.DuckDBPyConnection:
+def load(rows: Sequence[Row], lines: Mapping[str, Sequence[dict[str, Any]]],
+         claims: Sequence[Mapping[str, Any]]) -> duckdb.DuckDBPyConnection:
     """The tables of `TABLES`, locked; `curves` holds the runs whose `lines` are given."""
     import duckdb
 
@@ -146,7 +147,7 @@ def _sentence(problem: Exception, out_of_time: bool, longest_s: float) -> LabErr
                         "Ask for fewer rows, or join fewer tables.")
     kind, text = type(problem).__name__, " ".join(str(problem).split())
     if "read-only" in text.lower():
-        return LabError("Nothing can be changed from here: the notebook only reads.", "Begin with SELECT or WITH, and leave the tables alone.")
+        return LabError("Nothing can be changed from here: the notebook only reads.", "Begin with SELECT or WITH.")
     if kind == "PermissionException" or "disabled" in text:
         return LabError("Files, the network and settings cannot be reached from here.", f"The tables are: {', '.join(TABLES)}.")
     if kind == "OutOfMemoryException":

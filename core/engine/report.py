@@ -31,7 +31,7 @@ for (const place of document.querySelectorAll("[data-figure]")) {
 }
 """
 
-_STYLE = """
+STYLE = """
 body { font: 16px/1.55 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1c2430; background: #fff }
 h1 { font-size: 1.7rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin-top: 2rem }
 .verdict { font-size: 1.2rem; border-left: 4px solid #0a6c9f; padding: .4rem 1rem; background: #f1f6fa }
@@ -149,7 +149,7 @@ def html(records: Records, run_id: str) -> str:
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{_policy(plotly, _DRAW)}">
-<title>{escape(run["title"])}</title><style>{_STYLE}</style></head><body>
+<title>{escape(run["title"])}</title><style>{STYLE}</style></head><body>
 <h1>{escape(run["title"])}</h1><p class="quiet">Glassbox Lab, {escape(run["name"])}, {escape(run["created"])}</p>
 {_answer(run, verdict)}{_figures(lines, declared)}{_pictures(records, run_id, lines, declared)}{tables}{texts}
 <h2>All numbers</h2>{_rows(["name", "last value", "unit"], numbers)}
@@ -171,9 +171,10 @@ def metrics_csv(records: Records, run_id: str) -> str:
     writer.writerow(["name", "step", "value", "unit"])
     for line in records.events(run_id):
         if line["kind"] == "metric":
-            writer.writerow([_no_formula(line["name"]), line["step"], line["value"], _no_formula(line["unit"])])
+            writer.writerow([no_formula(line["name"]), line["step"], line["value"], no_formula(line["unit"])])
     return out.getvalue()
 
 
-def _no_formula(cell: str) -> str:
+def no_formula(cell: str) -> str:
+    """A cell that no spreadsheet computes."""
     return "'" + cell if cell.lstrip()[:1] in tuple("=+-@＝＋－＠") else cell

@@ -83,7 +83,7 @@ def _in_a_new_process(code: str, **environment: str) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("entry", ["core.engine.settings", "apps.cli", "apps.lab.__main__"])
+@pytest.mark.parametrize("entry", ["core.engine.settings", "apps.cli", "apps.lab.__main__", "apps.notebook.__main__"])
 def test_every_entry_switches_telemetry_off(entry: str) -> None:
     seen = _in_a_new_process(f"import json, os, {entry}; print(json.dumps(dict(os.environ)))", GRADIO_ANALYTICS_ENABLED="True")
     assert {name: seen.get(name) for name in TELEMETRY_OFF} == TELEMETRY_OFF

@@ -54,6 +54,7 @@ def test_a_claim_is_measured_over_its_seeds_and_its_runs_are_taken_from_the_reco
     row = measure(claim(), engine)
     noise = [engine.result(engine.start("test/count", {"steps": 2}, seed=seed).id)["metrics"]["own noise"] for seed in range(3)]
     mean, low, high = interval([3 + value for value in noise])
+    assert row.pop("when").startswith("20")
     assert row == {"id": "00.1", "paper": "00", "statement": "It counts.", "kind": "gate", "held": low >= 2 or "undecided",
                    "measured": round(mean, 6), "interval": [round(low, 6), round(high, 6)], "threshold": ">= 2",
                    "unit": "mean over seeds", "scale": "number", "seeds": [0, 1, 2], "note": "", "fingerprints": {}}

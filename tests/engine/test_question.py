@@ -19,8 +19,8 @@ def row(number: int, **changes) -> Row:
     return Row(**plain | changes)
 
 
-CLAIM = {"id": "01.1", "paper": "01", "statement": "It does.", "held": True, "measured": 0.97, "interval": [0.9, 1.0], "threshold": ">= 0.95",
-         "unit": "share"}
+CLAIM = {"id": "01.1", "paper": "01", "statement": "It does.", "held": True, "measured": 0.97, "interval": [0.9, 1.0], 
+         "threshold": ">= 0.95", "unit": "share"}
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +47,10 @@ OUTSIDE = ("SELECT * FROM read_csv('{file}')", "SELECT * FROM read_text('{file}'
            "SELECT * FROM sniff_csv('{file}')", "SELECT * FROM parquet_metadata('{file}')", "SELECT * FROM duckdb_secrets()",
            "SELECT * FROM CLAIM", "SELECT getenv('HOME')")
 CHANGES = ("COPY runs TO '{folder}/out.csv'", "COPY runs FROM '{file}'", "ATTACH '{folder}/new.db'", "INSTALL httpfs", "LOAD httpfs",
-           "EXPORT DATABASE '{folder}/all'", "IMPORT DATABASE '{folder}'", "DROP TABLE runs", "DELETE FROM runs", "UPDATE runs SET seed = 1",
-           "INSERT INTO runs (id) VALUES ('x')", "CREATE TABLE x AS SELECT 1", "SET threads = 4", "RESET memory_limit", "PRAGMA database_list",
-           "CHECKPOINT", "VACUUM", "BEGIN", "COMMIT", "SELECT 1; DROP TABLE runs", "EXPLAIN ANALYZE SELECT 1", "PREPARE x AS SELECT 1", "",
+           "EXPORT DATABASE '{folder}/all'", "IMPORT DATABASE '{folder}'", "DROP TABLE runs", "DELETE FROM runs", "CHECKPOINT", "VACUUM",
+           "INSERT INTO runs (id) VALUES ('x')", "CREATE TABLE x AS SELECT 1", "SET threads = 4", "RESET memory_limit", "BEGIN", "COMMIT",
+           "PRAGMA database_list", "UPDATE runs SET seed = 1", "SELECT 1; DROP TABLE runs", "EXPLAIN ANALYZE SELECT 1",
+           "PREPARE x AS SELECT 1", "",
            "WITH x AS (DELETE FROM runs RETURNING *) SELECT * FROM x", "WITH x AS (INSERT INTO runs (id) VALUES ('x') RETURNING *) FROM x",
            "SELECT * FROM query('DROP TABLE runs')", "CALL pragma_version()", "SELECT 'x" + "x" * 6000 + "'")
 

@@ -87,3 +87,10 @@ def test_pairs_that_change_places_are_counted_and_ties_are_not() -> None:
 
     assert swapped(runs((0.0, 0.9), (0.1, 0.2), (0.1, 0.1))) == 2
     assert swapped(runs((0.0, 0.1), (0.1, 0.2))) == 0
+
+
+def test_the_claims_know_which_algorithms_learn_to_refuse():
+    from core.unlearning.algorithms import ALGORITHMS
+    from core.unlearning.audit.claims import REFUSING
+
+    assert {name for name, algorithm in ALGORITHMS.items() if algorithm.refusal == "said"} == set(REFUSING)

@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.engine.claims import Claim
-from core.unlearning.algorithms import ALGORITHMS
 
 Result = dict[str, Any]
 EXPERIMENT = "unlearning/audit"
 MODELS = ("embedded/worlds", "embedded/worlds-retain")
 SIX_WAYS = ("ga", "graddiff", "kl", "npo", "idk_dpo", "rmu")
+REFUSING = ("idk_nll",)  # named here so that reading the claims needs no torch; a test compares it with the algorithms
 COMMON = {"steps": 60, "check_every": 2, "retain_questions": 40, "actpert": False}
 STOPPED = {name: COMMON | {"algorithm": name} for name in (*SIX_WAYS, "idk_nll")}
 # the one run of each seed that is also looked into
@@ -91,7 +91,7 @@ def swapped(results: Sequence[Result]) -> float:
 
 
 def _stop_note(name: str) -> str:
-    return REFUSED_NOTE if ALGORITHMS[name].refusal == "said" else STOP_NOTE
+    return REFUSED_NOTE if name in REFUSING else STOP_NOTE
 
 
 def _stops(letter: str, name: str, words: str) -> Claim:
