@@ -64,9 +64,10 @@ def _run_verbs(verbs) -> None:
 
     verb = _verb(verbs, "sweep", cli_run.sweep, "run every combination of the given values")
     verb.add_argument("name", metavar="NAME", help="an experiment from 'glassbox list'")
-    verb.add_argument("--set", action="append", default=[], metavar="FIELD=A,B",
+    verb.add_argument("--grid", "--set", dest="set", action="append", default=[], metavar="FIELD=A,B",
                       help="values of a setting, parted by commas or given as a JSON list")
-    verb.add_argument("--seeds", default="0", metavar="0,1", help="the seeds to run each combination with (0)")
+    verb.add_argument("--seeds", default="0", metavar="0..4", help="the seeds to run each combination with: 0,1,2 or 0..4 (0)")
+    verb.add_argument("--jobs", type=int, default=1, metavar="N", help="how many processes compute at once (1: this one)")
     verb.add_argument("--fresh", action="store_true", help="compute again what is recorded already")
 
 

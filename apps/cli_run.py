@@ -179,14 +179,23 @@ def _values(text: str) -> list[str]:
 
 
 def _seeds(text: str) -> list[int]:
-    words = text.split(",")
+    words = [word for part in text.split(",") for word in _between(part)]
     if not all(word.strip().isascii() and word.strip().isdigit() and int(word) < 2**31 for word in words):
-        raise LabError(f"The seeds cannot be '{text}'.", "Give whole numbers from 0 to 2147483647, parted by commas: --seeds 0,1,2")
+        raise LabError(f"The seeds cannot be '{text}'.", "Give whole numbers from 0 to 2147483647: --seeds 0,1,2 or --seeds 0..4")
     return [int(word) for word in words]
 
 
+def _between(part: str) -> list[str]:
+    """0..4 as 0, 1, 2, 3, 4; anything else as it is."""
+    low, dots, high = (word.strip() for word in part.partition(".."))
+    if dots and all(word.isascii() and word.isdigit() and len(word) < 11 for word in (low, high)):
+        if 0 <= int(high) - int(low) < 1000:
+            return [str(seed) for seed in range(int(low), int(high) + 1)]
+    return [part]
+
+
 def sweep(options: argparse.Namespace) -> Answer:
-    """`{"runs": [result, ...]}` of every combination, the last field varying fastest and the seed fastest of all."""
+    """`{"sweep": ID, "runs": [result, ...]}` of every combination, the last field varying fastest and the seed fastest of all."""
     from core.engine.sweep import sweep as run_all
 
     experiment = find(options.name)
@@ -196,17 +205,18 @@ def sweep(options: argparse.Namespace) -> Answer:
               for name, text in pairs(experiment, options.set).items()}
     seeds = _seeds(options.seeds)
     combinations = [experiment.validate(dict(zip(fields, values, strict=True))) for values in itertools.product(*fields.values())]
-    total, results = len(combinations) * len(seeds), []
+    total, results, sweep_id = len(combinations) * len(seeds), [], None
     with own_engine() as engine, Bar() as bar:
         for ref in {ref: None for config in combinations for ref in experiment.models(config)}:
             engine.models.fingerprint(ref)
         with working():
             bar.step(0, total, "runs")
-            for result in run_all(engine, experiment.name, fields, seeds, fresh=options.fresh):
+            for result in run_all(engine, experiment.name, fields, seeds, fresh=options.fresh, jobs=options.jobs):
+                sweep_id = result.pop("sweep")
                 results.append(result)
                 bar.step(len(results), total, "runs")
                 say(f"{len(results)} of {total}: {result['run_id']} {result['outcome']}")
     failed = [result for result in results if result["outcome"] != "finished"]
     rows = [[*(result["config"][name] for name in fields), result["seed"], result["outcome"],
              ", ".join(f"{name} {value:.4g}" for name, value in result["metrics"].items() if value is not None)] for result in results]
-    return Answer({"runs": results}, table([*fields, "seed", "outcome", "numbers"], rows), FAILED if failed else DONE)
+    return Answer({"sweep": sweep_id, "runs": results}, table([*fields, "seed", "outcome", "numbers"], rows), FAILED if failed else DONE)

@@ -57,7 +57,7 @@ def test_set_is_typed_through_the_config(ask, word: str, field: str, value: obje
     (["run", "test/count", "--colour"], "Unrecognized arguments: --colour.", "--help"),
     (["run", "test/echo", "--fresh"], "'test/echo' is a probe", "--fresh"),
     (["sweep", "test/echo"], "'test/echo' is a probe", "glassbox list"),
-    (["sweep", "test/count", "--seeds", "0,x"], "The seeds cannot be '0,x'.", "--seeds 0,1,2"),
+    (["sweep", "test/count", "--seeds", "0,x"], "The seeds cannot be '0,x'.", "--seeds 0..4"),
     (["sweep", "test/count", "--set", "word=[1"], "'[1' is not a JSON list", "brackets"),
 ])
 def test_wrong_arguments_are_a_sentence_and_exit_2(ask, call, home: Path, words: list[str], sentence: str, hint: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
 
 import pytest
@@ -140,3 +141,31 @@ def test_questions_are_answered_from_what_the_reader_may_see(opened, kept):
     his = opened("ask", BOB).selectbox(key="ready").set_value("a question of my own, in SQL").run()
     answer = his.text_area[0].set_value("SELECT count(*) AS n FROM runs WHERE experiment = 'test/count'").run().dataframe[0].value
     assert answer["n"].tolist() == [1]
+
+
+def test_a_sweep_is_started_from_the_form_and_seen_with_intervals(opened, kept):
+    from apps.notebook import sweep_form
+    from core.engine.sweeps import Sweeps
+
+    page = opened("sweeps")
+    assert not page.exception and "There is no sweep yet" in said(page)
+    page.selectbox(key="sweep-experiment").select_index(
+        [option.endswith("Can it count?") for option in page.selectbox(key="sweep-experiment").options].index(True)).run()
+    page.multiselect(key="vary-test/count").set_value(["steps"]).run()
+    page.text_input(key="value-test/count-steps").set_value("2, 0").run()
+    page.button(key="start-sweep").click().run()
+    assert "'steps' cannot be 0" in said(page) and not Sweeps(kept.engine.settings.home).list()
+    page.text_input(key="value-test/count-steps").set_value("2, 3").run()
+    assert "6 runs" in said(page) and page.code[0].value == "./launch.sh cli sweep test/count --grid steps=2,3 --seeds 0..2"
+    page.button(key="start-sweep").click().run()
+    deadline = time.monotonic() + 60
+    while sweep_form.running.busy and time.monotonic() < deadline:
+        time.sleep(0.05)
+    page = opened("sweeps")
+    assert not page.exception and not sweep_form.running.error and "6 of 6 runs are finished" in said(page)
+    assert page.dataframe[0].value["seed"].tolist() == [0, 1, 2, 0, 1, 2]
+    for look in ("heat map", "one setting against several numbers", "which setting matters"):
+        page.session_state["look"] = look
+        assert not page.run().exception, look
+    assert "eta squared" in said(page)
+    assert "There is no sweep yet" in said(opened("sweeps", BOB))
