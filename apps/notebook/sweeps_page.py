@@ -152,7 +152,8 @@ def _matrix(held: Sweep, table: Sequence[Point], names: Sequence[str], fields: S
     board = [[found[metric].get((one,)) for metric in metrics] for one in down]
     titles = [title_of(held.name, "metric", metric)[0] for metric in metrics]
     plot(figures.heat(down, titles, [[cell and cell.mean for cell in row] for row in board],
-                      [[_said(cell) for cell in row] for row in board], "", field), name=f"{field} against several numbers", key="sweep-matrix", height=160 + 60 * len(down))
+                      [[_said(cell) for cell in row] for row in board], "", field),
+         name=f"{field} against several numbers", key="sweep-matrix", height=160 + 60 * len(down))
     _caption(held, fields, [field])
 
 
@@ -165,7 +166,8 @@ def _matters(held: Sweep, table: Sequence[Point], metric: str, fields: Sequence[
          height=120 + 40 * len(split))
     st.caption("The variance of this number over all runs of the sweep, shared out: a setting's share is what the means of its values "
                "explain (eta squared). Its limits: it says nothing of values that were not tried, a wider range of values makes a setting "
-               "look more important, what two settings do only together stands in the rest, and with few seeds a small share may be chance.")
+               "look more important, what two settings do only together stands in the rest, and with few "
+               "seeds a small share may be chance.")
 
 
 def _cells(held: Sweep, table: Sequence[Point], names: Sequence[str]) -> None:
