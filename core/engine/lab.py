@@ -101,6 +101,11 @@ class Lab:
             raise LabError("No files can be brought here.", "Leave the field empty.")
         return self._uploads.path(ref)
 
+    def got(self, name: str) -> Path:
+        """Files that were got by one press, see `shop.py`. Raises LabError, with what to do, while they are not here."""
+        self._go_on()
+        return self._models.got(name)
+
     def folder(self, name: str) -> Path:
         """Read-only data shipped beside the embedded model `name`."""
         return ASSETS / "models" / name

@@ -27,6 +27,7 @@ from core.engine.errors import LabError
 from core.engine.families import family_name
 from core.engine.places import Places
 from core.engine.settings import ASSETS, Settings
+from core.engine.shop import Shop
 from core.engine.templates import check_template
 from core.engine.weights import (
     character_files,
@@ -99,6 +100,10 @@ class ModelStore:
     def embedded(self) -> list[str]:
         """Names of the models that come with the lab."""
         return self._places.embedded()
+
+    def got(self, name: str) -> Path:
+        """The folder of something that was got; LabError while it is not here."""
+        return Shop(self._settings).folder(name)
 
     def load(self, ref: str, *, attention: str = "sdpa") -> LoadedModel:
         """The shared instance; never change it. Raises LabError when it cannot or may not be loaded."""

@@ -23,8 +23,18 @@ class FactorDenoiserConfig(PretrainedConfig):
 
     model_type = "glassbox-factors"
 
-    def __init__(self, factors: Sequence[str] = (), window: int = WINDOW, industries: int = 1, width: int = 48, blocks: int = 2,
-                 heads: int = 4, ratio: int = 2, trained_on: str = "", **more: object) -> None:
+    def __init__(
+        self,
+        factors: Sequence[str] = (),
+        window: int = WINDOW,
+        industries: int = 1,
+        width: int = 48,
+        blocks: int = 2,
+        heads: int = 4,
+        ratio: int = 2,
+        trained_on: str = "",
+        **more: object,
+    ) -> None:
         self.factors, self.window, self.industries = list(factors), window, industries
         self.width, self.blocks, self.heads, self.ratio, self.trained_on = width, blocks, heads, ratio, trained_on
         super().__init__(**more)

@@ -37,8 +37,9 @@ class TrainStep:
     loss: float
 
 
-def train_denoiser(model: torch.nn.Module, windows: Tensor, labels: Tensor, industries: Tensor, *, steps: int,
-                   rng: torch.Generator) -> Iterator[TrainStep]:
+def train_denoiser(
+    model: torch.nn.Module, windows: Tensor, labels: Tensor, industries: Tensor, *, steps: int, rng: torch.Generator
+) -> Iterator[TrainStep]:
     """Trains in place; at the end the model holds the running average of its weights.
 
     windows: float (n, window, factors).  labels: float (n,).  industries: int (n,). In a tenth of the cases neither is told.
@@ -86,8 +87,16 @@ def noised(x: Tensor, strength: int, noise: Tensor) -> Tensor:
     return math.sqrt(keep) * x + math.sqrt(1 - keep) * noise
 
 
-def denoise(x: Tensor, guess: Denoise, strength: int, *, stride: int = STRIDE, eta: float = 0.0, rng: torch.Generator | None = None,
-            inside: float | None = CLIP_INSIDE) -> Iterator[Tensor]:
+def denoise(
+    x: Tensor,
+    guess: Denoise,
+    strength: int,
+    *,
+    stride: int = STRIDE,
+    eta: float = 0.0,
+    rng: torch.Generator | None = None,
+    inside: float | None = CLIP_INSIDE,
+) -> Iterator[Tensor]:
     """x (n, ...) at step T' -> after each step, at last clean. `guess(x, t)` gives the noise.  eta: 0 is DDIM, 1 is DDPM.
 
     inside: bound of the clean window guessed on the way; the noise is worked out again from it (`use_clipped_model_output`).
@@ -123,8 +132,18 @@ def guided(model: torch.nn.Module, labels: Tensor, industries: Tensor, guidance:
     return guess
 
 
-def editing(model: torch.nn.Module, windows: Tensor, labels: Tensor, industries: Tensor, *, strength: int, guidance: float,
-            rng: torch.Generator, eta: float = 0.0, stride: int = STRIDE) -> Iterator[tuple[int, Tensor]]:
+def editing(
+    model: torch.nn.Module,
+    windows: Tensor,
+    labels: Tensor,
+    industries: Tensor,
+    *,
+    strength: int,
+    guidance: float,
+    rng: torch.Generator,
+    eta: float = 0.0,
+    stride: int = STRIDE,
+) -> Iterator[tuple[int, Tensor]]:
     """(how many windows are done, all of them so far): a loop that can be left. Strength 0 gives the windows back, bit for bit.
 
     windows: float (n, window, factors).  labels: float (n,), NaN: not told.  industries: int (n,).

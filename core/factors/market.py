@@ -1,7 +1,7 @@
 """A market made here, in which a score that can be seen in the prices really does say a little about tomorrow (methods/08, section 8).
 
-    panel = market(seed=1)                    # 400 shares in 10 industries
-    panel.score                               # what was planted: recovery is the correlation of a prediction with it
+panel = market(seed=1)                    # 400 shares in 10 industries
+panel.score                               # what was planted: recovery is the correlation of a prediction with it
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The one shape of data of this paper: prices of many shares on many days.
 
-    panel = Panel(dates, names, {"close": closes}, industry, target)
-    panel.cut(300).days                 # 300: the same table as it was known on that day
+panel = Panel(dates, names, {"close": closes}, industry, target)
+panel.cut(300).days                 # 300: the same table as it was known on that day
 """
 
 from __future__ import annotations

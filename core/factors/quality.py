@@ -1,6 +1,6 @@
 """How far an edit went, how real it looks, and whether its label can still be read (methods/08, 6.5 and 9).
 
-    rms(edited, windows), r2(edited, windows), frechet(edited, windows), read_label(edited, labels, probe)
+rms(edited, windows), r2(edited, windows), frechet(edited, windows), read_label(edited, labels, probe)
 """
 
 from __future__ import annotations

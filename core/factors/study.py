@@ -1,8 +1,8 @@
 """From prices to what models read: scaled factors, windows of eight days, labels, and splits that leave the future out (methods/08, 2).
 
-    study = prepare(panel, horizon=5, train=100, valid=60)
-    rows = study.rows("train", target=True)          # which (day, share)
-    study.windows(rows).shape                        # (len(rows), 8, 20)
+study = prepare(panel, horizon=5, train=100, valid=60)
+rows = study.rows("train", target=True)          # which (day, share)
+study.windows(rows).shape                        # (len(rows), 8, 20)
 """
 
 from __future__ import annotations
@@ -145,14 +145,21 @@ def prepare(panel: Panel, *, horizon: int = 5, train: int | None = None, valid: 
     train = train or int(0.6 * usable)
     valid = valid or int(0.15 * usable)
     if usable < LEAST_DAYS or usable - train - valid < 5:
-        raise LabError(f"This table has {panel.days} days, too few to train, choose and test on.",
-                       f"Bring at least {first + 3 * horizon + LEAST_DAYS} days.")
+        raise LabError(
+            f"This table has {panel.days} days, too few to train, choose and test on.",
+            f"Bring at least {first + 3 * horizon + LEAST_DAYS} days.",
+        )
     if panel.target.sum() < LEAST_SHARES:
-        raise LabError(f"There are {int(panel.target.sum())} shares to predict, too few to compare with each other.",
-                       f"Bring at least {LEAST_SHARES} shares.")
+        raise LabError(
+            f"There are {int(panel.target.sum())} shares to predict, too few to compare with each other.",
+            f"Bring at least {LEAST_SHARES} shares.",
+        )
     begin = (first, first + train + horizon, first + train + valid + 2 * horizon)
-    splits = {"train": range(begin[0], begin[0] + train), "valid": range(begin[1], begin[1] + valid),
-              "test": range(begin[2], panel.days - horizon)}
+    splits = {
+        "train": range(begin[0], begin[0] + train),
+        "valid": range(begin[1], begin[1] + valid),
+        "test": range(begin[2], panel.days - horizon),
+    }
     names, raw = raw_factors(panel)
     if not names:
         raise LabError("No factor can be made of this table.", "It needs at least a column close, or columns that begin with f_.")

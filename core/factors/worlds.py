@@ -1,7 +1,7 @@
 """The made-up market as experiments use it: how long, and how it is split.
 
-    panel, split = made_market(0)
-    study = prepare(panel, **split)
+panel, split = made_market(0)
+study = prepare(panel, **split)
 """
 
 from __future__ import annotations

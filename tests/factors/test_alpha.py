@@ -38,24 +38,41 @@ def literal(bars: dict[str, np.ndarray], share: int, day: int) -> dict[str, floa
     past = {name: [float(x) for x in bar[: day + 1, share]] for name, bar in bars.items()}
     o, h, low, c, v = (past[name] for name in ("open", "high", "low", "close", "volume"))
     most, least, span = max(o[-1], c[-1]), min(o[-1], c[-1]), h[-1] - low[-1] + 1e-12
-    found = {"KMID": (c[-1] - o[-1]) / o[-1], "KLEN": (h[-1] - low[-1]) / o[-1], "KMID2": (c[-1] - o[-1]) / span,
-             "KUP": (h[-1] - most) / o[-1], "KUP2": (h[-1] - most) / span, "KLOW": (least - low[-1]) / o[-1],
-             "KLOW2": (least - low[-1]) / span, "KSFT": (2 * c[-1] - h[-1] - low[-1]) / o[-1],
-             "KSFT2": (2 * c[-1] - h[-1] - low[-1]) / span,
-             **{f"{bar.upper()}0": past[bar][-1] / c[-1] for bar in ("open", "high", "low", "vwap")}}
+    found = {
+        "KMID": (c[-1] - o[-1]) / o[-1],
+        "KLEN": (h[-1] - low[-1]) / o[-1],
+        "KMID2": (c[-1] - o[-1]) / span,
+        "KUP": (h[-1] - most) / o[-1],
+        "KUP2": (h[-1] - most) / span,
+        "KLOW": (least - low[-1]) / o[-1],
+        "KLOW2": (least - low[-1]) / span,
+        "KSFT": (2 * c[-1] - h[-1] - low[-1]) / o[-1],
+        "KSFT2": (2 * c[-1] - h[-1] - low[-1]) / span,
+        **{f"{bar.upper()}0": past[bar][-1] / c[-1] for bar in ("open", "high", "low", "vwap")},
+    }
     ratio = [math.nan] + [_divided(b, a) for a, b in zip(c, c[1:], strict=False)]
     flow = [math.nan] + [math.log(_divided(b, a) + 1) for a, b in zip(v, v[1:], strict=False)]
     weighted = [abs(a - 1) * b for a, b in zip(ratio, v, strict=True)]
     for d in WINDOWS:
         w, wv = c[-d:], v[-d:]
-        found |= {f"ROC{d}": c[-1 - d] / c[-1] if day >= d else math.nan, f"MA{d}": mean(w) / c[-1], f"STD{d}": std(w) / c[-1],
-                  f"MAX{d}": max(known(h[-d:])) / c[-1], f"MIN{d}": min(known(low[-d:])) / c[-1],
-                  f"QTLU{d}": quantile(w, 0.8) / c[-1], f"QTLD{d}": quantile(w, 0.2) / c[-1], f"RANK{d}": rank(w),
-                  f"RSV{d}": (c[-1] - min(known(low[-d:]))) / (max(known(h[-d:])) - min(known(low[-d:])) + 1e-12),
-                  f"IMAX{d}": (int(np.argmax(h[-d:])) + 1) / d, f"IMIN{d}": (int(np.argmin(low[-d:])) + 1) / d,
-                  f"CORR{d}": corr(w, [math.log(x + 1) for x in wv]), f"CORD{d}": corr(ratio[-d:], flow[-d:]),
-                  f"VMA{d}": mean(wv) / (v[-1] + 1e-12), f"VSTD{d}": std(wv) / (v[-1] + 1e-12),
-                  f"WVMA{d}": std(weighted[-d:]) / (mean(weighted[-d:]) + 1e-12)}
+        found |= {
+            f"ROC{d}": c[-1 - d] / c[-1] if day >= d else math.nan,
+            f"MA{d}": mean(w) / c[-1],
+            f"STD{d}": std(w) / c[-1],
+            f"MAX{d}": max(known(h[-d:])) / c[-1],
+            f"MIN{d}": min(known(low[-d:])) / c[-1],
+            f"QTLU{d}": quantile(w, 0.8) / c[-1],
+            f"QTLD{d}": quantile(w, 0.2) / c[-1],
+            f"RANK{d}": rank(w),
+            f"RSV{d}": (c[-1] - min(known(low[-d:]))) / (max(known(h[-d:])) - min(known(low[-d:])) + 1e-12),
+            f"IMAX{d}": (int(np.argmax(h[-d:])) + 1) / d,
+            f"IMIN{d}": (int(np.argmin(low[-d:])) + 1) / d,
+            f"CORR{d}": corr(w, [math.log(x + 1) for x in wv]),
+            f"CORD{d}": corr(ratio[-d:], flow[-d:]),
+            f"VMA{d}": mean(wv) / (v[-1] + 1e-12),
+            f"VSTD{d}": std(wv) / (v[-1] + 1e-12),
+            f"WVMA{d}": std(weighted[-d:]) / (mean(weighted[-d:]) + 1e-12),
+        }
         found[f"IMXD{d}"] = found[f"IMAX{d}"] - found[f"IMIN{d}"]
         found |= dict(zip((f"BETA{d}", f"RSQR{d}", f"RESI{d}"), line(w, d), strict=True))
         found |= {f"BETA{d}": found[f"BETA{d}"] / c[-1], f"RESI{d}": found[f"RESI{d}"] / c[-1]}
