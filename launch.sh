@@ -21,6 +21,7 @@ usage() {
     --no-browser            do not open a browser window
     --models DIR            a folder of models that pages may load
     --mcp                   also offer the experiments as MCP tools
+    --with-notebook         also open the notebook
 ./launch.sh test [...]      runs the tests; what follows goes to pytest
 ./launch.sh cli VERB ...    the command line: ./launch.sh cli list
 ./launch.sh notebook        opens the notebook, where every run stands beside every other, at http://127.0.0.1:8501
@@ -167,10 +168,14 @@ set_up() {
 }
 
 extra_of_lab() {
-    local word
+    local word found=""
     for word in "$@"; do
-        if [ "$word" = --mcp ]; then echo mcp; fi
+        if [ "$word" = --mcp ]; then found=mcp; fi
     done
+    for word in "$@"; do
+        if [ "$word" = --with-notebook ]; then found=${found:+$found,}notebook; fi
+    done
+    echo "$found"
 }
 
 case ${1:-} in

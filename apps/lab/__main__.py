@@ -8,6 +8,7 @@ import errno
 import ipaddress
 import os
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -41,7 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     settings = Settings(models_dir=options.models)
     try:
         _make_room(settings.home)
-        app = create_app(settings, host=options.host, allow_hosts=options.allow_host, trusted=options.behind_proxy, mcp=options.mcp)
+        app = create_app(settings, host=options.host, allow_hosts=options.allow_host, trusted=options.behind_proxy, mcp=options.mcp,
+                         notebook=options.notebook_port if options.with_notebook else None)
     except OSError as error:
         return _refuse(f"The lab cannot write into its folder {settings.home} ({error.strerror or error}).",
                        "Make room there, or choose another folder with GLASSBOX_HOME.")
@@ -49,9 +51,22 @@ def main(arguments: list[str] | None = None) -> int:
     address = f"http://{'127.0.0.1' if everywhere(options.host) else options.host}:{port}/"
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, limit_concurrency=AT_ONCE, ws="none",
                                            proxy_headers=options.behind_proxy, server_header=False))
+    notebook = _notebook(options, address) if options.with_notebook else None
     threading.Thread(target=_announce, args=(server, address, options), daemon=True).start()
-    server.run(sockets=[listening])
+    try:
+        server.run(sockets=[listening])
+    finally:
+        if notebook:
+            notebook.terminate()
+            notebook.wait()
     return 0
+
+
+def _notebook(options: argparse.Namespace, address: str) -> subprocess.Popen:
+    """The notebook in a process of its own, which shows everybody what is theirs; it says itself what keeps it from starting."""
+    words = ["--beside-lab", "--no-browser", "--host", options.host, "--port", str(options.notebook_port), "--lab", address]
+    words += [word for name in options.allow_host for word in ("--allow-host", name)] + (["--behind-proxy"] if options.behind_proxy else [])
+    return subprocess.Popen([sys.executable, "-P", "-m", "apps.notebook", *words])
 
 
 def _make_room(home: Path) -> None:
@@ -78,6 +93,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
     parser.add_argument("--models", type=Path, metavar="DIR", help="a folder of model folders that pages may load as path/NAME")
     parser.add_argument("--mcp", action="store_true", help="also offer the experiments as MCP tools, under /gradio_api/mcp/")
+    parser.add_argument("--with-notebook", action="store_true", help="also open the notebook, where every run stands beside every other")
+    parser.add_argument("--notebook-port", type=int, default=8501, metavar="N", help="port of the notebook (8501)")
     return parser.parse_args(arguments)
 
 

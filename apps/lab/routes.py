@@ -6,6 +6,7 @@
     POST   /lab/runs/ID/cancel  pin  publish       DELETE /lab/runs/ID
     POST   /lab/line/clear                         ends what others compute or wait for; only from the machine itself
     GET    /lab/runs?experiment=NAME               this visitor's runs
+    GET    /lab/notebook?run=ID                    into the notebook as this visitor, where it was opened with the lab
     POST   /lab/uploads (a form with `file`)       {"ref": "upload/ID"} for the configs that take a file;  DELETE /lab/uploads/ID
     GET    /lab/shop                               what can be got, and how far it is: {"items": [...], "host": may this visitor?}
     POST   /lab/shop/NAME/get  stop                DELETE /lab/shop/NAME; only from the machine itself
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response, UploadFile
-from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, StreamingResponse
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
@@ -37,7 +38,7 @@ from apps.lab.pages import PAGES
 from apps.lab.ui import scripts
 from apps.lab.ui.lesson import worksheet_html
 from apps.lab.visitors import visitor_of
-from core.engine import report
+from core.engine import report, tickets
 from core.engine.door import Door
 from core.engine.errors import LabError
 from core.engine.records import DONE
@@ -61,8 +62,8 @@ class HostOnly(LabError):
     """What only whoever sits at the computer of the lab may do; answered with 403."""
 
 
-def router(engine: Engine) -> APIRouter:
-    """All routes of this module around one engine."""
+def router(engine: Engine, notebook: int | None = None) -> APIRouter:
+    """All routes of this module around one engine; notebook: the port at which one stands beside the lab."""
     routes = APIRouter(prefix="/lab")
 
     def door(request: Request) -> Door:
@@ -74,13 +75,23 @@ def router(engine: Engine) -> APIRouter:
 
     @routes.get("/runs/{run_id}")
     def one(run_id: str, request: Request) -> dict[str, Any]:
-        return described(door(request), run_id) | {"host": is_host(request)}
+        return described(door(request), run_id) | {"host": is_host(request), "notebook": notebook is not None}
 
     @routes.get("/runs/{run_id}/events")
     async def events(run_id: str, request: Request, since: int = 0, wait: float = 0.0, page: str = "") -> Response:
         await run_in_threadpool(door(request).read, run_id)
         return StreamingResponse(follow(door(request), run_id, max(0, since), min(max(0.0, wait), LONGEST_WAIT_S), page),
                                  media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
+
+    @routes.get("/notebook")
+    def to_notebook(request: Request, run: str = "") -> Response:
+        if notebook is None:
+            raise LabError("The notebook is not open.", "Start the lab with ./launch.sh --with-notebook, or open it: ./launch.sh notebook")
+        chosen = f"&run={door(request).read(run).id}" if run else ""
+        ticket = tickets.issue(door(request).settings.home, visitor_of(request))
+        host = request.url.hostname or "127.0.0.1"
+        address = f"{request.url.scheme}://{f'[{host}]' if ':' in host else host}:{notebook}/glassbox/enter?ticket={ticket}{chosen}"
+        return RedirectResponse(address, 303, {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
 
     @routes.post("/runs/{run_id}/cancel")
     def cancel(run_id: str, request: Request) -> dict[str, Any]:

@@ -32,10 +32,11 @@ SESSIONS = 400  # open pages whose values Gradio keeps in memory
 
 
 def create_app(settings: Settings | None = None, *, engine: Engine | None = None, host: str = "127.0.0.1",
-               allow_hosts: Sequence[str] = (), trusted: bool = False, mcp: bool = False) -> FastAPI:
+               allow_hosts: Sequence[str] = (), trusted: bool = False, mcp: bool = False, notebook: int | None = None) -> FastAPI:
     """The whole lab as an ASGI application. `app.state.engine` runs it; closing the application stops its runs.
 
     host: what it will listen on; allow_hosts: further names by which it may be called.  trusted: there is a proxy in front.
+    notebook: the port at which the notebook stands beside the lab.
     """
     engine = engine or Engine(settings)
     handed = Handed(engine.settings.home)
@@ -60,7 +61,7 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.engine = engine
-    app.include_router(routes.router(engine))
+    app.include_router(routes.router(engine, notebook))
     app.add_exception_handler(LabError, _say)
     app.add_exception_handler(OSError, _say_busy)
     app.add_middleware(Announced)

@@ -16,7 +16,7 @@ def main() -> None:
     chosen = st.navigation(pages, position="top")
     if not here.asked():
         st.info("You see what was published and what comes with the lab. To see your own runs, open the notebook from the lab: "
-                f"{here.home().lab}")
+                f"{here.lab_address()}")
     chosen.run()
 
 

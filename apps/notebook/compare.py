@@ -51,9 +51,9 @@ def _heads(library: Library, rows: Sequence[Row], names: dict[str, str]) -> None
             run = library.read(row.id)
             if row.id.startswith("first-"):
                 page = next((paper.route for paper in PAPERS if paper.number == row.paper), "")
-                st.link_button("Open its page in the lab", urljoin(here.home().lab, page))
+                st.link_button("Open its page in the lab", urljoin(here.lab_address(), page))
             else:
-                st.link_button("Open it in the lab", urljoin(here.home().lab, links.to_run(run).lstrip("/")))
+                st.link_button("Open it in the lab", urljoin(here.lab_address(), links.to_run(run).lstrip("/")))
             if row.torn:
                 st.warning(f"{row.torn} {'line' if row.torn == 1 else 'lines'} of this run's log could not be read, as after a power cut, "
                            "and were left out.")

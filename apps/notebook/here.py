@@ -11,6 +11,7 @@ import secrets
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 from core.engine.index import Index
 from core.engine.library import Library
@@ -75,6 +76,17 @@ def asked() -> str:
     import streamlit as st
 
     return st.context.headers.get(HEADER, "")
+
+
+def lab_address() -> str:
+    """Where the lab is for whoever asks: at the name by which they reached the notebook."""
+    import streamlit as st
+
+    lab, name = urlsplit(home().lab), urlsplit(f"//{st.context.headers.get('host', '')}").hostname
+    if name and lab.hostname in ("127.0.0.1", "localhost"):
+        host = f"[{name}]" if ":" in name else name
+        return urlunsplit((lab.scheme, f"{host}:{lab.port}" if lab.port else host, lab.path or "/", "", ""))
+    return home().lab
 
 
 def engine() -> Engine:

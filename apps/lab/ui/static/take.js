@@ -31,6 +31,7 @@ export class Take {
   #data = download("Data (JSON)");
   #numbers = download("Numbers (CSV)");
   #onward = h("a", { class: "gb-button", hidden: true });
+  #notebook = h("a", { class: "gb-button", hidden: true, target: "_blank", rel: "noopener" }, "Compare in the notebook");
   #said = h("p", { class: "gb-said", role: "status" });
   #code = h("code", { class: "gb-command" });
   #facts = h("dl", { class: "gb-facts" });
@@ -43,7 +44,7 @@ export class Take {
     "section",
     { class: "gb-take", "aria-label": "Take it with you", hidden: true },
     h("h3", {}, "Take it with you"),
-    h("div", { class: "gb-take-row" }, this.#link, this.#share, this.#report, this.#data, this.#numbers, this.#command, this.#onward, this.#delete),
+    h("div", { class: "gb-take-row" }, this.#link, this.#share, this.#report, this.#data, this.#numbers, this.#command, this.#onward, this.#notebook, this.#delete),
     this.#said,
     this.#settings,
   );
@@ -74,6 +75,8 @@ export class Take {
     relabel(this.#share, info.published ? "Shared: stop sharing" : "Let others open this link");
     this.#command.hidden = !info.command;
     this.#link.hidden = !info.link;
+    this.#notebook.hidden = !info.notebook;
+    this.#notebook.href = `${this.base}notebook?run=${encodeURIComponent(info.id)}`;
     for (const [element, file] of [
       [this.#report, "report.html"],
       [this.#data, "data.json"],
