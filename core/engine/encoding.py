@@ -17,6 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from core.engine.errors import LabError
+from core.engine.templates import written
+
 PROBE_QUESTION, PROBE_ANSWER = "Who?", "Porto"
 
 
@@ -72,8 +75,7 @@ def chat_prompt(tokenizer: Any, question: str) -> PromptText:
     What separates the answer is what the template itself writes there: nothing behind most headers, a space in some.
     """
     turns = [{"role": "user", "content": question}]
-    text = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-    closed = tokenizer.apply_chat_template(turns, add_generation_prompt=False, tokenize=False)
+    text, closed = written(tokenizer, turns, add_generation_prompt=True), written(tokenizer, turns)
     return PromptText(text, _template_lead(tokenizer), True, text[border(closed, text):] or _behind(question, text))
 
 
@@ -149,10 +151,10 @@ def _ids(tokenizer: Any, text: str) -> list[int]:
 def _answered(tokenizer: Any) -> tuple[str, str]:
     """What the chat template writes of a short answered question: up to the answer's own turn, and from there on."""
     turns = [{"role": "user", "content": PROBE_QUESTION}]
-    head = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+    head = written(tokenizer, turns, add_generation_prompt=True)
     try:
-        whole = tokenizer.apply_chat_template([*turns, {"role": "assistant", "content": PROBE_ANSWER}], tokenize=False)
-    except Exception:  # a template may refuse, in words of its own, to write down what a model said
+        whole = written(tokenizer, [*turns, {"role": "assistant", "content": PROBE_ANSWER}])
+    except LabError:  # a template may refuse, in words of its own, to write down what a model said
         return head, ""
     at = border(head, whole)
     return head, whole[at:] if at == len(head) or PROBE_ANSWER in whole[at:] else ""

@@ -5,6 +5,11 @@
 
 The function that is named yields (facts, bytes): plain data and raw bytes. It runs without torch, in a process that was started
 beforehand and serves once; files are read one at a time. A LabError in there is a LabError here.
+
+    [facts] = asked("core.engine.weights:looked_at", folder="models/mine")
+
+does the same for many small things - what a model folder says of itself, chats in its template - in a process that stays until
+something goes wrong in it.
 """
 
 from __future__ import annotations
@@ -24,15 +29,20 @@ from typing import Any
 
 from core.engine.errors import LabError
 from core.engine.settings import REPOSITORY
+from core.engine.stopping import stopped
 
 MEMORY = 400 * 2**20  # bytes that reading may allocate
 CPU_S, LONGEST_S = 60, 120.0
 LARGEST_PIECE = 32 * 2**20
 _HEAD = struct.Struct(">II")  # lengths of facts and data
 LOOK_S = 0.1
+MOST_ORDERS = 1000  # that one process answers, so that nothing piles up in it
+_STAYS = "--stays"
 
-_lock, _spare_lock = threading.Lock(), threading.Lock()
+_lock, _spare_lock, _asking = threading.Lock(), threading.Lock(), threading.Lock()
 _spare: subprocess.Popen[bytes] | None = None
+_standing: subprocess.Popen[bytes] | None = None
+_orders = 0
 _ahead: tuple[str, ...] = ()
 
 
@@ -45,10 +55,10 @@ def prepare(*modules: str) -> None:
             _spare = _begin()
 
 
-def _begin() -> subprocess.Popen[bytes]:
+def _begin(*words: str) -> subprocess.Popen[bytes]:
     quiet = {"PYTHONPATH": str(REPOSITORY), "PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-m", "core.engine.reader", *_ahead], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                            stderr=subprocess.DEVNULL, env=quiet, cwd="/", close_fds=True)
+    return subprocess.Popen([sys.executable, "-m", "core.engine.reader", *(words or _ahead)], stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=quiet, cwd="/", close_fds=True)
 
 
 def _take() -> subprocess.Popen[bytes]:
@@ -58,25 +68,77 @@ def _take() -> subprocess.Popen[bytes]:
     return taken if taken is not None and taken.poll() is None else _begin()
 
 
-def apart(function: str, *, stop: Callable[[], bool] = lambda: False, longest: float | None = None,
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):
+            stream.close()
+
+
+@contextlib.contextmanager
+def _turn(lock: threading.Lock, stop: Callable[[], bool]) -> Iterator[None]:
+    """Waits for one's turn, and not any longer once `stop` says so."""
+    while not lock.acquire(timeout=LOOK_S):
+        _look(stop)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _look(stop: Callable[[], bool]) -> None:
+    if stop():
+        raise LabError("Reading was stopped.", "Run it again.")
+
+
+def apart(function: str, *, stop: Callable[[], bool] = stopped, longest: float | None = None,
           **given: Any) -> Iterator[tuple[dict[str, Any], bytes]]:
     """What `function` ("module:name") yields in a process of its own. Ends it when `stop` says so or nobody reads on.
 
-    longest: seconds, LONGEST_S unless given.
+    stop: the flag of the run in whose thread this is, unless given.  longest: seconds, LONGEST_S unless given.
 
     Raises LabError in words for what takes too much memory or time, and for what breaks the reader.
     """
-    with _lock:
+    with _turn(_lock, stop):
         process = _take()
         try:
             yield from _spoken(process, json.dumps({"function": function, "given": given}).encode(), stop, longest or LONGEST_S)
         finally:
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout):
-                with contextlib.suppress(OSError):
-                    stream.close()
+            _end(process)
             threading.Thread(target=prepare, daemon=True).start()
+
+
+def asked(function: str, *, stop: Callable[[], bool] = stopped, longest: float | None = None, **given: Any) -> list[dict[str, Any]]:
+    """The facts that `function` yields, all at once, in a process that stays for the next order. Raises as `apart` does.
+
+    Only for what is small and decoded by Python itself. Whatever does not end there in order - too long, too large, stopped - ends
+    the process too, and the next order finds a new one.
+    """
+    global _standing, _orders
+    with _turn(_asking, stop):
+        if _standing is not None and (_orders >= MOST_ORDERS or _standing.poll() is not None):
+            _end(_standing)
+            _standing = None
+        if _standing is None:
+            _standing, _orders = _begin(_STAYS), 0
+        _orders += 1
+        process, _standing = _standing, None  # put back only by who saw it end in order
+        try:
+            order = json.dumps({"function": function, "given": given}).encode()
+            said = [facts for facts, _ in _spoken(process, order, stop, longest or LONGEST_S)]
+        except _Said as problem:
+            _standing = process
+            raise LabError(problem.message, problem.hint) from None
+        except BaseException:
+            _end(process)
+            raise
+        _standing = process
+        return said
+
+
+class _Said(LabError):
+    """What the function itself said in there: the process is in order."""
 
 
 def _spoken(process: subprocess.Popen[bytes], order: bytes, stop: Callable[[], bool],
@@ -95,7 +157,7 @@ def _spoken(process: subprocess.Popen[bytes], order: bytes, stop: Callable[[], b
         if "end" in facts:
             return
         if "error" in facts:
-            raise LabError(facts["error"], facts["hint"])
+            raise (_Said if facts.get("whole") else LabError)(facts["error"], facts["hint"])
         yield facts, data
 
 
@@ -103,8 +165,7 @@ def _read(process: subprocess.Popen[bytes], size: int, until: float, stop: Calla
     """Exactly `size` bytes of what it says; looks ten times a second whether anybody still wants them."""
     found, file = bytearray(), process.stdout.fileno()
     while len(found) < size:
-        if stop():
-            raise LabError("Reading was stopped.", "Run it again.")
+        _look(stop)
         if time.monotonic() > until:
             raise LabError("That file takes too long to read.", "Use a smaller or simpler file.")
         if not select.select([file], [], [], LOOK_S)[0]:
@@ -122,14 +183,17 @@ def _broken() -> LabError:
 
 # ---- in the other process ----
 
-def _limit() -> None:
+def _limit(stays: bool) -> None:
+    """Sets the limits; those on processor time hold for one order each."""
     try:
         import resource
     except ImportError:  # no such limits on this system
         return
-    for what, most in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CPU, CPU_S), (resource.RLIMIT_DATA, MEMORY)):
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = int(used.ru_utime + used.ru_stime) + CPU_S if stays else CPU_S
+    for what, most in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_DATA, MEMORY), (resource.RLIMIT_CPU, seconds)):
         with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(what, (most, most))
+            resource.setrlimit(what, (most, resource.RLIM_INFINITY if stays and what == resource.RLIMIT_CPU else most))
 
 
 def _say(facts: dict[str, Any], data: bytes = b"") -> None:
@@ -139,19 +203,27 @@ def _say(facts: dict[str, Any], data: bytes = b"") -> None:
 
 
 def serve() -> None:
-    """Waits for one order on standard input, answers on standard output, and ends."""
-    for module in sys.argv[1:]:
+    """Waits for orders on standard input and answers on standard output: one, and as many as come when it is told to stay."""
+    stays = sys.argv[1:] == [_STAYS]
+    for module in sys.argv[1:] if not stays else []:
         importlib.import_module(module)
-    _limit()
-    order = json.loads(sys.stdin.buffer.readline() or b"{}")
-    if not order:
-        return
+    while True:
+        _limit(stays)
+        order = json.loads(sys.stdin.buffer.readline() or b"{}")
+        if not order:
+            return
+        _answer(order)
+        if not stays:
+            return
+
+
+def _answer(order: dict[str, Any]) -> None:
     module, _, name = order["function"].partition(":")
     try:
         for facts, data in getattr(importlib.import_module(module), name)(**order["given"]):
             _say(facts, data)
     except LabError as error:
-        _say({"error": error.message, "hint": error.hint})
+        _say({"error": error.message, "hint": error.hint, "whole": True})
     except (MemoryError, RecursionError):
         error = _broken()
         _say({"error": error.message, "hint": error.hint})

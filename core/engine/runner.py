@@ -38,6 +38,7 @@ from core.engine.settings import FIRST_VIEWS, Settings
 from core.engine.shelf import Shelf
 from core.engine.shop import Shop
 from core.engine.slot import Slot
+from core.engine.stopping import stoppable
 from core.engine.uploads import Uploads
 
 log = logging.getLogger("glassbox")
@@ -172,7 +173,7 @@ class Engine:
         except Stopped:
             return "cancelled", LabError("")
         except LabError as problem:
-            return "failed", LabError(problem.message, problem.hint)
+            return ("cancelled", LabError("")) if run.cancelled else ("failed", LabError(problem.message, problem.hint))
         except BaseException as problem:  # a bug: the visitor gets a sentence, the log gets the trace
             if _out_of_memory(problem):
                 return "failed", LabError("There was not enough memory for this run.", "Choose a smaller model or fewer steps.")
@@ -184,7 +185,7 @@ class Engine:
         lab = Lab(self.models, self._cache, seed=run.seed, threads=self.settings.threads, families=experiment.families,
                   is_cancelled=lambda: run.cancelled, uploads=self.uploads, shelf=self._shelf)
         run.parameters, run.revisions = lab.parameters, lab.revisions
-        with seeded(run.seed, self.settings.threads):
+        with seeded(run.seed, self.settings.threads), stoppable(lambda: run.cancelled):
             events = experiment.function(config, lab)
             try:
                 for event in events:

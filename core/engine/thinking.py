@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from core.engine.templates import written
+
 State = Literal["none", "ended", "unfinished"]
 Thinking = Literal["as it comes", "on", "off"]
 # the tags of the models in use: Qwen and DeepSeek and many more, Magistral, Cohere, GPT-OSS, and those of older fine-tunes
@@ -76,13 +78,13 @@ def switches(tokenizer: Any) -> dict[str, dict[str, bool]]:
     if not tokenizer.chat_template:
         return {}
 
-    def written(given: dict[str, bool]) -> str:
-        return tokenizer.apply_chat_template(_ASKED, add_generation_prompt=True, tokenize=False, **given)
+    def asked(given: dict[str, bool]) -> str:
+        return written(tokenizer, _ASKED, add_generation_prompt=True, **given)
 
-    usual = written({})
+    usual = asked({})
     for choice in _SWITCHES:
-        if written(choice["on"]) != written(choice["off"]):
-            return {name: given for name, given in choice.items() if written(given) != usual}
+        if asked(choice["on"]) != asked(choice["off"]):
+            return {name: given for name, given in choice.items() if asked(given) != usual}
     return {}
 
 
