@@ -25,6 +25,7 @@ usage() {
 ./launch.sh test [...]      runs the tests; what follows goes to pytest
 ./launch.sh cli VERB ...    the command line: ./launch.sh cli list
 ./launch.sh notebook        opens the notebook, where every run stands beside every other, at http://127.0.0.1:8501
+./launch.sh audit           asks a public data base for known faults of the packages in use
 ./launch.sh help            shows this
 
 The first start needs a network and a few minutes. Later ones need neither.
@@ -167,6 +168,17 @@ set_up() {
     trap - EXIT INT TERM
 }
 
+# audit: a package that could not be looked up counts as a failure, or an unreachable data base would read like a clean one.
+audit() {
+    local place="$VENV-audit"
+    find_python
+    if [ ! -x "$place/bin/pip-audit" ]; then
+        "$PYTHON" -m venv "$place" && "$place/bin/python" -m pip install --quiet --disable-pip-version-check "pip-audit==2.10.1" ||
+            die "The tool that asks (pip-audit) could not be installed." "Check the network and start again."
+    fi
+    exec "$place/bin/pip-audit" --requirement "$ROOT/constraints.txt" --no-deps --disable-pip --strict
+}
+
 extra_of_lab() {
     local word found=""
     for word in "$@"; do
@@ -202,6 +214,9 @@ case ${1:-} in
         shift
         set_up notebook
         exec "$VENV/bin/python" -P -m apps.notebook "$@"
+        ;;
+    audit)
+        audit
         ;;
     *)
         say "There is no './launch.sh $1'."

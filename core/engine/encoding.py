@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.engine.errors import LabError
+from core.engine.stopping import go_on
 from core.engine.templates import written
 
 PROBE_QUESTION, PROBE_ANSWER = "Who?", "Porto"
@@ -104,6 +105,7 @@ def encode_pairs(tokenizer: Any, prompts: Sequence[PromptText | str], answers: S
     """One pair for each prompt and its answer."""
     found, given, ends = [], [as_prompt(prompt) for prompt in prompts], {}
     for prompt, answer in zip(given, answers, strict=True):
+        go_on()
         if end and prompt.chat not in ends:
             ends[prompt.chat] = end_ids(tokenizer, prompt)
         begin = begin_ids(tokenizer, prompt)

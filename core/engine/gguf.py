@@ -1,7 +1,6 @@
 """GGUF files, as LM Studio, Ollama and llama.cpp keep them: looked at without torch, converted once to a folder that the lab can load.
 
-    head = read_header(file)                     # architecture, parameters, tokenizer: nothing is allocated
-    check(head)                                  # LabError with the reason where the lab cannot use it
+    head = looked_at(file)                       # title, architecture, parameters; LabError with the reason where it cannot be used
     convert(file, folder, stopped=lambda: False) # fp16 safetensors with tokenizer, computed by a process of its own
 
 Stored as fp16: the numbers of a quantised file have fewer digits than that (a round trip moves a logit by 0.04, bf16 by 0.28).
@@ -20,12 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from core.engine.errors import LabError
+from core.engine.reader import asked
 from core.engine.settings import REPOSITORY
 from core.engine.weights import sha256
 
@@ -132,6 +132,20 @@ def check(head: Header) -> None:
         raise LabError(f"{name} brings no tokenizer that this lab can read.", "Choose another model.")
 
 
+def looked_at(file: Path) -> Header:
+    """The checked header, without most of its facts, read in the process for the bytes of strangers. Raises LabError as `check` does."""
+    [found] = asked("core.engine.gguf:header", file=str(file.absolute()))
+    return Header(**found | {"types": tuple(found["types"])})
+
+
+def header(file: str) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """In the reading process: what `looked_at` gives."""
+    head = read_header(Path(file))
+    check(head)
+    facts = {name: str(head.facts[name])[:200] for name in ("general.name", "general.architecture") if name in head.facts}
+    yield {"name": head.name, "facts": facts, "parameters": head.parameters, "types": list(head.types)}, b""
+
+
 def fingerprint(file: Path) -> str:
     """16 hex digits over the whole file and the way it is converted."""
     return hashlib.sha256(f"gguf {REVISION} {sha256(file)}".encode()).hexdigest()[:16]
@@ -143,8 +157,7 @@ def convert(file: Path, folder: Path, *, stopped: Callable[[], bool] = lambda: F
     The work is done by a process of its own: what it takes of memory is given back, and it ends when `stopped` says so.
     Raises LabError with the reason, also for a full disk.
     """
-    head = read_header(file)
-    check(head)
+    head = looked_at(file)
     folder.parent.mkdir(parents=True, exist_ok=True)
     need_disk(folder.parent, 2 * head.parameters + 64 * 1024**2, head.title)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))

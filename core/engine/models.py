@@ -16,6 +16,7 @@ import shutil
 import tempfile
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,16 +29,16 @@ from core.engine.families import family_name
 from core.engine.places import Places
 from core.engine.settings import ASSETS, Settings
 from core.engine.shop import Shop
-from core.engine.templates import check_template
+from core.engine.tokenizers import read_tokenizer
 from core.engine.weights import (
-    character_files,
+    Inspected,
     check_manifest,
     check_sizes,
-    checked_config,
+    checked_apart,
     count_parameters,
     fingerprint,
-    header,
     inspect,
+    inspect_apart,
     title,
     weight_files,
 )
@@ -49,14 +50,11 @@ if TYPE_CHECKING:
 
 GB = 10**9
 OURS = {name: place for paper in PAPERS for name, place in paper.architectures.items()}  # model classes of the lab itself
+MOST_INSPECTED = 256
 FETCHES = ("backbone", "use_pretrained_backbone", "use_timm_backbone")  # by which a config may name another model
 BYTES_PER_PARAMETER = 4  # stored in any type, computed in fp32
 # While transformers builds a model it patches itself and torch for all threads, and two at once undo that in the wrong order.
 _BUILDING = threading.Lock()
-FIXED_DAY = ("{%- macro strftime_now(form) -%}{{ form|replace('%d','28')|replace('%b','Nov')|replace('%B','November')|replace('%m','11')"
-             "|replace('%Y','2025')|replace('%y','25')|replace('%A','Friday')|replace('%a','Fri')|replace('%-d','28')"
-             "|replace('%H','12')|replace('%M','00')|replace('%S','00') }}{%- endmacro -%}")
-TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 
 
 @dataclass(frozen=True)
@@ -96,6 +94,7 @@ class ModelStore:
         self._loading: dict[tuple[str, str], threading.Lock] = {}
         self._loaded: OrderedDict[tuple[str, str], LoadedModel] = OrderedDict()
         self._fingerprints: dict[tuple, str] = {}
+        self._inspected: OrderedDict[Path, tuple[tuple, Inspected]] = OrderedDict()
 
     def embedded(self) -> list[str]:
         """Names of the models that come with the lab."""
@@ -136,20 +135,32 @@ class ModelStore:
         folder, _ = self._places.find(ref)
         if folder.is_file():
             return self._gguf_fingerprint(ref, folder)
-        checked_config(folder)
-        weights = weight_files(folder)
-        files = [folder / "config.json", *weights, *character_files(folder)]
-        key = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+        looked = self._inspect(folder)
+        key = _stamps([folder / "config.json", *looked.weights, *looked.character])
         if key not in self._fingerprints:
-            self._check_fits(ref, count_parameters(weights) * BYTES_PER_PARAMETER)  # before hashing what can never be loaded
-            self._fingerprints[key] = fingerprint(folder, weights)
+            self._check_fits(ref, looked.parameters * BYTES_PER_PARAMETER)  # before hashing what can never be loaded
+            self._fingerprints[key] = fingerprint(folder, looked.weights)
         return self._fingerprints[key]
 
+    def _inspect(self, folder: Path) -> Inspected:
+        """What the folder says of itself; what did not come from this lab is read apart, and again once a file of it has changed."""
+        if folder.is_relative_to(ASSETS) or folder.is_relative_to(self._settings.home):
+            return inspect(folder)
+        key = _stamps(sorted(folder.rglob("*")))
+        with self._lock:
+            known = self._inspected.get(folder)
+        if known is None or known[0] != key:
+            known = key, inspect_apart(folder)
+            with self._lock:
+                self._inspected[folder] = known
+                while len(self._inspected) > MOST_INSPECTED:
+                    self._inspected.popitem(last=False)
+        return known[1]
+
     def _gguf_fingerprint(self, ref: str, file: Path) -> str:
-        key = (str(file), file.stat().st_mtime_ns, file.stat().st_size)
+        key = _stamps([file])
         if key not in self._fingerprints:
-            head = gguf.read_header(file)
-            gguf.check(head)
+            head = gguf.looked_at(file)
             self._check_fits(ref, head.parameters * BYTES_PER_PARAMETER)  # before hashing what can never be loaded
             self._fingerprints[key] = gguf.fingerprint(file)
         return self._fingerprints[key]
@@ -165,11 +176,10 @@ class ModelStore:
         try:
             place, _ = self._places.find(ref)
             if place.is_file():
-                head = gguf.read_header(place)
-                gguf.check(head)
+                head = gguf.looked_at(place)
                 words, parameters = f"{head.title} (GGUF)", head.parameters
             else:
-                looked = inspect(place)
+                looked = self._inspect(place)
                 words, parameters = ref.partition("/")[2], looked.parameters
             self._check_fits(ref, parameters * BYTES_PER_PARAMETER)
             return Offered(ref, f"{words}, {parameters / 1e6:,.0f} million parameters", None)
@@ -207,20 +217,20 @@ class ModelStore:
         folder, revision = self._places.find(ref)
         if folder.is_file():
             folder = self._converted(ref, folder)
-        raw, files = checked_config(folder), weight_files(folder)
+        looked = self._inspect(folder)
         if ref.startswith("embedded/"):
             check_manifest(folder)
-        kind = _architecture(ref, raw)
+        kind = _architecture(ref, looked.config)
         try:
             with _BUILDING:
-                self._make_room(ref, count_parameters(files))
+                self._make_room(ref, looked.parameters)
                 config = kind.config_class.from_pretrained(folder, local_files_only=True)
-                self._make_room(ref, _promised_parameters(ref, kind, config, files))
+                self._make_room(ref, _promised_parameters(ref, kind, config, looked))
                 model, info = kind.from_pretrained(
                     folder, config=config, dtype=torch.float32, attn_implementation=_attention(kind, attention), use_safetensors=True,
                     local_files_only=True, trust_remote_code=False, output_loading_info=True,
                 )  # fmt: skip
-            tokenizer = _tokenizer(folder)
+            tokenizer = read_tokenizer(folder)
         except LabError:
             raise
         except Exception as error:  # the folder is what somebody gave, and there is no end to what can be wrong with it
@@ -242,13 +252,13 @@ class ModelStore:
             gate = self._loading.setdefault((str(folder), "convert"), threading.Lock())
         with gate:
             if not (folder / "config.json").is_file():
-                self._make_room(ref, gguf.read_header(file).parameters * gguf.BYTES_WHILE_CONVERTING // BYTES_PER_PARAMETER)
+                self._make_room(ref, gguf.looked_at(file).parameters * gguf.BYTES_WHILE_CONVERTING // BYTES_PER_PARAMETER)
                 gguf.convert(file, folder)
         return folder
 
     def _check_download(self, ref: str, folder: Path, size: int) -> None:
         """Before the weights of a model from the hub are fetched: `folder` holds everything else, `size` is theirs in bytes."""
-        config = checked_config(folder)
+        config = checked_apart(folder)
         halved = config.get("dtype", config.get("torch_dtype")) in ("float16", "bfloat16")
         self._check_fits(ref, size * (2 if halved else 1))
 
@@ -273,6 +283,13 @@ class ModelStore:
                 f"{ref} needs {needed / GB:.1f} GB, {free / GB:.1f} GB free.",
                 f"These would fit: {', '.join(fitting) or 'none of the embedded models'}.",
             )
+
+
+def _stamps(files: Iterable[Path]) -> tuple:
+    """Changes when one of the files does; a link counts as what it leads to, where it leads to something."""
+    looks = [(str(file), file.stat() if file.exists() else file.lstat()) for file in files]
+    return tuple((name, about.st_mtime_ns, about.st_size) for name, about in looks)
+
 
 def _put_in_place(part: Path, folder: Path) -> None:
     """Renames `part` to `folder`; what was there before is gone afterwards, or back if that failed."""
@@ -317,42 +334,17 @@ def _ours(name: str) -> type[PreTrainedModel]:
     return getattr(importlib.import_module(module), kind)
 
 
-def _promised_parameters(ref: str, kind: type[PreTrainedModel], config: PretrainedConfig, files: list[Path]) -> int:
+def _promised_parameters(ref: str, kind: type[PreTrainedModel], config: PretrainedConfig, looked: Inspected) -> int:
     """How many parameters the config asks for, counted on torch's meta device, which allocates nothing."""
     import torch
 
     parts = [config, *(getattr(config, name, None) for name in config.sub_configs)]
     layers = max(getattr(part, "num_hidden_layers", None) or 0 for part in parts)
-    tensors = sum(len(header(file)) for file in files)
-    if layers > tensors:
-        raise LabError(f"The config of {ref} names {layers} layers, its files hold {tensors} tensors.", "Copy or download it again.")
-    check_sizes(ref, parts, files)
+    if layers > looked.tensors:
+        raise LabError(f"The config of {ref} names {layers} layers, its files hold {looked.tensors} tensors.", "Copy or download it again.")
+    check_sizes(ref, parts, looked.widest)
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in kind(config).parameters())
-
-
-def _tokenizer(folder: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    if not any((folder / name).is_file() for name in TOKENIZERS):
-        return None
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    if not folder.is_relative_to(ASSETS):
-        check_template(tokenizer.chat_template)
-    tokenizer.chat_template = _undated(tokenizer.chat_template)
-    return tokenizer
-
-
-def _undated(template: Any) -> Any:
-    """A chat template that writes one fixed day instead of today's: equal settings give equal numbers tomorrow, too.
-
-    The macro stands in for the library's `strftime_now`; `template` may be text, {name: text} or None.
-    """
-    if isinstance(template, dict):
-        return {name: _undated(text) for name, text in template.items()}
-    if not isinstance(template, str) or "strftime_now" not in template or template.startswith(FIXED_DAY):
-        return template
-    return FIXED_DAY + template
 
 
 def settle_generation(model: PreTrainedModel) -> None:

@@ -191,9 +191,11 @@ def _limit(stays: bool) -> None:
         return
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime) + CPU_S if stays else CPU_S
-    for what, most in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_DATA, MEMORY), (resource.RLIMIT_CPU, seconds)):
+    limits = ((resource.RLIMIT_CORE, 0, 0), (resource.RLIMIT_FSIZE, 0, 0), (resource.RLIMIT_DATA, MEMORY, MEMORY),
+              (resource.RLIMIT_CPU, seconds, resource.RLIM_INFINITY if stays else seconds))
+    for what, soft, hard in limits:
         with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(what, (most, resource.RLIM_INFINITY if stays and what == resource.RLIMIT_CPU else most))
+            resource.setrlimit(what, (soft, hard))
 
 
 def _say(facts: dict[str, Any], data: bytes = b"") -> None:

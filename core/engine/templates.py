@@ -40,7 +40,8 @@ def written(tokenizer: Any, turns: list[dict[str, str]], *, add_generation_promp
 def _written(template: str, turns: str, given: str) -> str:
     [facts] = _asked(template, [json.loads(turns)], json.loads(given))
     if "refused" in facts:
-        raise LabError(f"The chat template of this model cannot write this down: {facts['refused']}", "Ask otherwise, or use another model.")
+        raise LabError(f"The chat template of this model cannot write this down: {facts['refused']}",
+                       "Ask otherwise, or use another model.")
     return facts["text"]
 
 

@@ -57,6 +57,7 @@ from torch import Tensor, nn
 from core.engine.errors import LabError
 from core.engine.families import PARTS, Family, Part, Place, family_of
 from core.engine.kv_cache import Move, watched
+from core.engine.stopping import go_on
 
 Edit = Callable[[Tensor], Tensor] | Callable[[Tensor, int], Tensor]
 
@@ -338,9 +339,7 @@ def _dispatching(forward: Callable[..., Any]) -> Callable[..., Any]:
     return dispatch
 
 
-def _staged(
-    forward: Callable[..., Any], module: nn.Module, stages: list[tuple[_Plan, _Stage]], args: tuple, kwargs: dict
-) -> Any:
+def _staged(forward: Callable[..., Any], module: nn.Module, stages: list[tuple[_Plan, _Stage]], args: tuple, kwargs: dict) -> Any:
     first = stages[0][1]
     given = value = args[0] if args else kwargs["hidden_states"]
     offset, moves = _cache_state(first.layer, args, kwargs) if first.is_layer else _call.get()[1:]
@@ -354,6 +353,7 @@ def _staged(
         args, kwargs = ((value, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": value})
 
     if first.is_layer:
+        go_on()  # a long text takes seconds to go through all layers
         token = _call.set(_Call(value, offset, moves))
         try:
             output = forward(module, *args, **kwargs)

@@ -1,6 +1,7 @@
 """Model folders on disk, read without torch: what their headers promise, whether that can be true, and what makes a model itself.
 
     inspect(folder).parameters      # everything that is refused in a folder of models is refused here, before a loader sees it
+    inspect_apart(folder)           # the same, read in the process for the bytes of strangers
 """
 
 from __future__ import annotations
@@ -8,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.engine.errors import LabError
 from core.engine.experiment import shown
+from core.engine.reader import asked
 from core.engine.stored import parse, read_file
 
 BYTES = {
@@ -22,7 +24,7 @@ BYTES = {
     "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "I8": 1, "U8": 1, "BOOL": 1,
 }  # fmt: skip
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-LARGEST_HEADER = 100 * 1024**2
+LARGEST_HEADER = 32 * 1024**2  # names of three hundred thousand tensors
 # What generation settings that come with a model may be; None is none.
 GENERATION = {
     "max_length": (0, 10**7), "max_new_tokens": (1, 10**6), "min_length": (0, 10**6), "min_new_tokens": (0, 10**6), "num_beams": (1, 64),
@@ -33,7 +35,9 @@ GENERATION = {
 }  # fmt: skip
 SIZES = ("vocab_size", "hidden_size", "intermediate_size", "n_embd", "n_inner", "num_attention_heads", "n_head")
 MOST_TIMES = 4  # a size of the config against the longest side of what is stored: fused tensors are longer, not shorter
-LARGEST_JSON = 64 * 1024**2
+# What a loader reads besides: bytes that a config and the other small files may have, and what tokenizers may.
+LARGEST_JSON, LARGEST_TOKENIZER = 4 * 1024**2, 64 * 1024**2
+TOKENIZER_FILES = ("tokenizer.json", "vocab", "merges", "tekken", ".model", ".spm", ".tiktoken")
 # Beside config and weights, all that a model's answers depend on. Looked for by pattern: each tokenizer class names its own files.
 CHARACTER = (
     "generation_config.json", "tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model", "*.spm",
@@ -81,18 +85,56 @@ def weight_files(folder: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Inspected:
-    """config.json as it stands, the weight files, the numbers stored in them, and the files of `character_files`."""
+    """What a model folder says of itself.
+
+    config: config.json as it stands.  weights: the weight files.  parameters, tensors, widest: how many numbers and tensors are
+    stored in them, and the longest side of a tensor.  character: the files of `character_files`.
+    """
 
     config: dict[str, Any]
     weights: list[Path]
     parameters: int
+    tensors: int
+    widest: int
     character: list[Path]
 
 
 def inspect(folder: Path) -> Inspected:
     """Reads what a model folder says of itself; allocates nothing and imports no torch. Raises LabError for what may not be loaded."""
-    config, files = checked_config(folder), weight_files(folder)
-    return Inspected(config, files, count_parameters(files), character_files(folder))
+    config, files, character = checked_config(folder), weight_files(folder), character_files(folder)
+    for file in character:
+        large = any(part in file.name for part in TOKENIZER_FILES)
+        if file.stat().st_size > (LARGEST_TOKENIZER if large else LARGEST_JSON):
+            raise LabError(f"{file.name} of {title(folder)} is too large to be what its name says.", "Copy or download the model again.")
+    shapes = [entry["shape"] for file in files for entry in header(file).values()]
+    widest = max((side for shape in shapes for side in shape), default=0)
+    return Inspected(config, files, sum(math.prod(shape) for shape in shapes), len(shapes), widest, character)
+
+
+def inspect_apart(folder: Path) -> Inspected:
+    """`inspect` in the process for the bytes of strangers. Raises LabError, also for what takes too much memory or time there."""
+    [found] = asked("core.engine.weights:inspected", folder=str(folder.absolute()))
+    for kind in ("weights", "character"):
+        found[kind] = [folder / name for name in found[kind]]
+    return Inspected(**found)
+
+
+def checked_apart(folder: Path) -> dict[str, Any]:
+    """`checked_config` in that process: for a folder that has no weights yet."""
+    return asked("core.engine.weights:checked", folder=str(folder.absolute()))[0]
+
+
+def checked(folder: str) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """In the reading process: `checked_config`."""
+    yield checked_config(Path(folder)), b""
+
+
+def inspected(folder: str) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """In the reading process: `inspect` as plain data, files by their names in the folder."""
+    place = Path(folder)
+    found = inspect(place)
+    names = {kind: [file.relative_to(place).as_posix() for file in getattr(found, kind)] for kind in ("weights", "character")}
+    yield vars(found) | names, b""
 
 
 def checked_config(folder: Path) -> dict[str, Any]:
@@ -180,9 +222,8 @@ def check_generation(folder: Path) -> None:
                            "Take that line out of the file.")
 
 
-def check_sizes(ref: str, parts: Iterable[Any], files: list[Path]) -> None:
-    """Raises LabError when a config, or a part of one, names a size that is out of proportion to what is stored."""
-    widest = max((side for file in files for entry in header(file).values() for side in entry["shape"]), default=0)
+def check_sizes(ref: str, parts: Iterable[Any], widest: int) -> None:
+    """Raises LabError when a config, or a part of one, names a size out of proportion to the longest side of what is stored."""
     for name in SIZES:
         said = max((value for part in parts if isinstance(value := getattr(part, name, None), int)), default=0)
         if said > MOST_TIMES * max(widest, 64):

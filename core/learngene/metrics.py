@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from core.engine.stopping import go_on
+
 Scores = Callable[[Tensor], Tensor]
 BATCH = 256  # part of the numbers: batches of another size move logits in the sixth digit
 
@@ -20,7 +22,11 @@ BATCH = 256  # part of the numbers: batches of another size move logits in the s
 @torch.no_grad()
 def all_logits(scores_of: Scores, pixels: Tensor) -> Tensor:
     """Logits (n, classes) in batches of a fixed size."""
-    return torch.cat([scores_of(part) for part in pixels.split(BATCH)])
+    found = []
+    for part in pixels.split(BATCH):
+        go_on()
+        found.append(scores_of(part))
+    return torch.cat(found)
 
 
 def accuracy(scores_of: Scores, pixels: Tensor, labels: Tensor) -> float:
@@ -40,6 +46,7 @@ def latency_ms(call: Callable[[], object], *, warm_ups: int = 5, repeats: int = 
             call()
         taken = []
         for _ in range(repeats):
+            go_on()
             start = time.perf_counter()
             call()
             taken.append(1e3 * (time.perf_counter() - start))

@@ -166,3 +166,11 @@ def test_each_architecture_named_here_is_one_that_the_library_reads():
 
     renamed = {"qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss"}
     assert {renamed.get(name, name) for name in gguf.ARCHITECTURES} <= set(GGUF_SUPPORTED_ARCHITECTURES)
+
+
+def test_a_strangers_header_is_read_in_another_process(store, models, monkeypatch):
+    def never(*given):
+        raise AssertionError("read in the lab")
+
+    monkeypatch.setattr(gguf, "read_header", never)
+    assert "GGUF" in next(offered.words for offered in store.offered() if offered.ref == "path/tiny.Q8_0.gguf")

@@ -346,3 +346,30 @@ def test_a_config_that_names_another_model_is_refused(store, folder):
     file = folder / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"backbone": "somebody/else"}))
     refused(store, "path/one", "is not one that this lab knows")
+
+
+def test_what_strangers_wrote_is_taken_apart_in_another_process(store, folder, monkeypatch):
+    """Here nobody may read it: config, header and index are looked at in there, and again only when one of them changes."""
+    from core.engine import weights
+
+    def never(*given):
+        raise AssertionError("read in the lab")
+
+    for name in ("read_json", "header"):
+        monkeypatch.setattr(weights, name, never)
+    assert store.load("path/one").parameters == store.load("path/one").parameters > 0
+    with monkeypatch.context() as patch:
+        patch.setattr("core.engine.models.inspect_apart", never)
+        store.fingerprint("path/one")
+        (folder / "generation_config.json").write_text(json.dumps({"num_beams": -3}))
+        with pytest.raises(AssertionError, match="read in the lab"):
+            store.fingerprint("path/one")
+    with pytest.raises(LabError, match="cannot have"):
+        store.fingerprint("path/one")
+
+
+@pytest.mark.parametrize(("name", "words"), [("config.json", "no readable config.json"), ("tokenizer_config.json", "no readable|too large"),
+                                             ("special_tokens_map.json", "too large")])
+def test_small_files_that_are_not_small_are_refused_before_a_loader_sees_them(store, folder, name, words):
+    (folder / name).write_text("{" + " " * 5_000_000 + "}")
+    refused(store, "path/one", words)

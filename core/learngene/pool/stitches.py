@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from core.engine.errors import LabError
+from core.engine.stopping import go_on
 from core.learngene.pool.paths import Way, paired, stitch_of
 from core.learngene.pool.pool import Pool, third_positions
 from core.learngene.pool.spec import InitName
@@ -69,6 +70,7 @@ def least_squares(pool: Pool, pixels: Tensor, generator: torch.Generator) -> Non
     """The least-squares map of every path, averaged over the paths that share a stitch. `pixels`: (n, 1, 16, 16)."""
     found: dict[int, list[Tensor]] = {}
     for way in paired(pool.blocks):
+        go_on()
         found.setdefault(stitch_of(way, pool.blocks), []).append(solve(pool, way, pixels))
     for index, solutions in found.items():
         mean = torch.stack(solutions).mean(0)

@@ -1,0 +1,74 @@
+"""Stop is met at once in every phase of every experiment: counted are the multiplications after the flag, not seconds.
+
+Experiments run with their defaults and are stopped at some forward of a layer, so mostly while they still get ready.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
+
+from core.engine.registry import EXPERIMENTS, find
+from core.engine.runner import Engine
+from core.engine.stopping import go_on, stoppable, stopped
+
+MOST = 3e9  # multiplications; one thread does ten times as many in a second of its own
+RUNS = [name for name in EXPERIMENTS if find(name).kind == "experiment"]
+
+
+class Work:
+    """Counts the forwards of linear layers in one run's thread, calls `reached` at number `at`, and then adds what they multiply."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.forwards, self.after, self.reached, self.run = at, 0, 0.0, lambda: None, ""
+
+    def __call__(self, module: nn.Module, given: tuple, output: object) -> None:
+        weight = getattr(module, "weight", None)
+        if weight is None or weight.dim() < 2 or isinstance(module, nn.Embedding) or not threading.current_thread().name.startswith("run-"):
+            return
+        self.forwards += 1
+        if self.forwards == self.at:
+            self.reached()
+        elif self.forwards > self.at:
+            self.after += weight.numel() * output.numel() / output.shape[-1]
+
+
+@contextmanager
+def counted(at: int) -> Iterator[Work]:
+    work = Work(at)
+    handle = register_module_forward_hook(work)
+    try:
+        yield work
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize("at", [1, 300])
+@pytest.mark.parametrize("name", RUNS)
+def test_little_is_computed_after_stop(warm_engine: Engine, name: str, at: int) -> None:
+    with counted(at) as work:
+        begun = threading.Event()
+        work.reached = lambda: (begun.wait(60), warm_engine.cancel(work.run))
+        work.run = warm_engine.start(name, {}, seed=at, fresh=True).id
+        begun.set()
+        outcome = warm_engine.wait(work.run, timeout=300)["outcome"]
+    print(f"{name}: {work.after:.2g} multiplications after stop at forward {at} of {work.forwards}")
+    assert outcome == ("cancelled" if work.forwards >= at else "finished")
+    assert work.after < MOST
+
+
+def test_the_flag_belongs_to_its_thread_and_to_its_block() -> None:
+    seen: list[bool] = []
+    with stoppable(lambda: True):
+        assert stopped()
+        beside = threading.Thread(target=lambda: seen.append(stopped()))
+        beside.start()
+        beside.join()
+        with stoppable(lambda: False):
+            go_on()
+    assert seen == [False] and not stopped()
