@@ -12,9 +12,9 @@ import functools
 import gzip
 import hashlib
 import json
-from html import escape
 from pathlib import Path
 
+from markupsafe import escape
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 

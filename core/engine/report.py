@@ -14,8 +14,9 @@ import io
 import json
 import shlex
 from collections.abc import Mapping
-from html import escape as escape_html
 from typing import Any
+
+from markupsafe import escape as escape_html
 
 from core.engine import outputs, registry
 from core.engine.errors import LabError
@@ -48,7 +49,7 @@ _VISIBLE = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(cod
 
 def escape(value: Any) -> str:
     """Any value as text that HTML shows and does nothing with; None shows nothing."""
-    return "" if value is None else escape_html(str(value).translate(_VISIBLE))
+    return "" if value is None else str(escape_html(str(value).translate(_VISIBLE)))
 
 
 def command(run: RunRecord | Mapping[str, Any]) -> str:

@@ -40,7 +40,7 @@ def forbidden(source: str, in_core: bool) -> list[str]:
     tree, found = ast.parse(source), []
     for name in _imports(tree):
         root = name.split(".")[0]
-        if root in ("torchvision", "pickle", "dill", "joblib") or in_core and root in ("apps", "gradio", "streamlit"):
+        if root in ("torchvision", "pickle", "dill", "joblib") or name == "html" or in_core and root in ("apps", "gradio", "streamlit"):
             found.append(f"imports {name}")
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg == "trust_remote_code" and not (
@@ -59,7 +59,7 @@ def test_no_file_does_what_no_file_may(file: Path) -> None:
 
 def test_the_rules_see_what_they_forbid() -> None:
     wrong = ("import gradio as gr", "from apps.lab import site", "import importlib; importlib.import_module('streamlit')",
-             "import torchvision.ops", "from pickle import loads", "torch.load(path)", "gr.load('x')",
+             "import torchvision.ops", "from pickle import loads", "from html import escape", "torch.load(path)", "gr.load('x')",
              "AutoModel.from_pretrained(p, trust_remote_code=True)", "f(trust_remote_code=flag)")
     assert all(forbidden(source, in_core=True) for source in wrong)
     assert forbidden("import gradio as gr\nf(trust_remote_code=False)", in_core=False) == []

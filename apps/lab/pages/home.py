@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import gradio as gr
+from markupsafe import escape
 
 from apps.lab.first_paint import CARD, drawing
 from apps.lab.pages import PAGES, Page

@@ -5,9 +5,8 @@ The endpoints themselves hang on this page, so that no other page carries them.
 
 from __future__ import annotations
 
-from html import escape
-
 import gradio as gr
+from markupsafe import escape
 
 from apps.lab.api import add_endpoints, endpoint_name
 from apps.lab.ui import frame

@@ -11,10 +11,10 @@ A field's `title` is the label, its description the help text, its bounds the bo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import gradio as gr
+from markupsafe import escape
 
 from apps.lab.ui.drawer import Drawer
 from apps.lab.ui.own_file import OwnFile

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import gradio as gr
+from apps.lab.ui.widget import Drawn
 
 _MOUNT = """
 const handle = element.querySelector(".gb-drawer-handle");
@@ -22,13 +22,10 @@ handle.addEventListener("click", () => {
 """
 
 
-class Drawer(gr.HTML):
+class Drawer(Drawn):
     """Closed at first."""
 
     def __init__(self, title: str = "", **options: Any) -> None:
         options.setdefault("elem_classes", "gb-drawer")
         super().__init__(html_template='<button type="button" class="gb-drawer-handle" aria-expanded="false">${title}</button>@children',
-                         js_on_load=_MOUNT, apply_default_css=False, title=title, **options)
-
-    def get_block_name(self) -> str:
-        return "html"
+                         js_on_load=_MOUNT, title=title, **options)

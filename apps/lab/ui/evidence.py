@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
+
+from markupsafe import escape
 
 from apps.lab.ui.words import held, number
 from core.engine import claims

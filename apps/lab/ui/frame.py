@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from html import escape
 from typing import Any
 
 import gradio as gr
+from markupsafe import escape
 
 from apps.lab import links
 from apps.lab.pages import Page

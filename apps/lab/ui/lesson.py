@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict
-from html import escape
 from pathlib import Path
 from typing import Any
 
+from markupsafe import escape
 from pydantic import BaseModel, ConfigDict, Field
 
 PAGES = Path(__file__).parents[1] / "pages"

@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
+from markupsafe import escape
 
 from apps.lab.ui.lesson import Step, paragraphs, read_lesson, tally_html
 from apps.lab.ui.view import QUIET, View, start

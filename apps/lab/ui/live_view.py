@@ -9,10 +9,9 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import gradio as gr
-
 from apps.lab.links import FOREIGN_PREFIXES
 from apps.lab.ui.scripts import SCRIPTS
+from apps.lab.ui.widget import Drawn
 from core.engine.errors import LabError
 from core.engine.outputs import Group, Output, Outputs
 
@@ -45,7 +44,7 @@ import(new URL(props.scripts + "live_view.js", document.baseURI)).then(({ mount 
 _counter = itertools.count(1)
 
 
-class LiveView(gr.HTML):
+class LiveView(Drawn):
     """Shows any run, live or recorded; its value is what `shown` and `refused` give.
 
     `pace`: seconds that each step of a run stays in sight at least; only the picture waits, never the run.
@@ -56,15 +55,9 @@ class LiveView(gr.HTML):
     def __init__(self, *, page: str, experiment: str, title: str, outputs: Outputs, value: dict[str, Any] | None = None,
                  pace: float = 0, first: str = "", **options: Any) -> None:
         super().__init__(value=value and {**value, "built": True}, html_template='<div class="gb-live" aria-busy="true"></div>',
-                         js_on_load=_MOUNT, apply_default_css=False, elem_classes="gb-live-frame", base=BASE, scripts=SCRIPTS, page=page,
+                         js_on_load=_MOUNT, elem_classes="gb-live-frame", base=BASE, scripts=SCRIPTS, page=page,
                          experiment=experiment, title=title, panels=panels(outputs), pace=pace, first=first, foreign=list(FOREIGN_PREFIXES),
                          **options)
-
-    def get_block_name(self) -> str:
-        return "html"
-
-    def api_info(self) -> dict[str, Any]:
-        return {"type": "object"}
 
 
 def shown(run_id: str, *, recorded: bool = False, pressed: bool = False, lesson: bool = False) -> dict[str, Any]:

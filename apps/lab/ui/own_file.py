@@ -10,10 +10,10 @@ before anybody presses Run.
 from __future__ import annotations
 
 import contextlib
-from html import escape
 from typing import Any
 
 import gradio as gr
+from markupsafe import escape
 
 from apps.lab.ui.words import notice
 from apps.lab.visitors import Here

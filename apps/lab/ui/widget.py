@@ -32,7 +32,20 @@ import(new URL(props.scripts + props.module, document.baseURI)).then(async ({ mo
 """
 
 
-class Widget(gr.HTML):
+class Drawn(gr.HTML):
+    """A part that Gradio shows as it shows HTML, without a frame of its own; its value is plain data or None."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(apply_default_css=False, **options)
+
+    def get_block_name(self) -> str:
+        return "html"
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object"}
+
+
+class Widget(Drawn):
     """Its value is plain data or None; `options` beside Gradio's own go to the script."""
 
     module: ClassVar[str] = ""
@@ -42,19 +55,13 @@ class Widget(gr.HTML):
     def __init__(self, *, value: Any = None, **options: Any) -> None:
         # Gradio builds a component anew, with all its options, for every update.
         script = _MOUNT + "".join(f'// "{name}"\n' for name in self.tells)
-        fixed = {"html_template": f'<div class="{self.place}"></div>', "js_on_load": script, "apply_default_css": False,
-                 "scripts": SCRIPTS, "module": self.module}
+        fixed = {"html_template": f'<div class="{self.place}"></div>', "js_on_load": script, "scripts": SCRIPTS,
+                 "module": self.module}
         super().__init__(value=value, **(options | fixed))
-
-    def get_block_name(self) -> str:
-        return "html"
 
     def postprocess(self, value: Any) -> Any:
         """As the browser gets it: no label of a figure in it can hold a link."""
         return None if value is None else _figures_made_safe(to_plain(value))
-
-    def api_info(self) -> dict[str, Any]:
-        return {"type": "object"}
 
 
 def _figures_made_safe(value: Any) -> Any:

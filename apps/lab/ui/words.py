@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from html import escape
 from typing import Any
+
+from markupsafe import escape
 
 _HELD = {True: ("yes", "✓", "held here"), False: ("no", "✗", "did not hold here"), "undecided": ("undecided", "?", "undecided"),
          None: ("unmeasured", "–", "not measured")}

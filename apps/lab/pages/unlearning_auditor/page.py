@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
 
 import gradio as gr
+from markupsafe import escape
 
 from apps.lab.pages import Page
 from apps.lab.ui import frame, setups
