@@ -24,7 +24,8 @@ from core.reasoning.data import draw_problems
 from core.reasoning.energy import energy
 from core.reasoning.generations import BATCH, think_through
 from core.reasoning.prompts import Form
-from core.reasoning.reading import Reader, Reading
+from core.reasoning.reading import Reader
+from core.reasoning.readings import Reading
 from core.zoo.language import Shape, new_model
 
 MODEL = "embedded/reasoner-70"

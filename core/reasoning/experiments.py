@@ -46,7 +46,8 @@ from core.reasoning.probes import (
     yardstick,
 )
 from core.reasoning.prompts import THINK_ROLE, chooser
-from core.reasoning.reading import TEMPERATURE, Reader, Reading
+from core.reasoning.reading import TEMPERATURE, Reader
+from core.reasoning.readings import Reading
 from core.reasoning.spec import (
     LN_ENTROPY,
     SCORE_OF,

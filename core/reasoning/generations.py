@@ -23,7 +23,8 @@ from core.reasoning.data import VALUES, Check, Problem, corrupt
 from core.reasoning.energy import LayerPath, energy, path_of
 from core.reasoning.metrics import score_all
 from core.reasoning.prompts import Form
-from core.reasoning.reading import TEMPERATURE, Reader, Reading
+from core.reasoning.reading import TEMPERATURE, Reader
+from core.reasoning.readings import Reading
 from core.reasoning.spec import DEFAULT, GAMMA, SCORE_NAMES
 
 BATCH = 100

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from core.reasoning.energy import coe_scores, energy
-from core.reasoning.reading import Reading
+from core.reasoning.readings import Reading
 from core.reasoning.spec import GAMMA, RESAMPLES, SCORE_NAMES, SCORED_SPANS, VARIANT_SCORES
 from core.stats import wilson
 

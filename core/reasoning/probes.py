@@ -27,7 +27,8 @@ from core.reasoning.energy import LayerPath, energy, path_of, turn_degrees
 from core.reasoning.generations import longest, swap_trace, texts
 from core.reasoning.metrics import score_all
 from core.reasoning.prompts import Form
-from core.reasoning.reading import Reader, Reading
+from core.reasoning.reading import Reader
+from core.reasoning.readings import Reading
 from core.reasoning.spec import COE, ENERGY_SCORES, GAMMA, CorruptConfig, EnergyConfig, Kind, ReadingConfig
 
 TOP = 5

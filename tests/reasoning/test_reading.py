@@ -11,7 +11,8 @@ from core.reasoning import reading as reading_module
 from core.reasoning.energy import energy, path_of
 from core.reasoning.metrics import score_all
 from core.reasoning.prompts import Form, find_roles
-from core.reasoning.reading import Reader, Reading
+from core.reasoning.reading import Reader
+from core.reasoning.readings import Reading
 from core.reasoning.spec import SCORE_NAMES
 from tests.reasoning.conftest import reasoner
 
