@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from core.engine.events import Event, Figure, Metric, Table, Verdict
+from core.engine.events import Event, Figure, Metric, Progress, Table, Verdict
 from core.engine.lab import Lab
 from core.reasoning import figures
 from core.reasoning.energy import VARIANTS, energy, path_of
@@ -40,9 +40,8 @@ class Sorted:
     curves: dict[str, list[float]]
 
 
-def sort(generations: Generations, config: RocConfig, lab: Lab, into: list[Sorted],
-         more: Mapping[str, Sequence[float]]) -> Iterator[str]:
-    """Every score and the chosen energy against the chosen label; yields the name of each as it is done, `into` gets the whole.
+def sort(generations: Generations, config: RocConfig, lab: Lab, more: Mapping[str, Sequence[float]]) -> Generator[Event, None, Sorted]:
+    """Every score and the chosen energy against the chosen label; says each as it is done.
 
     more: further scores by name. A score drawn at random stands beside them: what it reaches is what knowing nothing reaches.
     """
@@ -57,11 +56,11 @@ def sort(generations: Generations, config: RocConfig, lab: Lab, into: list[Sorte
     rows, curves = {}, {}
     for name, values in table.items():
         rows[name] = evaluate(name, values, positive, generations.lengths, weights)
-        yield name
+        yield Progress(config.problems, config.problems, f"sorting by {name}")
     for variant in VARIANTS:
         curves[variant] = [_known_auroc(generations.energies(variant, gamma), positive) for gamma in GAMMAS]
-        yield variant
-    into.append(Sorted(positive, rows, table, curves))
+        yield Progress(config.problems, config.problems, f"sorting by {variant}")
+    return Sorted(positive, rows, table, curves)
 
 
 def _known_auroc(scores: np.ndarray, positive: np.ndarray) -> float:

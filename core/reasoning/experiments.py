@@ -18,7 +18,7 @@ Probes: `reasoning/energy` and `reasoning/corrupt`, see probes.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -182,9 +182,7 @@ def roc(config: RocConfig, lab: Lab) -> Iterator[Event]:
     setting = Setting.of(lab, config.model, config.kind, config.thinking)
     if config.label == "sound" and not setting.form.chains:
         raise LabError("Nobody can check the free steps of this model.", "Choose the label 'correct', or an embedded reasoner.")
-    found: list[Generations] = []
-    yield from _generations(config, lab, setting, found)
-    everything = found[0]
+    everything = yield from _generations(config, lab, setting)
     kept = [t for t in everything.thoughts if not (t.truncated and config.truncated == "left out")]
     generations = Generations(kept, everything.scale)
     drawn: list[float] = []
@@ -192,16 +190,12 @@ def roc(config: RocConfig, lab: Lab) -> Iterator[Event]:
         for done in drawn_certainty(setting.loaded.model, setting.form, [t.problem for t in kept], config.samples,
                                     lab.rng("drawn outputs"), drawn):
             yield Progress(done, len(kept) * config.samples, "thinking again, token by token at random")
-    sorted_: list[evaluation.Sorted] = []
-    for name in evaluation.sort(generations, config, lab, sorted_, {LN_ENTROPY: drawn} if drawn else {}):
-        yield Progress(config.problems, config.problems, f"sorting by {name}")
-    changes: list[Corruption] = []
-    if config.corrupted and setting.form.chains:
-        yield from _changes(config, lab, setting, everything, changes)
-    yield from evaluation.report(generations, sorted_[0], changes, config)
+    found = yield from evaluation.sort(generations, config, lab, {LN_ENTROPY: drawn} if drawn else {})
+    changes = (yield from _changes(config, lab, setting, everything)) if config.corrupted and setting.form.chains else []
+    yield from evaluation.report(generations, found, changes, config)
     yield Metric("truncated", float(everything.truncated.mean()))
     yield Metric("largest disagreement", evaluation.disagreement(setting.loaded.model, everything.thoughts))
-    yield evaluation.verdict(generations, sorted_[0], config)
+    yield evaluation.verdict(generations, found, config)
 
 
 def _key(what: str, config: RocConfig, lab: Lab, setting: Setting, *more: Any) -> tuple[Any, ...]:
@@ -213,8 +207,8 @@ def _key(what: str, config: RocConfig, lab: Lab, setting: Setting, *more: Any) -
             *more)
 
 
-def _generations(config: RocConfig, lab: Lab, setting: Setting, found: list[Generations]) -> Iterator[Event]:
-    """The set of one model, kind, size and seed: from memory, from the disk, or thought through now; `found` receives it."""
+def _generations(config: RocConfig, lab: Lab, setting: Setting) -> Generator[Event, None, Generations]:
+    """The set of one model, kind, size and seed: from memory, from the disk, or thought through now."""
     key = _key("reasoning thoughts", config, lab, setting)
     known = lab.cache.get(key)
     if known is None and lab.shelf and (stored := lab.shelf.get(key)):
@@ -223,7 +217,7 @@ def _generations(config: RocConfig, lab: Lab, setting: Setting, found: list[Gene
         options = {"scale": setting.scale, "temperature": setting.calibration.temperature if setting.calibration else TEMPERATURE,
                    "coe": config.coe}
         if setting.calibration is None:
-            yield from _yardstick(config, lab, setting, options)
+            options["scale"] = yield from _yardstick(config, lab, setting, options)
         problems = draw_problems(config.problems, config.kind, lab.rng(f"problems {config.kind}"))
         assert all(problem.split == "scored" for problem in problems)
         thoughts: list[Thought] = []
@@ -233,18 +227,18 @@ def _generations(config: RocConfig, lab: Lab, setting: Setting, found: list[Gene
         if lab.shelf:
             lab.shelf.put(key, *packed(known))
     lab.cache[key] = known
-    found.append(known)
+    return known
 
 
-def _changes(config: RocConfig, lab: Lab, setting: Setting, everything: Generations, found: list[Corruption]) -> Iterator[Event]:
-    """Changes one digit in each of some sound outputs, or takes from the disk what that gave before; `found` receives it."""
+def _changes(config: RocConfig, lab: Lab, setting: Setting, everything: Generations) -> Generator[Event, None, list[Corruption]]:
+    """Changes one digit in each of some sound outputs, or takes from the disk what that gave before."""
     import torch
 
     key = _key("reasoning changes", config, lab, setting, config.corrupted, config.gamma)
     known = unpacked_changes(*stored) if lab.shelf and (stored := lab.shelf.get(key)) else None
     if known is not None:
-        found += known
-        return
+        return known
+    found: list[Corruption] = []
     sound = [t for t in everything.thoughts if t.check.label == "sound"]
     picked = [sound[i] for i in torch.randperm(len(sound), generator=lab.rng("sound"))[:config.corrupted].sort().values.tolist()]
     for done in corrupt_all(setting.loaded.model, setting.form, picked, lab.rng("corrupt"), found,
@@ -252,9 +246,10 @@ def _changes(config: RocConfig, lab: Lab, setting: Setting, everything: Generati
         yield Progress(done, len(picked), "changing digits")
     if lab.shelf:
         lab.shelf.put(key, *packed_changes(found))
+    return found
 
 
-def _yardstick(config: RocConfig, lab: Lab, setting: Setting, options: dict) -> Iterator[Event]:
+def _yardstick(config: RocConfig, lab: Lab, setting: Setting, options: dict) -> Generator[Event, None, float]:
     """A model without a calibration gets its energy scale from problems of the calibration split."""
     thoughts: list[Thought] = []
     count = CALIBRATED if setting.form.chains else min(CALIBRATED, config.problems // 4)
@@ -263,4 +258,4 @@ def _yardstick(config: RocConfig, lab: Lab, setting: Setting, options: dict) -> 
         yield Progress(done, count, "finding out what is usual")
     kinetic = Generations(thoughts).path.kinetic
     known = kinetic[~kinetic.isnan().any(-1)]
-    options["scale"] = float(known.mean()) if len(known) else 1.0
+    return float(known.mean()) if len(known) else 1.0
