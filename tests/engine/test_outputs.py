@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from core.engine import registry
+from core.engine.claims import CLAIM_TABLES, claims
 from core.engine.events import Metric
 from core.engine.outputs import each, find, metric, plain
 from core.engine.records import Records
@@ -38,6 +41,30 @@ def test_an_exact_name_goes_before_a_pattern() -> None:
     assert find(outputs, "metric", "direct recall unlearned").title == "Made to forget: just asked"
     assert find(outputs, "metric", "direct recall original").name == "direct recall {}"
     assert find(outputs, "metric", "direct recall ") is None and find(outputs, "table", "controls") is None
+
+
+class Everything(dict):
+    """The metrics of a run that said everything; notes what a claim asks it for."""
+
+    def __missing__(self, name: str) -> float:
+        self[name] = 0.5
+        return 0.5
+
+    def get(self, name: str, default: object = None) -> float:
+        return self[name]
+
+
+@pytest.mark.parametrize("paper", CLAIM_TABLES)
+def test_a_claim_reads_what_its_experiment_declares(paper: str) -> None:
+    asked = {}
+    for claim in claims(paper):
+        metrics = [Everything() for _ in claim.configs]
+        with contextlib.suppress(Exception):  # some ask for more than metrics
+            claim.measure([{"metrics": one, "verdict": {"evidence": Everything()}, "config": {}, "outcome": "finished"} for one in metrics])
+        asked[claim.id] = {name for one in metrics for name in one}
+        outputs = registry.find(claim.experiment).outputs
+        assert [name for name in asked[claim.id] if find(outputs, "metric", name) is None] == [], claim.id
+    assert sum(map(bool, asked.values())) > 0.7 * len(asked), "hardly any claim was looked at"
 
 
 def test_lists_tell_every_output_with_its_kind_and_title() -> None:
