@@ -36,7 +36,7 @@ GENERATION = {
 SIZES = ("vocab_size", "hidden_size", "intermediate_size", "n_embd", "n_inner", "num_attention_heads", "n_head")
 MOST_TIMES = 4  # a size of the config against the longest side of what is stored: fused tensors are longer, not shorter
 # What a loader reads besides: bytes that a config and the other small files may have, and what tokenizers may.
-LARGEST_JSON, LARGEST_TOKENIZER = 4 * 1024**2, 64 * 1024**2
+LARGEST_JSON, LARGEST_TOKENIZER = 4 * 1024**2, 40 * 1024**2
 TOKENIZER_FILES = ("tokenizer.json", "vocab", "merges", "tekken", ".model", ".spm", ".tiktoken")
 # Beside config and weights, all that a model's answers depend on. Looked for by pattern: each tokenizer class names its own files.
 CHARACTER = (

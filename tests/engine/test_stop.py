@@ -13,9 +13,12 @@ import pytest
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
+from core.engine.errors import Stopped
 from core.engine.registry import EXPERIMENTS, find
 from core.engine.runner import Engine
 from core.engine.stopping import go_on, stoppable, stopped
+from core.engine.trace import Site, trace
+from tests.engine.tiny_models import inputs_for, tiny
 
 MOST = 3e9  # multiplications; one thread does ten times as many in a second of its own
 RUNS = [name for name in EXPERIMENTS if find(name).kind == "experiment"]
@@ -72,3 +75,15 @@ def test_the_flag_belongs_to_its_thread_and_to_its_block() -> None:
         with stoppable(lambda: False):
             go_on()
     assert seen == [False] and not stopped()
+
+
+def test_a_text_on_its_way_through_the_layers_goes_no_further_than_the_next() -> None:
+    model, passed, pressed = tiny("llama"), [], []
+    edits = {Site(layer, "resid_post"): lambda x, layer=layer: passed.append(layer) or (pressed.append(1) if layer == 1 else None) or x
+             for layer in range(4)}
+    with pytest.raises(Stopped), stoppable(lambda: bool(pressed)), trace(model, edit=edits):
+        model(**inputs_for(model))
+    assert passed == [0, 1]
+    with trace(model, edit=edits):
+        model(**inputs_for(model))
+    assert passed == [0, 1, 0, 1, 2, 3]

@@ -9,6 +9,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import psutil
@@ -40,6 +42,7 @@ registry.EXPERIMENTS["test/count"] = "tests.cli.experiments:count"
 for line in sys.stdin:
     pid = os.fork()
     if not pid:
+        os.environ["GLASSBOX_HOME"] = line.strip()
         print("pid", os.getpid(), flush=True)
         sys.exit(main(["--port", "0", "--no-browser"]))
     print("ended", os.waitpid(pid, 0)[1], flush=True)
@@ -97,9 +100,18 @@ class Visitors:
         time.sleep(0.05)
 
 
+@pytest.fixture(scope="module")
+def servers() -> Iterator[subprocess.Popen[str]]:
+    started = subprocess.Popen(warm(SERVER), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=REPOSITORY, text=True,
+                               env=os.environ | {"GLASSBOX_THREADS": "1"})
+    yield started
+    started.stdin.close()
+    started.wait(60)
+
+
 @contextmanager
-def serving(servers: subprocess.Popen[str]) -> Iterator[tuple[psutil.Process, str]]:
-    servers.stdin.write("one\n")
+def serving(servers: subprocess.Popen[str], home: Path) -> Iterator[tuple[psutil.Process, str]]:
+    servers.stdin.write(f"{home}\n")
     servers.stdin.flush()
     process = psutil.Process(int(next(line for line in servers.stdout if line.startswith("pid")).split()[1]))
     try:
@@ -110,35 +122,55 @@ def serving(servers: subprocess.Popen[str]) -> Iterator[tuple[psutil.Process, st
             next(line for line in servers.stdout if line.startswith("ended"))
 
 
-def test_what_visitors_were_told_outlives_the_server(tmp_path):
+def test_what_visitors_were_told_outlives_the_server(servers, tmp_path):
     home, pick = tmp_path / "home", random.Random(7)
-    servers = subprocess.Popen(warm(SERVER), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=REPOSITORY, text=True,
-                               env=os.environ | {"GLASSBOX_HOME": str(home), "GLASSBOX_THREADS": "1"})
     told: list[Visitors] = []
-    try:
-        for how in [signal.SIGTERM] + KILLS * [signal.SIGKILL]:
-            with serving(servers) as (process, address):
-                told.append(visitors := Visitors(address))
-                while not (visitors.files and "finished" in visitors.runs.values() and visitors.watched):
-                    time.sleep(0.05)
-                time.sleep(pick.uniform(0.0, 0.5))
-                children = process.children(recursive=True)
-                process.send_signal(how)
-                status = int(next(line for line in servers.stdout if line.startswith("ended")).split()[1])
-                for thread in visitors.threads:
-                    thread.join(60)
-            assert os.waitstatus_to_exitcode(status) in ((0, -how) if how == signal.SIGTERM else (-how,))
-            gone, left = psutil.wait_procs(children, timeout=30)
-            assert not left, "a process that read for the server outlived it"
-            if how == signal.SIGTERM:
-                assert not (home / "tmp" / str(process.pid)).exists()
-            _nothing_is_lost(home, told)
-    finally:
-        servers.stdin.close()
-        servers.wait(60)
+    for how in [signal.SIGTERM] + KILLS * [signal.SIGKILL]:
+        with serving(servers, home) as (process, address):
+            told.append(visitors := Visitors(address))
+            while not (visitors.files and "finished" in visitors.runs.values() and visitors.watched):
+                time.sleep(0.05)
+            time.sleep(pick.uniform(0.0, 0.5))
+            children = process.children(recursive=True)
+            process.send_signal(how)
+            status = int(next(line for line in servers.stdout if line.startswith("ended")).split()[1])
+            for thread in visitors.threads:
+                thread.join(60)
+        assert os.waitstatus_to_exitcode(status) in ((0, -how) if how == signal.SIGTERM else (-how,))
+        assert not psutil.wait_procs(children, timeout=30)[1], "a process that read for the server outlived it"
+        if how == signal.SIGTERM:
+            assert not (home / "tmp" / str(process.pid)).exists()
+        _nothing_is_lost(home, told)
 
 
-def _nothing_is_lost(home, told: list[Visitors]) -> None:
+def test_a_home_that_goes_and_handles_that_run_out_are_sentences_and_the_lab_goes_on(servers, tmp_path):
+    table = ("mine.csv", b"question,answer\nWho?,Ida\n")
+
+    def everything(client: httpx.Client, seed: int) -> list[int]:
+        """A page, a file, a file on its way to a page, and a run."""
+        page = client.get("/", headers={"accept": "text/html"})
+        brought = client.post("lab/uploads", files={"file": table})
+        handed = client.post("gradio_api/upload", files={"files": table})
+        event = client.post("gradio_api/call/test_count", json={"data": [{}, seed, True]}).json()["event_id"]
+        assert '"outcome": "finished"' in client.get(f"gradio_api/call/test_count/{event}").text
+        return [page.status_code, brought.status_code, handed.status_code]
+
+    with serving(servers, tmp_path / "home") as (process, address), httpx.Client(base_url=address, timeout=60) as client:
+        assert everything(client, 1) == [200, 200, 200]
+        run = client.get("lab/runs").json()["runs"][0]["id"]
+        shutil.rmtree(tmp_path / "home")
+        gone = client.get(f"lab/runs/{run}")
+        assert gone.status_code == 404 and set(gone.json()) == {"error", "hint"}
+        assert everything(client, 2) == [200, 200, 200] and len(client.get("lab/runs").json()["runs"]) == 1
+        run, most = client.get("lab/runs").json()["runs"][0]["id"], process.rlimit(psutil.RLIMIT_NOFILE)
+        process.rlimit(psutil.RLIMIT_NOFILE, (3, most[1]))  # what is open stays open, and nothing more can be
+        refused = client.post("lab/uploads", files={"file": table})
+        assert refused.status_code == 503 and refused.json() == {"error": "The lab is too busy just now.", "hint": "Try again in a minute."}
+        process.rlimit(psutil.RLIMIT_NOFILE, most)
+        assert everything(client, 3) == [200, 200, 200]
+
+
+def _nothing_is_lost(home: Path, told: list[Visitors]) -> None:
     """In a new lab on the same home: every run and file that somebody was told of is there and whole, and nothing half made."""
     lab = Engine(Settings(home=home, threads=1))
     listed = {run.id: run for run in lab.records.list()}
