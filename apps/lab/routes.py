@@ -58,16 +58,12 @@ class Published(BaseModel):
     published: bool = True
 
 
-class HostOnly(LabError):
-    """What only whoever sits at the computer of the lab may do; answered with 403."""
-
-
 def router(engine: Engine, notebook: int | None = None) -> APIRouter:
     """All routes of this module around one engine; notebook: the port at which one stands beside the lab."""
     routes = APIRouter(prefix="/lab")
 
     def door(request: Request) -> Door:
-        return Door(engine, visitor_of(request))
+        return Door(engine, visitor_of(request), is_host(request))
 
     @routes.get("/runs")
     async def runs(request: Request, experiment: str | None = None) -> dict[str, Any]:
@@ -104,8 +100,6 @@ def router(engine: Engine, notebook: int | None = None) -> APIRouter:
 
     @routes.post("/line/clear")
     def clear(request: Request) -> dict[str, int]:
-        if not is_host(request):
-            raise HostOnly("Only whoever sits at the computer of the lab can clear the line.", "Ask them, or wait for your turn.")
         return {"ended": door(request).clear_line()}
 
     @routes.post("/runs/{run_id}/pin")
@@ -153,23 +147,15 @@ def router(engine: Engine, notebook: int | None = None) -> APIRouter:
 
     @routes.get("/shop")
     def shop(request: Request) -> dict[str, Any]:
-        return {"items": engine.shop.list(), "host": is_host(request)}
+        return {"items": door(request).goods(), "host": is_host(request)}
 
     @routes.post("/shop/{name}/{what}")
     def shop_ask(name: str, what: Literal["get", "stop"], request: Request) -> dict[str, Any]:
-        at_home(request)
-        (engine.shop.start if what == "get" else engine.shop.stop)(name)
-        return engine.shop.state(name)
+        return door(request).order(name, what)
 
     @routes.delete("/shop/{name}")
     def shop_remove(name: str, request: Request) -> dict[str, Any]:
-        at_home(request)
-        engine.shop.remove(name)
-        return engine.shop.state(name)
-
-    def at_home(request: Request) -> None:
-        if not is_host(request):
-            raise HostOnly("Only whoever sits at the computer of the lab can fetch or remove something.", "Ask them.")
+        return door(request).order(name, "remove")
 
     @routes.get("/samples/{name}")
     def sample(name: str) -> Response:

@@ -24,6 +24,7 @@ from apps.lab.ui.scripts import announcement
 from apps.lab.values import Values
 from apps.lab.visitors import Here
 from core.engine import reader
+from core.engine.door import HostOnly
 from core.engine.errors import LabError
 from core.engine.runner import Engine
 from core.engine.settings import Settings
@@ -88,7 +89,7 @@ def _warm_up() -> None:
 
 async def _say(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, LabError)
-    status = 403 if isinstance(error, routes.HostOnly) else 404 if request.method == "GET" else 409
+    status = 403 if isinstance(error, HostOnly) else 404 if request.method == "GET" else 409
     return JSONResponse(error.to_dict(), status_code=status)
 
 

@@ -14,7 +14,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from core.engine import report
 from core.engine.errors import LabError
@@ -34,11 +34,18 @@ _probing: dict[str, int] = {}
 _probing_lock = threading.Lock()
 
 
-class Door:
-    """What one visitor may do. `visitor` "" is nobody: sees what is published, and starts nothing."""
+class HostOnly(LabError):
+    """What only whoever sits at the computer of the lab may do."""
 
-    def __init__(self, engine: Engine, visitor: str) -> None:
-        self._engine, self.visitor = engine, visitor
+
+class Door:
+    """What one visitor may do. `visitor` "" is nobody: sees what is published, and starts nothing.
+
+    host: whether they sit at the computer of the lab.
+    """
+
+    def __init__(self, engine: Engine, visitor: str, host: bool = False) -> None:
+        self._engine, self.visitor, self.host = engine, visitor, host
 
     # ---- to ask for something ----
 
@@ -161,8 +168,24 @@ class Door:
         return {"outcome": state["outcome"], "left": state.get("left", False)}
 
     def clear_line(self) -> int:
-        """See `Engine.clear_line`; whoever lets somebody do that knows why."""
+        """See `Engine.clear_line`. Raises HostOnly."""
+        if not self.host:
+            raise HostOnly("Only whoever sits at the computer of the lab can clear the line.", "Ask them, or wait for your turn.")
         return self._engine.clear_line(self.visitor)
+
+    # ---- what can be got from outside: belongs to nobody, is seen by all and changed by the host ----
+
+    def goods(self) -> list[dict[str, Any]]:
+        """See `Shop.list`."""
+        return self._engine.shop.list()
+
+    def order(self, name: str, what: Literal["get", "stop", "remove"]) -> dict[str, Any]:
+        """Begins to get something, stops that, or removes it; gives its state then. Raises HostOnly."""
+        if not self.host:
+            raise HostOnly("Only whoever sits at the computer of the lab can fetch or remove something.", "Ask them.")
+        shop = self._engine.shop
+        {"get": shop.start, "stop": shop.stop, "remove": shop.remove}[what](name)
+        return shop.state(name)
 
     def pin(self, run_id: str, pinned: bool = True) -> None:
         """See `Engine.pin`."""
