@@ -172,11 +172,11 @@ set_up() {
 audit() {
     local place="$VENV-audit"
     find_python
-    if [ ! -x "$place/bin/pip-audit" ]; then
-        "$PYTHON" -m venv "$place" && "$place/bin/python" -m pip install --quiet --disable-pip-version-check "pip-audit==2.10.1" ||
-            die "The tool that asks (pip-audit) could not be installed." "Check the network and start again."
+    if [ ! -f "$place/.installed" ]; then
+        "$PYTHON" -m venv "$place" && "$place/bin/python" -m pip install --quiet --disable-pip-version-check "pip-audit==2.10.1" &&
+            touch "$place/.installed" || die "The tool that asks (pip-audit) could not be installed." "Check the network and start again."
     fi
-    exec "$place/bin/pip-audit" --requirement "$ROOT/constraints.txt" --no-deps --disable-pip --strict
+    exec "$place/bin/python" -m pip_audit --requirement "$ROOT/constraints.txt" --no-deps --disable-pip --strict
 }
 
 extra_of_lab() {

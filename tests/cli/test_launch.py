@@ -113,6 +113,17 @@ def test_mcp_is_installed_when_asked_for(launch, fake: Path) -> None:
     assert "[mcp]" in diary(fake)[3] and diary(fake)[4] == "start -P -m apps.lab --mcp"
 
 
+def test_an_audit_asks_for_every_pinned_package_with_a_tool_of_its_own(launch, fake: Path, checkout: Path) -> None:
+    (fake / "status").write_text("1")
+    for _ in range(2):
+        assert launch("audit").returncode == 1, "what it found is passed on"
+    asks = f"start -m pip_audit --requirement {checkout}/constraints.txt --no-deps --disable-pip --strict"
+    assert diary(fake)[0] == "venv" and "pip-audit==" in diary(fake)[1] and diary(fake)[2:] == [asks, asks]
+    (fake / "pip_says").write_text("no network\n")
+    (checkout / ".venv-audit" / ".installed").unlink()
+    assert "could not be installed" in launch("audit").stderr
+
+
 @pytest.mark.parametrize(("said", "sentence"), [
     ("ERROR: [Errno 28] No space left on device", "The disk is full."),
     ("WARNING: Retrying after NewConnectionError: Failed to establish a new connection", "The first start needs a network"),
