@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import importlib
 import shutil
 import tempfile
 import threading
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from core.engine import gguf
+from core.engine.architectures import architecture, attention_of, promised_parameters
 from core.engine.errors import LabError
 from core.engine.families import family_name
 from core.engine.places import Places
@@ -33,7 +33,6 @@ from core.engine.tokenizers import read_tokenizer
 from core.engine.weights import (
     Inspected,
     check_manifest,
-    check_sizes,
     checked_apart,
     count_parameters,
     fingerprint,
@@ -42,16 +41,13 @@ from core.engine.weights import (
     title,
     weight_files,
 )
-from core.papers import PAPERS
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PretrainedConfig, PreTrainedModel
+    from transformers import PreTrainedModel
 
 GB = 10**9
-OURS = {name: place for paper in PAPERS for name, place in paper.architectures.items()}  # model classes of the lab itself
 MOST_INSPECTED = 256
-FETCHES = ("backbone", "use_pretrained_backbone", "use_timm_backbone")  # by which a config may name another model
 BYTES_PER_PARAMETER = 4  # stored in any type, computed in fp32
 # While transformers builds a model it patches itself and torch for all threads, and two at once undo that in the wrong order.
 _BUILDING = threading.Lock()
@@ -220,14 +216,14 @@ class ModelStore:
         looked = self._inspect(folder)
         if ref.startswith("embedded/"):
             check_manifest(folder)
-        kind = _architecture(ref, looked.config)
+        kind = architecture(ref, looked.config)
         try:
             with _BUILDING:
                 self._make_room(ref, looked.parameters)
                 config = kind.config_class.from_pretrained(folder, local_files_only=True)
-                self._make_room(ref, _promised_parameters(ref, kind, config, looked))
+                self._make_room(ref, promised_parameters(ref, kind, config, looked))
                 model, info = kind.from_pretrained(
-                    folder, config=config, dtype=torch.float32, attn_implementation=_attention(kind, attention), use_safetensors=True,
+                    folder, config=config, dtype=torch.float32, attn_implementation=attention_of(kind, attention), use_safetensors=True,
                     local_files_only=True, trust_remote_code=False, output_loading_info=True,
                 )  # fmt: skip
             tokenizer = read_tokenizer(folder)
@@ -305,48 +301,6 @@ def _put_in_place(part: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _architecture(ref: str, config: dict[str, Any]) -> type[PreTrainedModel]:
-    import transformers
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
-    transformers.utils.logging.disable_progress_bar()
-    named = config.get("architectures")
-    name = named[0] if isinstance(named, list) and named else None
-    if isinstance(name, str) and name in OURS and config.get("model_type") == (ours := _ours(name)).config_class.model_type:
-        return ours
-    try:
-        kind = getattr(transformers, name) if isinstance(name, str) else None
-    except Exception:  # unknown, or known and in need of a library that is not here
-        kind = None
-    known = isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel)
-    allowed = known and (name in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values() or family_name(config.get("model_type")) != "other")
-    allowed = allowed and not any(config.get(key) for key in FETCHES)
-    if not allowed or kind.config_class is None or kind.config_class.model_type != config.get("model_type"):
-        raise LabError(
-            f"The architecture of {ref} ({name or 'not named'}) is not one that this lab knows.",
-            "Llama, Qwen, Mistral, GPT-2, LLaVA, CLIP and ViT models can be loaded.",
-        )
-    return kind
-
-
-def _ours(name: str) -> type[PreTrainedModel]:
-    module, _, kind = OURS[name].partition(":")
-    return getattr(importlib.import_module(module), kind)
-
-
-def _promised_parameters(ref: str, kind: type[PreTrainedModel], config: PretrainedConfig, looked: Inspected) -> int:
-    """How many parameters the config asks for, counted on torch's meta device, which allocates nothing."""
-    import torch
-
-    parts = [config, *(getattr(config, name, None) for name in config.sub_configs)]
-    layers = max(getattr(part, "num_hidden_layers", None) or 0 for part in parts)
-    if layers > looked.tensors:
-        raise LabError(f"The config of {ref} names {layers} layers, its files hold {looked.tensors} tensors.", "Copy or download it again.")
-    check_sizes(ref, parts, looked.widest)
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in kind(config).parameters())
-
-
 def settle_generation(model: PreTrainedModel) -> None:
     """Takes out of a model's generation settings what does not act there: the library would refuse to save the model with it.
 
@@ -366,11 +320,6 @@ def settle_generation(model: PreTrainedModel) -> None:
         setattr(settings, name, None)
     if settings.pad_token_id is not None and settings.pad_token_id < 0:
         settings.pad_token_id = None
-
-
-def _attention(kind: type[PreTrainedModel], wanted: str) -> str:
-    """The attention asked for, or eager where this version of the library has no other for the architecture."""
-    return "eager" if wanted == "sdpa" and not kind._supports_sdpa else wanted
 
 
 def _not_loaded(ref: str, kind: type[PreTrainedModel], folder: Path, error: Exception) -> LabError:
