@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GLASSBOX_THREADS", "1")
 
 import core.engine.settings  # noqa: E402  (importing it switches telemetry off before anything else is imported)
+from tests.engine.tiny_index import tiny_index, tiny_item, tiny_wheel  # noqa: E402, F401  (fixtures)
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 APPLICATIONS = ("Chromium.app/Contents/MacOS/Chromium", "Google Chrome.app/Contents/MacOS/Google Chrome")

@@ -10,6 +10,7 @@
     POST   /lab/uploads (a form with `file`)       {"ref": "upload/ID"} for the configs that take a file;  DELETE /lab/uploads/ID
     GET    /lab/shop                               what can be got, and how far it is: {"items": [...], "host": may this visitor?}
     POST   /lab/shop/NAME/get  stop                DELETE /lab/shop/NAME; only from the machine itself
+    GET    /lab/models                             models got, and those under --models: {"models": [{ref, words, why_not, family}]}
     GET    /lab/samples/NAME                       how such a file may look
     GET    /lab/static/VERSION/NAME                our scripts and styles, and Plotly
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import re
 import shutil
@@ -156,6 +158,10 @@ def router(engine: Engine, notebook: int | None = None) -> APIRouter:
     @routes.delete("/shop/{name}")
     def shop_remove(name: str, request: Request) -> dict[str, Any]:
         return door(request).order(name, "remove")
+
+    @routes.get("/models")
+    def models(request: Request) -> dict[str, Any]:
+        return {"models": [dataclasses.asdict(one) for one in door(request).offered()]}
 
     @routes.get("/samples/{name}")
     def sample(name: str) -> Response:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from core.engine import report
 from core.engine.errors import LabError
 from core.engine.experiment import Config
+from core.engine.models import Offered
 from core.engine.records import no_such_run
 from core.engine.runner import Engine, RunHandle
 from core.engine.stored import PICTURE_FILE, RunRecord
@@ -72,6 +73,10 @@ class Door:
                 _probing[self.visitor] -= 1
                 if not _probing[self.visitor]:
                     del _probing[self.visitor]
+
+    def offered(self) -> list[Offered]:
+        """See `ModelStore.offered`: what was got and what lies under --models is for everybody."""
+        return self._engine.models.offered()
 
     def fingerprint(self, ref: str) -> str:
         """Of a model that this visitor may use."""

@@ -77,7 +77,15 @@ def chat_prompt(tokenizer: Any, question: str) -> PromptText:
     """
     turns = [{"role": "user", "content": question}]
     text, closed = written(tokenizer, turns, add_generation_prompt=True), written(tokenizer, turns)
-    return PromptText(text, _template_lead(tokenizer), True, text[border(closed, text):] or _behind(question, text))
+    opened = _not_within(tokenizer, text, border(closed, text))
+    return PromptText(text, _template_lead(tokenizer), True, text[opened:] or _behind(question, text))
+
+
+def _not_within(tokenizer: Any, text: str, at: int) -> int:
+    """The place itself, or the beginning of the special token that it stands in: two of them may begin alike."""
+    named = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}
+    within = [at - i for token in named for i in range(1, len(token)) if at >= i and text.startswith(token, at - i)]
+    return min(within, default=at)
 
 
 def _behind(question: str, text: str) -> str:

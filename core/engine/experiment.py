@@ -36,7 +36,8 @@ def _is_control(c: str) -> bool:
 
 def _clean_ref(value: str) -> str:
     source, _, rest = value.partition("/")
-    if source not in ("embedded", "got", "hf", "path", "run") or not rest or any(c.isspace() or _is_control(c) for c in value):
+    spaced = any(c.isspace() and not (c == " " and source == "path") or _is_control(c) for c in value)  # people's files have spaces
+    if source not in ("embedded", "got", "hf", "path", "run") or not rest or spaced:
         raise ValueError("a model is named embedded/NAME, got/NAME, hf/ORG/NAME, path/FOLDER, path/FILE.gguf or run/RUN_ID/NAME")
     return value
 

@@ -146,6 +146,11 @@ def header(file: str) -> Iterator[tuple[dict[str, Any], bytes]]:
     yield {"name": head.name, "facts": facts, "parameters": head.parameters, "types": list(head.types)}, b""
 
 
+def model_type(head: Header) -> str:
+    """What the library calls the architecture of the file."""
+    return {"qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss", "gemma3": "gemma3_text"}.get(head.architecture, head.architecture)
+
+
 def fingerprint(file: Path) -> str:
     """16 hex digits over the whole file and the way it is converted."""
     return hashlib.sha256(f"gguf {REVISION} {sha256(file)}".encode()).hexdigest()[:16]

@@ -73,11 +73,12 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class Offered:
-    """A model that may be chosen: its reference, words for people, and why it cannot be used (None: it can)."""
+    """A model that may be chosen: its reference, words for people, why it cannot be used (None: it can), and its family."""
 
     ref: str
     words: str
     why_not: str | None
+    family: str = "other"
 
 
 class ModelStore:
@@ -91,6 +92,7 @@ class ModelStore:
         self._loaded: OrderedDict[tuple[str, str], LoadedModel] = OrderedDict()
         self._fingerprints: dict[tuple, str] = {}
         self._inspected: OrderedDict[Path, tuple[tuple, Inspected]] = OrderedDict()
+        self._headers: dict[tuple, gguf.Header] = {}
 
     def embedded(self) -> list[str]:
         """Names of the models that come with the lab."""
@@ -156,10 +158,17 @@ class ModelStore:
     def _gguf_fingerprint(self, ref: str, file: Path) -> str:
         key = _stamps([file])
         if key not in self._fingerprints:
-            head = gguf.looked_at(file)
+            head = self._gguf_header(file)
             self._check_fits(ref, head.parameters * BYTES_PER_PARAMETER)  # before hashing what can never be loaded
             self._fingerprints[key] = gguf.fingerprint(file)
         return self._fingerprints[key]
+
+    def _gguf_header(self, file: Path) -> gguf.Header:
+        """Of a file that this lab can use; read once for each version of the file, since a page may ask for all of them."""
+        key = _stamps([file])
+        if key not in self._headers:
+            self._headers[key] = gguf.looked_at(file)
+        return self._headers[key]
 
     def offered(self) -> list[Offered]:
         """What of the visitor's own can be chosen: models that were got, and folders and GGUF files under --models, each looked at.
@@ -172,13 +181,13 @@ class ModelStore:
         try:
             place, _ = self._places.find(ref)
             if place.is_file():
-                head = gguf.looked_at(place)
-                words, parameters = f"{head.title} (GGUF)", head.parameters
+                head = self._gguf_header(place)
+                words, parameters, kind = f"{ref.partition('/')[2]}: {head.title} (GGUF)", head.parameters, gguf.model_type(head)
             else:
                 looked = self._inspect(place)
-                words, parameters = ref.partition("/")[2], looked.parameters
+                words, parameters, kind = ref.partition("/")[2], looked.parameters, looked.config.get("model_type")
             self._check_fits(ref, parameters * BYTES_PER_PARAMETER)
-            return Offered(ref, f"{words}, {parameters / 1e6:,.0f} million parameters", None)
+            return Offered(ref, f"{words}, {parameters / 1e6:,.0f} million parameters", None, family_name(kind))
         except LabError as problem:
             return Offered(ref, ref.partition("/")[2], str(problem))
         except OSError as problem:

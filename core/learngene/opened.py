@@ -26,6 +26,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from core.engine.code_pages import CODE_PAGES, code_page
 from core.engine.errors import LabError
 from core.engine.experiment import clean_text
 from core.learngene.seen import as_seen
@@ -82,8 +83,10 @@ def collection(path: str) -> Iterator[Piece]:
     """All pictures, class by class. Raises LabError as `core.learngene.collection.reading` says."""
     source = Path(path)
     with ExitStack() as stack:
-        files, folders = _in_folder(source) if source.is_dir() else _in_zip(source, stack)
+        files, folders, page = (*_in_folder(source), "") if source.is_dir() else _in_zip(source, stack)
         classes, notes = _by_class(files, folders)
+        if page in CODE_PAGES:
+            notes.append(f"This ZIP does not say in which letters its names are written. They were read as {CODE_PAGES[page]}.")
         members = [(label, file) for label, files in classes.items() for file in files]
         pixels = 0
         for _, file in members:  # all headers before the first pixel
@@ -174,7 +177,8 @@ def _named(place: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(unicodedata.normalize("NFC", name) for name in place)
 
 
-def _in_zip(source: Path, stack: ExitStack) -> tuple[list[_File], set[tuple[str, ...]]]:
+def _in_zip(source: Path, stack: ExitStack) -> tuple[list[_File], set[tuple[str, ...]], str]:
+    """Its files and folders, and the code page in which names were read that do not say theirs; "" where all do."""
     try:
         archive = stack.enter_context(zipfile.ZipFile(source))
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
@@ -182,21 +186,23 @@ def _in_zip(source: Path, stack: ExitStack) -> tuple[list[_File], set[tuple[str,
     entries = archive.infolist()
     if len(entries) > MOST_ENTRIES:
         raise LabError(f"There are {len(entries):,} files in this ZIP.", f"At most {MOST_PICTURES:,} pictures; a few hundred are plenty.")
+    unsaid = [raw for entry in entries if (raw := _raw(entry)) is not None]
+    page = code_page(unsaid) if unsaid else ""
     files, folders = [], set()
     for entry in sorted(entries, key=lambda entry: entry.filename):
-        place = _place(entry)
+        place = _place(entry, page)
         if entry.is_dir():
             folders.add(place)
         else:
             files.append(_File(place, entry.file_size, lambda entry=entry: BytesIO(_unpacked(archive, entry))))
     if sum(file.size for file in files) > MOST_UNPACKED:
         raise LabError(f"Unpacked, this ZIP would have more than {MOST_UNPACKED // MB} MB.", "Use smaller or fewer pictures.")
-    return files, folders
+    return files, folders, page
 
 
-def _place(entry: zipfile.ZipInfo) -> tuple[str, ...]:
+def _place(entry: zipfile.ZipInfo, page: str) -> tuple[str, ...]:
     """Folders and name of an entry. Raises LabError for one that is locked, a link, or leads out of the ZIP."""
-    name = _written(entry).replace("\\", "/")
+    name = _written(entry, page).replace("\\", "/")
     place = _named(tuple(part for part in name.rstrip("/").split("/") if part != "."))
     if ".." in place or "" in place or re.match(r"[A-Za-z]:", name):
         raise LabError("A file in this ZIP wants to lie outside of it.", "Pack the folders again with another program.")
@@ -207,10 +213,16 @@ def _place(entry: zipfile.ZipInfo) -> tuple[str, ...]:
     return place
 
 
-def _written(entry: zipfile.ZipInfo) -> str:
-    """The name as it was meant: some programs write UTF-8 and forget to say so, or write it apart."""
-    if entry.flag_bits & 0x800:
-        return entry.filename
+def _written(entry: zipfile.ZipInfo, page: str) -> str:
+    """The name as it was meant: some programs write UTF-8 and forget to say so, or write it apart; others the letters of `page`."""
+    if (apart := _apart(entry)) is not None:
+        return apart
+    raw = _raw(entry)
+    return entry.filename if raw is None else raw.decode(page, "replace")
+
+
+def _apart(entry: zipfile.ZipInfo) -> str | None:
+    """The name that an entry writes once more in UTF-8."""
     extra = entry.extra
     while len(extra) >= 4:
         kind, size = struct.unpack("<HH", extra[:4])
@@ -218,10 +230,14 @@ def _written(entry: zipfile.ZipInfo) -> str:
             with contextlib.suppress(UnicodeDecodeError):
                 return extra[9:4 + size].decode("utf-8")
         extra = extra[4 + size:]
-    try:
-        return entry.filename.encode("cp437").decode("utf-8")
-    except UnicodeError:
-        return entry.filename
+    return None
+
+
+def _raw(entry: zipfile.ZipInfo) -> bytes | None:
+    """The bytes of a name of which nobody says in which letters it is written; None where that is known, or plain to see."""
+    if entry.flag_bits & 0x800 or entry.filename.isascii() or _apart(entry) is not None:
+        return None
+    return entry.filename.encode("cp437")
 
 
 def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:

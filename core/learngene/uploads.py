@@ -128,7 +128,8 @@ def _sheet(task: Task) -> Image.Image:
     """Test pictures as the network gets them, a row for each of the first classes, enlarged without smoothing."""
     from PIL import Image
 
-    sheet = Image.new("L", (EACH * (SIDE + 4), min(len(task.classes), ROWS) * (SIDE + 4)), 128)
+    most = min(EACH, int(task.test_labels.bincount().max()))
+    sheet = Image.new("L", (most * (SIDE + 4), min(len(task.classes), ROWS) * (SIDE + 4)), 128)
     for label in range(min(len(task.classes), ROWS)):
         for place, pixels in enumerate(task.test_pixels[task.test_labels == label][:EACH]):
             grey = Image.fromarray(((pixels[0] + 1) * 127.5).round().to(torch.uint8).numpy()).resize((SIDE, SIDE), Image.Resampling.NEAREST)

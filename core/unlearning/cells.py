@@ -40,6 +40,7 @@ class Notes:
     unused: list[str] = field(default_factory=list)
     long_keys: int = 0
     layout: str = ""
+    letters: str = ""
 
     def sentences(self) -> tuple[str, ...]:
         """One sentence for each thing that happened."""
@@ -48,6 +49,8 @@ class Notes:
                 (self.key_elsewhere, "whose key does not stand in the answer: the whole answer counts as the key"),
                 (self.subject_elsewhere, "whose subject does not stand in the question: no subject is marked in them")]
         lines = [f"Read as {self.layout}."] if self.layout else []
+        if self.letters:
+            lines.append(f"The file is not written in UTF-8: its letters were read as {self.letters}.")
         lines += [f"{listed(numbers)} {words}." for numbers, words in said if numbers]
         if self.long_keys:
             which = "1 answer is long and has no key: it counts only if it is" if self.long_keys == 1 else \

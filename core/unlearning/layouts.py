@@ -9,28 +9,37 @@
     MUSE         question, answer (knowledge); prompt, gt (verbatim: a text and how it goes on)
     WHP          Question, Affirmative Response, Key Words
     RWKU         query, answer, level, type, subject
-    WMDP, MMLU   question, choices, answer as an index from 0; MMLU names the school subject beside it
+    WMDP, MMLU   question, choices, answer as an index from 0; MMLU names the school subject beside it, or comes without a first row
+    MMLU-Pro     question, options, answer as a letter, answer_index
+    ARC          question, choices with label and text, answerKey; likewise CommonsenseQA, and OpenBookQA with question_stem
+    SciQ         question, correct_answer, distractor1 to distractor3
+    TruthfulQA   question, best_answer, correct_answers, incorrect_answers
+    zsRE         src, answers, subject
+    CounterFact  requested_rewrite: a text with a gap for the subject, and how it goes on
     PopQA        question, possible_answers, subj, obj
     BoolQ        question, passage, answer as true or false
     TriviaQA     question, answer as an object with a value and its aliases
+    Alpaca       instruction, input, output
+    chats        messages or conversations: a list of turns, of which the first question and what was answered to it count
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.engine.errors import LabError
 from core.unlearning.cells import LONGEST_TEXT, Notes, clean, missing, record, several, text
 from core.unlearning.data import Record
-from core.unlearning.rows import Row
+from core.unlearning.rows import CHATS, Row
 from core.unlearning.words import fold
 
 SHAPE = "The first row has to name the columns 'question' and 'answer'; 'key', 'subject' and 'wrong_answers' may follow."
 WRONG = ("wrong answers", "wrong answer", "perturbed answer", "perturbed answers", "incorrect answers", "distractors")
 CHOICES = ("choices", "options")
 LETTERS = "abcdefgh"
+ASKS, ANSWERS = ("user", "human"), ("assistant", "gpt", "model", "bot")
 TOLD = ("set", "split", "part", "role", "forget")  # columns that may say what is to be forgotten and what kept
 UNNAMED = ("", "unnamed: 0", "index")  # what programs add to a table that they write
 # how other tables call the two columns that every table needs
@@ -61,6 +70,49 @@ def _own(row: Row, notes: Notes) -> Record | None:
     if isinstance(answer, bool):
         wrong = wrong or ["No" if answer else "Yes"]
     return record(row, notes, text(row, "question"), right, key=text(row, "key"), subject=text(row, "subject"), wrong=wrong)
+
+
+def _keyed(row: Row, notes: Notes) -> Record | None:
+    cells = row.cells | {"question": row.cells.get("question", row.cells.get("question stem")), "answer": row.cells.get("answerkey")}
+    return _school(replace(row, cells=cells), notes)
+
+
+def _sciq(row: Row, notes: Notes) -> Record | None:
+    wrong = [said for number in "123" if (said := text(row, f"distractor{number}"))]
+    return record(row, notes, text(row, "question"), several(row, "correct answer"), wrong=wrong)
+
+
+def _truthful(row: Row, notes: Notes) -> Record | None:
+    right = [text(row, "best answer"), *several(row, "correct answers", ";")]
+    return record(row, notes, text(row, "question"), list(dict.fromkeys(filter(None, right))), wrong=several(row, "incorrect answers", ";"))
+
+
+def _zsre(row: Row, notes: Notes) -> Record | None:
+    return record(row, notes, text(row, "src"), several(row, "answers"), subject=text(row, "subject"))
+
+
+def _counterfact(row: Row, notes: Notes) -> Record | None:
+    asked = row.cells.get("requested rewrite")
+    told = asked if isinstance(asked, dict) else {}
+    subject, true = clean(row, told.get("subject")), told.get("target_true")
+    said = clean(row, true.get("str") if isinstance(true, dict) else true)
+    return record(row, notes, clean(row, told.get("prompt")).replace("{}", subject), [said] if said else [], subject=subject, verbatim=True)
+
+
+def _alpaca(row: Row, notes: Notes) -> Record | None:
+    question = f"{text(row, 'instruction')} {text(row, 'input')}".strip()
+    return record(row, notes, question, several(row, "output"))
+
+
+def _chat(row: Row, notes: Notes) -> Record | None:
+    """The first thing that somebody asked and the model answered; who speaks is called differently by each."""
+    turns = next((value for name in CHATS if isinstance(value := row.cells.get(name), list)), [])
+    said = [(str(turn.get("role", turn.get("from"))).lower(), clean(row, turn.get("content", turn.get("value"))))
+            for turn in turns if isinstance(turn, dict)]
+    at = next((i for i in range(len(said) - 1) if said[i][0] in ASKS and said[i + 1][0] in ANSWERS), None)
+    if at is None:
+        return record(row, notes, "", [])
+    return record(row, notes, said[at][1], [said[at + 1][1]] if said[at + 1][1] else [])
 
 
 def _choices(row: Row) -> list[str]:
@@ -159,6 +211,19 @@ LAYOUTS = (
     Layout("TriviaQA", frozenset({"question", "answer", "question source"}), _trivia,
            frozenset({"entity pages", "search results", "question id"})),
     Layout("MUSE, verbatim", frozenset({"prompt", "gt"}), _verbatim),
+    Layout("TriviaQA", frozenset({"question", "answer", "question id"}), _trivia, lacks=frozenset({"choices", "options"})),
+    Layout("MMLU-Pro", frozenset({"question", "options", "answer", "answer index"}), _school, frozenset({"category", "question id"})),
+    Layout("CommonsenseQA", frozenset({"question", "choices", "answerkey", "question concept"}), _keyed, frozenset({"id"})),
+    Layout("ARC", frozenset({"question", "choices", "answerkey"}), _keyed, frozenset({"id"})),
+    Layout("OpenBookQA", frozenset({"question stem", "choices", "answerkey"}), _keyed, frozenset({"id"})),
+    Layout("SciQ", frozenset({"question", "correct answer", "distractor1"}), _sciq, frozenset({"distractor2", "distractor3", "support"})),
+    Layout("TruthfulQA", frozenset({"question", "best answer", "correct answers", "incorrect answers"}), _truthful,
+           frozenset({"category", "type", "source"})),
+    Layout("zsRE", frozenset({"src", "answers"}), _zsre, frozenset({"subject"})),
+    Layout("CounterFact", frozenset({"requested rewrite"}), _counterfact),
+    Layout("Alpaca", frozenset({"instruction", "input", "output"}), _alpaca),
+    *(Layout("a chat", frozenset({name}), _chat) for name in CHATS),
+    Layout("MMLU", frozenset({"question", *LETTERS[:4], "answer"}), _school, lacks=frozenset({"key", *WRONG, *CHOICES})),
     Layout("MMLU", frozenset({"question", "choices", "answer", "subject"}), _school),
     Layout("WMDP", frozenset({"question", "choices", "answer"}), _school, lacks=frozenset({"key", *WRONG})),
     Layout("TOFU", frozenset({"question", "answer", "perturbed answer"}), _own, _SHARED),

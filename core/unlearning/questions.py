@@ -17,7 +17,7 @@ from core.engine.errors import LabError
 from core.unlearning.cells import FORGET, KEEP, Notes
 from core.unlearning.data import Record, World
 from core.unlearning.layouts import SHAPE, kept, recognised, renamed, told_apart, unused
-from core.unlearning.rows import Row, read_rows
+from core.unlearning.rows import Row, read_rows, read_table
 from core.unlearning.words import fold
 
 OWN, TITLE = "own", "Questions from a file"
@@ -56,13 +56,23 @@ def _named(rows: list[Row]) -> tuple[list[Row], set[str]]:
     return rows, {names.get(name, name) for name in columns}
 
 
+def _booleans(rows: list[Row]) -> list[Row]:
+    """The rows with true and false for what a spreadsheet writes for them, if a column of answers holds nothing else."""
+    said = {fold(answer) for row in rows if isinstance(answer := row.cells.get("answer"), str) and answer.strip()}
+    if not said or not said <= {"true", "false"}:
+        return rows
+    return [replace(row, cells=row.cells | {"answer": fold(answer) == "true"}) if isinstance(answer := row.cells.get("answer"), str)
+            and answer.strip() else row for row in rows]
+
+
 def _by_row(path: Path) -> tuple[dict[int, Record], Notes]:
     """The questions by the number of their row, and what there is to say about the others."""
-    rows, columns = _named(read_rows(path))
+    table, letters = read_table(path)
+    rows, columns = _named(_booleans(table))
     if not rows:
         raise LabError("The file has no row below its first one.", "Write one question in every row.")
     layout = recognised(columns)
-    notes, column = Notes(unused=unused(layout, columns), layout=layout.name), told_apart(rows)
+    notes, column = Notes(unused=unused(layout, columns), layout=layout.name, letters=letters), told_apart(rows)
     found: dict[int, Record] = {}
     asked: set[str] = set()
     for row in rows:

@@ -13,12 +13,14 @@ import csv
 import io
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.engine.code_pages import CODE_PAGES, code_page
 from core.engine.errors import LabError
 from core.engine.reader import apart
 
@@ -27,6 +29,8 @@ MOST_COLUMNS, MOST_CELLS = 200, 500_000
 MOST_ROWS = 20_000  # the published TOFU file has 4,000, RWKU's lists of probes up to 11,379
 PIECE = 200
 DELIMITERS = ",;\t|"
+CHATS = ("messages", "conversations", "conversation")  # lists of turns: one row, not a table
+MMLU = ("question", "a", "b", "c", "d", "answer")
 SEPARATOR = re.compile(r'\s*"?sep=([^\r\n"])"?[^\S\r\n]*(?:\r\n|\r|\n)', re.IGNORECASE)
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SAVE_AGAIN = "Save it again as 'CSV UTF-8', which every spreadsheet offers."
@@ -41,23 +45,33 @@ class Row:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """All rows that are not blank, at most MOST_ROWS. Raises LabError in words, naming the row, for whatever is not a table.
+    """All rows that are not blank, at most MOST_ROWS. Raises LabError in words, naming the row, for whatever is not a table."""
+    return read_table(path)[0]
+
+
+def read_table(path: Path) -> tuple[list[Row], str]:
+    """`read_rows`, and in whose letters they were read: "Russian (Windows)"; "" for Unicode.
 
     They are read in a process of its own.
     """
     pieces = apart("core.unlearning.rows:pieces", path=str(Path(path).absolute()))
-    return [Row(number, cells) for facts, _ in pieces for number, cells in facts["rows"]]
+    rows, letters = [], ""
+    for facts, _ in pieces:
+        letters = letters or facts.get("letters", "")
+        rows += [Row(number, cells) for number, cells in facts["rows"]]
+    return rows, letters
 
 
 def pieces(path: str) -> Iterator[tuple[dict[str, Any], bytes]]:
     """What the reading process says: some rows at a time."""
-    rows = _all_rows(Path(path))
+    text, letters = _decode(_bytes(Path(path)))
+    rows = _all_rows(text)
+    yield {"rows": [], "letters": letters}, b""
     for start in range(0, len(rows), PIECE):
         yield {"rows": [[row.number, row.cells] for row in rows[start:start + PIECE]]}, b""
 
 
-def _all_rows(path: Path) -> list[Row]:
-    text = _decode(_bytes(Path(path)))
+def _all_rows(text: str) -> list[Row]:
     start = text.lstrip()[:1]
     rows: list[Row] = []
     cells = 0
@@ -85,18 +99,25 @@ def _bytes(path: Path) -> bytes:
     return data
 
 
-def _decode(data: bytes) -> str:
-    encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), "utf-8")
+def _decode(data: bytes) -> tuple[str, str]:
+    """The text, and in whose letters it was read where nothing says so: a spreadsheet's plain "CSV" is in those of its system."""
+    encoding, letters = next((name for mark, name in MARKS.items() if data.startswith(mark)), "utf-8"), ""
+    if len(data) > 8 and not any(data[1:80:2]) and all(data[0:80:2]):  # UTF-16 without its mark, Latin letters at the beginning
+        encoding = "utf-16-le"
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        if b"\0" in data:
-            raise _not_text() from None
         row = data[:error.start].count(b"\n") + 1
-        raise LabError(f"Row {row} holds a letter that is not written in UTF-8.", SAVE_AGAIN) from None
+        if b"\0" in data or encoding != "utf-8":
+            raise _not_text() from None
+        page = code_page([data], usual="cp1252")
+        text, letters = data.decode(page, "replace"), CODE_PAGES.get(page, "")
+        odd = (sign for sign in text[:10_000].rstrip("\x1a") if unicodedata.category(sign) in ("Cc", "Cn") and not sign.isspace())
+        if "\ufffd" in text or any(odd):
+            raise LabError(f"Row {row} holds a letter that is not written in UTF-8.", SAVE_AGAIN) from None
     if "\0" in text:
         raise _not_text()
-    return text
+    return text, letters
 
 
 def _not_text() -> LabError:
@@ -117,6 +138,8 @@ def _csv_rows(text: str) -> Iterator[Row]:
             number += 1
             if not any(cell.strip() for cell in cells):
                 continue
+            if not header and _is_mmlu(cells):
+                header = list(MMLU)
             if not header:
                 header = _header(cells)
                 continue
@@ -129,6 +152,11 @@ def _csv_rows(text: str) -> Iterator[Row]:
     except csv.Error as error:
         raise LabError(f"Row {number + 1} cannot be read as CSV: {error}.",
                        "Look for a double quote that is opened and not closed.") from None
+
+
+def _is_mmlu(cells: list[str]) -> bool:
+    """Whether a first row is already a question: MMLU is published without names, the letter of the right answer at the end."""
+    return len(cells) == len(MMLU) and cells[-1].strip() in ("A", "B", "C", "D") and _plain(cells[0]) != "question"
 
 
 def _header(cells: list[str]) -> list[str]:
@@ -159,16 +187,37 @@ def _json_rows(text: str) -> Iterator[Row]:
         yield Row(number, {_plain(name): value for name, value in item.items()})
 
 
+def _told(rows: dict[str, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    """The rows of {"forget": [...], "retain": [...]} or {"Stephen King": [...]}: they stand under their set, or their subject."""
+    for name, items in rows.items():
+        for item in items:
+            asked = " ".join(str(item.get(column, "")) for column in ("question", "query", "prompt"))
+            named = {"subject": name} if name in asked else {} if len(rows) == 1 else {"set": name}
+            yield named | (item["row"] if isinstance(item.get("row"), dict) else item)
+
+
+def _paragraphs(items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """SQuAD as it is published: texts with paragraphs, paragraphs with questions, questions with answers and where they stand."""
+    for part in (part for item in items for part in item["paragraphs"] if isinstance(part, dict)):
+        for asked in part.get("qas") or []:
+            answers = [answer.get("text") for answer in asked.get("answers") or [] if isinstance(answer, dict)]
+            yield {"question": asked.get("question"), "answer": answers}
+
+
 def _unwrapped(items: Iterator[Any]) -> Iterator[Any]:
     """The rows inside what programs put around them: {"data": [...]}, {"rows": [{"row": {...}}]}, or a list for every column."""
     first = next(items, None)
     second = next(items, None)
     if isinstance(first, dict) and second is None and not {"question", "query"} & {
             _plain(name) for name, value in first.items() if isinstance(value, str)}:
-        listed = [value for value in first.values() if isinstance(value, list) and value and all(isinstance(v, dict) for v in value)]
+        listed = {name: value for name, value in first.items()
+                  if name not in CHATS and isinstance(value, list) and value and all(isinstance(v, dict) for v in value)}
         columns = {name: list(value.values()) if isinstance(value, dict) else value for name, value in first.items()}
-        if len(listed) == 1:
-            yield from (item["row"] if isinstance(item.get("row"), dict) else item for item in listed[0])
+        if len(listed) == 1 and all(isinstance(item.get("paragraphs"), list) for item in next(iter(listed.values()))):
+            yield from _paragraphs(next(iter(listed.values())))
+            return
+        if listed:
+            yield from _told(listed)
             return
         if {"question", "answer"} <= {_plain(name) for name in columns} and all(isinstance(value, list) for value in columns.values()):
             yield from (dict(zip(columns, values, strict=False)) for values in zip(*columns.values(), strict=False))

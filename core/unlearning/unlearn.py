@@ -33,7 +33,7 @@ CLIP = 1.0
 WEIGHT_DECAY = 0.01
 WHOLE = 100_000_000  # parameters: weights, gradients, two moments and the last good copy are 20 bytes each, so 2 GB
 BYTES_TRAINED = 20
-PER_LAYER = 16  # numbers that a layer keeps per entry of its stream for the way back, about
+LOGITS = 3  # times the words' scores while the loss goes back: the scores, their logarithms and their gradient
 TRIED = 2  # questions, to see how long a step takes
 LORA_RANK = 16
 
@@ -72,15 +72,13 @@ def plan(subject: LoadedModel, original: LoadedModel, forget: Sequence[Prompt], 
     part = f"{trained / 1e6:.1f} million numbers in adapters (LoRA, rank {LORA_RANK})" if trained < subject.parameters else "all of them"
     texts = [render(prompt, original.tokenizer) for prompt in forget]
     tried = encode_answers(original.tokenizer, texts[:TRIED], [prompt.answer for prompt in forget[:TRIED]])
+    kept = _kept_for_the_way_back(subject.model, tried)  # first: a model just opened is read from disk meanwhile
     start = time.perf_counter()
     with torch.no_grad():
-        token_scores(original.model, tried)
+        answered = token_scores(subject.model, tried).logits
     # a step reads what to forget and as much to keep; with the way back that is three times the way forth
     seconds = 2 * 3 * (time.perf_counter() - start) * len(forget) / len(tried.ids)
-    config = original.model.config.get_text_config()
-    tokens = tried.ids.shape[1] * len(forget)
-    layers = config.num_hidden_layers * config.hidden_size * 4 * PER_LAYER + config.vocab_size * 4 * 3
-    needed = trained * BYTES_TRAINED + 2 * tokens * layers
+    needed = trained * BYTES_TRAINED + 2 * (kept + LOGITS * answered.nbytes) * len(forget) // len(tried.ids)
     free = psutil.virtual_memory().available
     if needed > free:
         raise LabError(f"Forgetting {len(forget)} questions would need about {needed / 1e9:.1f} GB more memory, of {free / 1e9:.1f}.",
@@ -88,6 +86,22 @@ def plan(subject: LoadedModel, original: LoadedModel, forget: Sequence[Prompt], 
     return (f"{original.ref} has {original.parameters / 1e6:.0f} million parameters; trained are {part}. That takes about "
             f"{max(needed / 1e9, 0.1):.1f} GB of memory. One step takes about {_long(seconds)} here, {steps} steps about "
             f"{_long(seconds * steps)}, and the questions in between come on top.")
+
+
+def _kept_for_the_way_back(model: PreTrainedModel, tried: Encoded) -> int:
+    """Bytes that a pass over these answers keeps until the gradients have come back; parameters, which are there anyway, not counted."""
+    there = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept: dict[int, torch.UntypedStorage] = {}  # held, so that no two of them have the same place one after the other
+
+    def keep(value: torch.Tensor) -> torch.Tensor:
+        storage = value.untyped_storage()
+        if storage.data_ptr() not in there:
+            kept[storage.data_ptr()] = storage
+        return value
+
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+        token_scores(model, tried).losses.total.sum()
+    return sum(storage.nbytes() for storage in kept.values())
 
 
 def _long(seconds: float) -> str:

@@ -18,11 +18,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 VARIANTS = str.maketrans({**dict.fromkeys("‘’‚‛ʼʹ′`´＇", "'"), **dict.fromkeys("“”„‟«»″＂", '"'), **dict.fromkeys("‐‑‒–—―−﹣－", "-"),
-                          **dict.fromkeys("・･‧", "·"), **dict.fromkeys("‹›", "'"), "…": "..."})
+                          **dict.fromkeys("・･‧", "·"), **dict.fromkeys("‹›", "'"), **dict.fromkeys("⁄∕", "/"),
+                           **dict.fromkeys("İı", "i"), "…": "..."})  # Turkish writes two kinds of i, and its capitals mix them up
+_TURKISH = str.maketrans("İı", "ii")
 # soft hyphen, zero-width space, joiners and marks of direction, tatweel: nobody sees them
 UNSEEN = frozenset("\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u061c\u0640\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _SPACELESS = re.compile("[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\u3005-\u3007\u3040-\u309f"
                         "\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua9e0-\ua9ff\uaa60-\uaa7f\uf900-\ufaff\U00020000-\U0003ffff]")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)+")
 _KATAKANA, _HANGUL, _KANA_OR_HAN = re.compile("[\u30a1-\u30ff\u31f0-\u31ff]"), re.compile("[\uac00-\ud7a3]"), re.compile(
     "[\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 _HEBREW, _ARABIC = re.compile("[\u05d0-\u05ea]"), re.compile("[\u0620-\u06d3]")
@@ -60,7 +63,7 @@ def find(words: str, text: str, *, whole: bool = True) -> Found | None:
     while at >= 0:
         end = at + len(wanted)
         cut = at in places and end in places  # not within a letter and its marks
-        if cut and (not whole or (_begins(folded, at, wanted) and _ends(folded, end, wanted))):
+        if cut and (not whole or (_begins(folded, at, wanted) and _ends(folded, end, wanted) and not _in_number(folded, at, end))):
             start, stop = places[at], places[end]
             while stop > start and unicodedata.category(text[stop - 1]) == "Cf":
                 stop -= 1
@@ -73,7 +76,7 @@ def tokens(text: str) -> list[str]:
     """The words of a text in lower case: runs of letters, marks and digits, and in scripts without spaces every sign by itself."""
     found: list[str] = []
     word = ""
-    for letter in unicodedata.normalize("NFKC", text).lower() if not text.isascii() else text.lower():
+    for letter in unicodedata.normalize("NFKC", text.translate(_TURKISH)).lower() if not text.isascii() else text.lower():
         marks = unicodedata.category(letter)[0] == "M"
         if marks and (word or found):
             if word:
@@ -156,6 +159,18 @@ def _apart(before: str, after: str) -> bool:
         return True
     asian = [bool(_HANGUL.match(c) or _KANA_OR_HAN.match(c)) for c in (before, after)]
     return asian[0] != asian[1]  # "Porto에서", "2004年"
+
+
+def _in_number(text: str, at: int, end: int) -> bool:
+    """Whether this is a part of a longer number: 3 of 3.5, 000 of 1,000; a date such as 12.05.1990 is no number."""
+    around = text[max(0, at - 1):end + 1]
+    if not (around[:1] in ".," or around[-1:] in ".,"):
+        return False
+    for number in _NUMBER.finditer(text, max(0, at - 40), end + 40):
+        if number.start() <= at and end <= number.end() and (number.start(), number.end()) != (at, end):
+            groups = re.split("[.,]", number[0])
+            return len(groups) == 2 or all(len(group) == 3 for group in groups[1:-1])
+    return False
 
 
 def _begins(text: str, at: int, wanted: str) -> bool:

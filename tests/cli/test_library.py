@@ -127,3 +127,19 @@ def test_recorded_claims_are_printed_without_measuring(ask, call, two_claims, ho
 def test_a_paper_without_claims_is_a_sentence(ask) -> None:
     status, document = ask("claims", "--paper", "99", "--recorded")
     assert status == 2 and "No claims are registered" in document["error"]
+
+
+def test_a_thing_is_got_listed_and_removed_by_the_command(ask, call, home: Path, tiny_item, tiny_index, monkeypatch) -> None:
+    monkeypatch.setattr("core.engine.shop.ITEMS", {tiny_item.name: tiny_item})
+    monkeypatch.setattr(tiny_index, "breaks_at", 100_000)
+    status, document = ask("get", "tiny")
+    assert status == 1 and "stopped answering" in document["error"] and "embedded model" in document["hint"]
+    assert ask("get")[1]["items"][0]["state"] == "begun"
+    tiny_index.breaks_at = None
+    status, document = ask("get", "tiny")
+    assert status == 0 and document["ref"] == "got/tiny" and (Path(document["folder"]) / "card.md").is_file()
+    assert "got" in call("get")[1] and "A tiny model" in call("get")[1]
+    assert ask("get", "tiny", "--remove")[1] == {"name": "tiny", "removed": True}
+    assert [file.name for file in (home / "got").iterdir()] == []
+    status, document = ask("get", "nothing")
+    assert status == 2 and "There are: tiny." in document["hint"]

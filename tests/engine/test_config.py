@@ -77,17 +77,17 @@ def test_what_was_given_is_cut_short_in_the_sentence():
     assert len(caught.value.message) < 250
 
 
-@pytest.mark.parametrize("ref", ["", "embedded", "embedded/", "gpt2", "s3/bucket/model", "path/a b", "hf/a\nb", "run/\x00x", "hf/\x9bx",
-                                 3, None, "embedded/" + "a" * 300])
+@pytest.mark.parametrize("ref", ["", "embedded", "embedded/", "gpt2", "s3/bucket/model", "path/a\tb", "hf/a b", "hf/a\nb", "run/\x00x",
+                                 "hf/\x9bx", 3, None, "embedded/" + "a" * 300])
 def test_what_is_no_model_reference_is_refused(ref):
     with pytest.raises(LabError, match="'model' cannot be"):
         WISHES.validate({"needed": 1, "model": ref})
 
 
 def test_models_are_found_in_every_kind_of_field():
-    config = WISHES.validate({"needed": 1, "rival": "hf/a/b", "crowd": ["run/abcd/x", "path/m"]})
+    config = WISHES.validate({"needed": 1, "rival": "hf/a/b", "crowd": ["run/abcd/x", "path/My model (Q8 0).gguf"]})
     assert WISHES.model_fields() == ["model", "rival", "crowd"]
-    assert WISHES.models(config) == ["embedded/worlds", "hf/a/b", "run/abcd/x", "path/m"]
+    assert WISHES.models(config) == ["embedded/worlds", "hf/a/b", "run/abcd/x", "path/My model (Q8 0).gguf"]
     assert WISHES.models(WISHES.validate({"needed": 1})) == ["embedded/worlds"]
 
 

@@ -56,6 +56,13 @@ def test_a_start_put_into_the_mouth_is_part_of_the_prompt_and_a_space_follows_it
     assert plain_prompt("").lead == plain_prompt("a\n").lead == "" and plain_prompt("a").lead == " "
 
 
+def test_a_turn_begins_with_its_whole_header_where_the_end_token_begins_alike() -> None:
+    """Phi-3 closes a chat with </s>, which shares its first sign with the header of the next turn."""
+    tokenizer = byte_level(template="{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+                           "{% if add_generation_prompt %}<|im_start|>assistant\n{% else %}{{ eos_token }}{% endif %}")
+    assert chat_prompt(tokenizer, QUESTION).turn == "<|im_start|>assistant\n"
+
+
 def test_plain_text_of_a_chat_model_gets_its_begin_token_and_one_that_has_it_no_second() -> None:
     tokenizer = byte_level(template="{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}")
     begin = tokenizer.bos_token_id

@@ -60,9 +60,13 @@ def test_it_is_offered_like_a_folder_with_the_reason_where_it_cannot_be_used(sto
     write(models / "deep/clip.gguf", tiny("llama"), architecture="clip", kind="F16")
     (models / "deep/blobs").mkdir()
     shutil.copy(models / "tiny.Q8_0.gguf", models / "deep/blobs/sha256-0a1b")  # as Ollama keeps them
+    shutil.copy(models / "tiny.Q8_0.gguf", models / "deep/My model (Q8 0).gguf")
+    assert store.fingerprint("path/deep/My model (Q8 0).gguf") == store.fingerprint("path/tiny.Q8_0.gguf")
     offered = {one.ref: one for one in store.offered()}
     shutil.rmtree(models / "deep")
-    assert set(offered) == {"path/tiny.Q8_0.gguf", "path/deep/folder", "path/deep/clip.gguf", "path/deep/blobs/sha256-0a1b"}
+    assert set(offered) == {"path/tiny.Q8_0.gguf", "path/deep/folder", "path/deep/clip.gguf", "path/deep/blobs/sha256-0a1b",
+                            "path/deep/My model (Q8 0).gguf"}
+    assert offered["path/tiny.Q8_0.gguf"].family == "llama" and offered["path/deep/folder"].family == "gpt2"
     assert "Tiny (GGUF)" in offered["path/tiny.Q8_0.gguf"].words and offered["path/tiny.Q8_0.gguf"].why_not is None
     assert offered["path/deep/blobs/sha256-0a1b"].why_not is None and offered["path/deep/folder"].why_not is None
     assert "architecture 'clip'" in offered["path/deep/clip.gguf"].why_not

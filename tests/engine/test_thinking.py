@@ -11,6 +11,7 @@ from tests.engine.tokenizer_kinds import byte_level
 HEAD = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}{% if add_generation_prompt %}[assistant]"
 QWEN = HEAD + "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
 GRANITE = "{% if thinking %}[system]Think between tags.{% endif %}" + HEAD + "{% endif %}"
+BUDGET = HEAD + "{% if thinking_budget is defined and thinking_budget == 0 %}<seed:think></seed:think>{% endif %}{% endif %}"
 DEEPSEEK = HEAD + "<think>\n{% endif %}"
 
 
@@ -24,6 +25,8 @@ DEEPSEEK = HEAD + "<think>\n{% endif %}"
     ("In Porto.", "[assistant]<think>\n\n</think>\n\n", "In Porto.", "none"),
     ("Let me see. <think>a</think>No. <think>b</think> In Porto.", "", "In Porto.", "ended"),
     ("[THINK]a[/THINK]In Porto.", "", "In Porto.", "ended"),
+    ("◁think▷a◁/think▷In Porto.", "", "In Porto.", "ended"),
+    ("<unused94>thought\nA person.<unused95>In Porto.", "", "In Porto.", "ended"),
     ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>In Porto.", "", "In Porto.", "ended"),
 ])
 def test_what_stands_behind_the_thinking_is_the_answer(said: str, turn: str, answer: str, state: str) -> None:
@@ -34,6 +37,8 @@ def test_what_stands_behind_the_thinking_is_the_answer(said: str, turn: str, ans
 def test_templates_are_asked_in_their_own_words_and_only_where_that_changes_something() -> None:
     assert switches(byte_level(template=QWEN)) == {"off": {"enable_thinking": False}}
     assert switches(byte_level(template=GRANITE)) == {"on": {"thinking": True}}
+    assert switches(byte_level(template=BUDGET)) == {"off": {"thinking_budget": 0}}
+    assert chat_prompt(switched(byte_level(template=BUDGET), "off"), "Where?").turn == "[assistant]<seed:think></seed:think>"
     assert not can_switch(byte_level(template=DEEPSEEK)) and not can_switch(byte_level())
     tokenizer = byte_level(template=QWEN)
     quiet = switched(tokenizer, "off")

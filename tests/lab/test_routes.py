@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 
 import pytest
 from fastapi.testclient import TestClient
@@ -210,3 +211,50 @@ def test_an_empty_file_is_refused_with_a_sentence(app):
 @pytest.mark.parametrize("name", ["nothing.csv", "..%2fclaims%2f01.json", "x.py"])
 def test_samples_are_only_samples(app, name):
     assert browser(app).get(f"/lab/samples/{name}").status_code == 404
+
+
+@pytest.fixture
+def shop(engine, tiny_item, monkeypatch):
+    """The shop of the lab with one tiny thing to get, and an index that has it."""
+    monkeypatch.setattr("core.engine.shop.ITEMS", {tiny_item.name: tiny_item})
+    monkeypatch.setattr(engine.shop, "items", {tiny_item.name: tiny_item})
+    yield engine.shop
+    engine.shop.remove(tiny_item.name)
+
+
+def state(client, wanted: str) -> dict:
+    """The one thing in the shop once it is in that state; a test that hangs here is ended by its runner."""
+    while (found := client.get("/lab/shop").json()["items"][0])["state"] != wanted:
+        assert found["state"] == "getting", found
+        time.sleep(0.02)
+    return found
+
+
+def test_what_is_got_through_the_page_is_stopped_goes_on_becomes_a_model_and_is_removed(app, shop, tiny_index):
+    client = browser(app)
+    assert client.get("/lab/shop").json()["host"] is True and client.get("/lab/models").json() == {"models": []}
+    tiny_index.slow = 0.2
+    assert client.post("/lab/shop/tiny/get").json()["state"] == "getting"
+    assert client.delete("/lab/shop/tiny").status_code == 409, "not while it is fetched"
+    while not client.get("/lab/shop").json()["items"][0]["done"]:
+        time.sleep(0.02)
+    assert client.post("/lab/shop/tiny/stop").status_code == 200
+    begun = state(client, "begun")
+    assert 0 < begun["done"] < begun["total"] and begun["error"] == ""
+    tiny_index.slow = 0.0
+    client.post("/lab/shop/tiny/get")
+    assert state(client, "got")["ref"] == "got/tiny" and tiny_index.wanted[-1][1] == f"bytes={begun['done']}-"
+    one, = client.get("/lab/models").json()["models"]
+    assert one["ref"] == "got/tiny" and one["why_not"] is None and one["family"] == "llama" and "million parameters" in one["words"]
+    assert client.delete("/lab/shop/tiny").json()["state"] == "absent" and client.get("/lab/models").json() == {"models": []}
+
+
+def test_what_the_page_cannot_get_is_a_sentence_on_the_page(app, shop, tiny_index):
+    client = browser(app)
+    tiny_index.content = tiny_index.content[:-9] + bytes(9)
+    client.post("/lab/shop/tiny/get")
+    wrong = state(client, "absent")
+    assert "another hash" in wrong["error"] and wrong["hint"]
+    refused = client.post("/lab/shop/nothing/get")
+    assert refused.status_code == 409 and "There are: tiny." in refused.json()["hint"]
+    assert client.post("/lab/shop/tiny/eat").status_code in (404, 422)

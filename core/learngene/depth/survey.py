@@ -88,14 +88,24 @@ def _sizes(gene: Learngene, curves: dict[str, dict[int, float]], n: int) -> Iter
                  for name, points in curves.items() for depth, share in points.items()])
 
 
+def _spans(depths: list[int]) -> str:
+    """[1, 4, 5, 6] -> "1 and 4 to 6"."""
+    begins = [depth for depth in depths if depth - 1 not in depths]
+    ends = [depth for depth in depths if depth + 1 not in depths]
+    spans = [str(first) if first == last else f"{first} to {last}" for first, last in zip(begins, ends, strict=True)]
+    return ", ".join(spans[:-1]) + (" and " if spans[1:] else "") + spans[-1]
+
+
 def _verdict(gene: Learngene, curves: dict[str, dict[int, float]], teacher: float, n: int, absent: list[str]) -> Verdict:
     inherited = curves["straight from the learngene"]
     own = inherited[gene.depth]
     near = [depth for depth, share in inherited.items() if share >= own - 0.05]
-    said = (f"Untrained networks of depth {near[0]} to {near[-1]} are within 5 points of the one that was trained "
+    said = (f"Untrained networks of depth {_spans(near)} are within 5 points of the one that was trained "
             f"({own:.1%}, depth {gene.depth}).")
-    evidence = {"trained depth": own, "ancestor": teacher, "within 5 points": near, "n": n,
-                "smallest difference": beyond_chance(own, n)}
+    least = beyond_chance(own, n)
+    if least >= 1:
+        said += f" But with only {n} test picture{'s' * (n > 1)} no two depths can be told apart: bring more."
+    evidence = {"trained depth": own, "ancestor": teacher, "within 5 points": near, "n": n, "smallest difference": least}
     rivals = curves.get(f"from scratch, {RIVAL_EPOCHS[-1]} epochs", {})
     if rivals:
         won = [depth for depth, share in rivals.items() if inherited[depth] > share]

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from core.engine import system_prompt
 from core.engine.errors import LabError
 from core.engine.events import Event, Keep, Metric, Text, Verdict
 from core.engine.lab import Lab
@@ -163,7 +164,10 @@ def _models(config: AuditConfig, lab: Lab, trains: bool) -> dict[str, LoadedMode
     audited = models["original" if trains else "unlearned"]
     if config.thinking != "as it comes" and not switches(audited.tokenizer):
         raise LabError(f"The chat template of {audited.ref} has no switch for thinking.", "Leave 'Thinking before the answer' as it comes.")
-    return {who: _asked_to_think(loaded, config.thinking) for who, loaded in models.items()}
+    if config.system == "none" and not system_prompt.can_go(audited.tokenizer):
+        raise LabError(f"The chat template of {audited.ref} puts no words of its own in front that can be left out.",
+                       "Leave 'System prompt' as it comes.")
+    return {who: _bare(_asked_to_think(loaded, config.thinking), config.system) for who, loaded in models.items()}
 
 
 def _trained_on(world: World, models: Mapping[str, LoadedModel]) -> World:
@@ -182,6 +186,12 @@ def _asked_to_think(loaded: LoadedModel, choice: Thinking) -> LoadedModel:
     return replace(loaded, tokenizer=tokenizer, fingerprint=f"{loaded.fingerprint} thinks {choice}")
 
 
+def _bare(loaded: LoadedModel, choice: system_prompt.System) -> LoadedModel:
+    """The model without the system prompt of its template's own, where that was chosen; likewise another model."""
+    tokenizer = system_prompt.without(loaded.tokenizer) if choice == "none" else loaded.tokenizer
+    return loaded if tokenizer is loaded.tokenizer else replace(loaded, tokenizer=tokenizer, fingerprint=f"{loaded.fingerprint} bare")
+
+
 def _notes(config: AuditConfig, world: World, questions: Questions, models: Mapping[str, LoadedModel], too_long: int) -> list[str]:
     """What was left out and why, in sentences."""
     notes = list(world.notes)
@@ -193,6 +203,8 @@ def _notes(config: AuditConfig, world: World, questions: Questions, models: Mapp
     if config.questions and len(questions.records) < len(world.forget(1)):
         notes.append(f"{len(questions.records)} of the {len(world.forget(1))} questions of the file were asked.")
     notes += _thinkers(config, models)
+    notes += [f"Before every question {ref} reads: {words}" for ref, words in
+              {loaded.ref: system_prompt.said(loaded.tokenizer) for loaded in models.values()}.items() if words]
     if not questions.retain:
         notes.append("The utility is not measured: the file of questions names nothing that should be kept.")
     if too_long:

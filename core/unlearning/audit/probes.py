@@ -17,6 +17,8 @@ from core.engine.encoding import PromptText, plain_prompt
 from core.engine.errors import LabError
 from core.engine.lab import Lab
 from core.engine.lens import read_layers
+from core.engine.system_prompt import said as said_before
+from core.engine.system_prompt import without
 from core.engine.thinking import split_ids
 from core.unlearning.answers import NEW_TOKENS, cut, decode_greedily, encode_prompt, end_tokens, speak
 from core.unlearning.audit import actpert_probe, figures
@@ -58,7 +60,7 @@ class Reply(Answer):
 def ask(config: AskConfig, lab: Lab) -> Reply:
     """Greedy answer with the inside view. Raises LabError for an empty question and for one longer than the model can read."""
     loaded = with_tokenizer(lab.load(config.model))
-    model, tokenizer = loaded.model, loaded.tokenizer
+    model, tokenizer = loaded.model, loaded.tokenizer if config.system == "as it comes" else without(loaded.tokenizer)
     text = _prompt(config, tokenizer)
     ids = encode_prompt(tokenizer, text)
     check_length(ids, model, loaded.ref)
@@ -78,8 +80,10 @@ def ask(config: AskConfig, lab: Lab) -> Reply:
     drawn = {"next_tokens": figures.next_tokens([asdict(guess) for guess in guesses]),
              "lens": figures.lens(words, [[asdict(guess) for guess in layer] for layer in lens], settled)}
     card = [loaded.ref, answer, f"first token {guesses[0].token!r}, probability {guesses[0].probability:.3g}"]
+    unasked = said_before(tokenizer) if text.chat else ""
     return Reply(loaded.ref, text.text, [readable(tokenizer, token) for token in ids], answer, guesses, words, lens, settled,
-                 figures=drawn, tables={"answers": {"columns": ["who", "answer", "first token"], "rows": [card]}})
+                 aside=unasked and f"Before your question it read: {unasked}", figures=drawn,
+                 tables={"answers": {"columns": ["who", "answer", "first token"], "rows": [card]}})
 
 
 def _answer_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text: PromptText, said: list[int]) -> str:

@@ -92,6 +92,10 @@ class AuditConfig(Config):
         "as it comes", title="Thinking before the answer", json_schema_extra={"more": True, "labels": {
             "as it comes": "As its template has it", "on": "On", "off": "Off"}},
         description="For models that can think before they answer. What stands behind the thinking counts as the answer.")
+    system: Literal["as it comes", "none"] = Field(
+        "as it comes", title="System prompt", json_schema_extra={"more": True, "labels": {
+            "as it comes": "As its template has it", "none": "Without"}},
+        description="Some chat templates put words of their own before every question. What was read stands under the charts.")
     stop_early: bool = Field(True, title="Stop when forgotten", json_schema_extra={"more": True},
                              description="Stop as soon as at most one plain question in ten is still answered.")
     learning_rate: float | None = Field(None, gt=0, le=1, title="Learning rate", json_schema_extra={"more": True},
@@ -128,6 +132,10 @@ class AskConfig(Config):
             "plain": "Plainly", "prefix": "Demand an answer", "affirm": "Begin the answer for it", "raw": "Just continue my text"}},
         description="plain: as a question; prefix: with a demand to answer; affirm: with the answer already begun; "
                     "raw: the model continues your text as it stands.")
+    system: Literal["as it comes", "none"] = Field(
+        "as it comes", title="System prompt", json_schema_extra={"more": True, "labels": {
+            "as it comes": "As its template has it", "none": "Without"}},
+        description="Some chat templates put words of their own before every question.")
 
 
 class ActPertConfig(Config):

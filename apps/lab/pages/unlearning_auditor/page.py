@@ -53,7 +53,8 @@ def build(site: frame.Site, page: Page) -> None:
             return models_on_show(view, shown)
 
         with gr.Tab("Ask the models", id="ask"):
-            ask = Desk(view, "unlearning/ask", fields=("question", "style"), press="Ask", among=among, shows=ASK_SHOWS, prefix="ask",
+            ask = Desk(view, "unlearning/ask", fields=("question", "style"), more=("system",), press="Ask", among=among,
+                       shows=ASK_SHOWS, prefix="ask",
                        invite="Type a question and press Ask: the models answer side by side; after a run, the one that forgot too.")
         with gr.Tab("Look inside one question", id="inside"):
             gr.HTML(f'<p class="gb-quiet">{WHAT}</p>', apply_default_css=False)
