@@ -10,8 +10,15 @@ PAGES = ((runs_page.show, "Runs", ""), (sweeps_page.show, "Sweeps", "sweeps"),
          (board_page.show, "Claims", "claims"), (ask_page.show, "Ask the data", "ask"))
 
 
+LOOK = """<style>
+.stMainBlockContainer { padding-top: 4rem } h1 { font-size: 1.9rem !important; padding: 0 0 .4rem !important }
+h3 { font-size: 1.2rem !important } [data-testid=stMetricValue] { font-size: 1.6rem }
+</style>"""
+
+
 def main() -> None:
     st.set_page_config(page_title="Glassbox notebook", layout="wide")
+    st.html(LOOK)
     pages = [st.Page(show, title=title, url_path=path, default=not path) for show, title, path in PAGES]
     chosen = st.navigation(pages, position="top")
     if not here.asked():

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from core.engine.index import Index
+from core.engine.index import TRUSTED_S, Index
 from core.engine.library import Library
 from core.engine.records import Records
 from core.engine.settings import FIRST_VIEWS, Settings
@@ -55,7 +55,7 @@ def open_home(settings: Settings, *, alone: bool = True, lab: str = LAB) -> Home
     """Says which folder the notebook shows; the last word counts."""
     global _home
     records = Records(settings.runs, FIRST_VIEWS)
-    _home = Home(settings, records, Index(records), alone, lab)
+    _home = Home(settings, records, Index(records, TRUSTED_S), alone, lab)
     _engine.cache_clear()
     return _home
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from apps.notebook.words import called, number, sentences, when
 from core.engine.errors import LabError
 from core.engine.index import Row
 from core.engine.library import Library
+from core.engine.registry import find
 from core.papers import PAPERS
 
 SHOWN, MOST_CHOSEN = 300, 6
@@ -92,14 +94,17 @@ def table_of(rows: Sequence[Row]) -> pd.DataFrame:
 
 def _changed(row: Row) -> str:
     """The settings that are not the default, as far as today's experiment knows them."""
-    from core.engine.registry import find
+    defaults = _defaults(row.name)
+    given = [(field, _text(value)) for field, value in row.config.items()]
+    return ", ".join(f"{field}={value}" for field, value in given if defaults.get(field) != value)
 
+
+@functools.lru_cache(maxsize=64)
+def _defaults(name: str) -> dict[str, str]:
     try:
-        defaults = {field: info.get_default(call_default_factory=True) for field, info in find(row.name).config.model_fields.items()}
+        return {field: _text(info.get_default(call_default_factory=True)) for field, info in find(name).config.model_fields.items()}
     except LabError:
-        defaults = {}
-    given = {field: value for field, value in row.config.items() if field not in defaults or _text(value) != _text(defaults[field])}
-    return ", ".join(f"{field}={_text(value)}" for field, value in given.items())
+        return {}
 
 
 def _text(value: Any) -> str:

@@ -110,9 +110,9 @@ def _lines(held: Sweep, table: Sequence[Point], metric: str, fields: Sequence[st
     _caption(held, fields, [x, y])
 
 
-def _caption(held: Sweep, fields: Sequence[str], used: Sequence[str | None]) -> None:
+def _caption(held: Sweep, fields: Sequence[str], used: Sequence[str | None], words: str = "Points are means, whiskers") -> None:
     rest = [field for field in fields if field not in used]
-    st.caption("Points are means, whiskers the 95 % interval (Student's t) over " + ", ".join(["seeds", *rest])
+    st.caption(f"{words} the 95 % interval (Student's t) over " + ", ".join(["seeds", *rest])
                + ("." if len(held.seeds) > 1 or rest else "; one run has no interval: sweep over several seeds to get one."))
 
 
@@ -130,7 +130,7 @@ def _heat(held: Sweep, table: Sequence[Point], metric: str, fields: Sequence[str
     pressed = plot(figures.heat(down, across, [[cell and cell.mean for cell in row] for row in board],
                                 [[_said(cell) for cell in row] for row in board], x, y or ""),
                    name=f"{metric} by {x} and {y}", key="sweep-heat", height=120 + 60 * len(down))
-    _caption(held, fields, [x, y])
+    _caption(held, fields, [x, y], "Numbers are means ± half of")
     cell = pressed and found.get((str(pressed["x"]), str(pressed["y"])) if y else (str(pressed["x"]),))
     if cell:
         st.markdown("Runs of the square that you pressed: " + ", ".join(f"[{run_id}](/?run={run_id})" for run_id in cell.runs))
@@ -154,7 +154,7 @@ def _matrix(held: Sweep, table: Sequence[Point], names: Sequence[str], fields: S
     plot(figures.heat(down, titles, [[cell and cell.mean for cell in row] for row in board],
                       [[_said(cell) for cell in row] for row in board], "", field),
          name=f"{field} against several numbers", key="sweep-matrix", height=160 + 60 * len(down))
-    _caption(held, fields, [field])
+    _caption(held, fields, [field], "Numbers are means ± half of")
 
 
 def _matters(held: Sweep, table: Sequence[Point], metric: str, fields: Sequence[str]) -> None:

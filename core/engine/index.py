@@ -9,11 +9,11 @@ It may be deleted at any time: it is made again from the records. Several progra
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +23,11 @@ from core.engine.errors import LabError
 from core.engine.events import layers
 from core.engine.first_views import pages
 from core.engine.records import DONE, Records
-from core.engine.stored import LARGEST_LOG, read_file, read_line
+from core.engine.stored import LARGEST_LOG, RunRecord, read_file, read_line
 
-FILE, VERSION = ".index.sqlite", 2
+FILE, VERSION = ".index.sqlite", 3
+TRUSTED_S = 2.0  # so long an ended run is taken to be as it was: only another program could have renamed or published it
+TEXTS = ("settings", "measured", "text")
 _WANTED = (b'"kind": "metric"', b'"kind": "verdict"', b'"kind": "end"')
 
 
@@ -33,7 +35,9 @@ _WANTED = (b'"kind": "metric"', b'"kind": "verdict"', b'"kind": "end"')
 class Row:
     """One run in a few words.
 
-    numbers: metric -> (last value, unit).  torn: lines of its log that could not be read, a cut-off last one among them.
+    settings, measured: the config, and metric -> [last value, unit], as JSON: thousands of rows are held, and few are looked into.
+    text: everything that a search looks into, in small letters.
+    torn: lines of its log that could not be read, a cut-off last one among them.
     label, tags, note: what its owner wrote about it.
     """
 
@@ -46,8 +50,9 @@ class Row:
     outcome: str
     created: str
     duration_s: float | None
-    config: dict[str, Any]
-    numbers: dict[str, tuple[float | None, str]]
+    settings: str
+    measured: str
+    text: str
     headline: str
     torn: int
     visitors: tuple[str, ...]
@@ -59,18 +64,22 @@ class Row:
     note: str
 
     @property
-    def text(self) -> str:
-        """Everything that a search looks into, in small letters."""
-        said = (self.id, self.title, self.name, self.outcome, self.headline, self.label, *self.tags, self.note,
-                *(f"{field}={value}" for field, value in self.config.items()))
-        return " ".join(map(str, said)).lower()
+    def config(self) -> dict[str, Any]:
+        """The settings as plain data."""
+        return json.loads(self.settings)
+
+    @property
+    def numbers(self) -> dict[str, tuple[float | None, str]]:
+        """metric -> (last value, unit)."""
+        return {name: (value, unit) for name, (value, unit) in json.loads(self.measured).items()}
 
 
 class Index:
     """The rows of one home. `rows` may be called from any thread."""
 
-    def __init__(self, records: Records) -> None:
-        self._records, self._lock = records, threading.Lock()
+    def __init__(self, records: Records, trusted_s: float = 0.0) -> None:
+        """trusted_s: seconds for which an ended run is not looked at again."""
+        self._records, self._lock, self._trusted_s, self._looked = records, threading.Lock(), trusted_s, -1e9
         self._known: dict[str, tuple[str, Row]] = {}
         self._shipped: list[Row] | None = None
         self._read_stored = False
@@ -80,7 +89,9 @@ class Index:
         with self._lock:
             if not self._read_stored:
                 self._known, self._read_stored = self._stored(), True
-            found = {run_id: stamp for run_id in self._records.ids() if (stamp := self._stamp(run_id))}
+            fresh = time.monotonic() - self._looked < self._trusted_s
+            found = {run_id: stamp for run_id in self._records.ids() if (stamp := self._stamp(run_id, fresh))}
+            self._looked = self._looked if fresh else time.monotonic()
             gone = self._known.keys() - found.keys()
             changed = {run_id: row for run_id, stamp in found.items()
                        if self._known.get(run_id, ("",))[0] != stamp and (row := self._summary(run_id))}
@@ -94,13 +105,19 @@ class Index:
             rows = sorted((row for _, row in self._known.values()), key=lambda row: row.created, reverse=True)
             return rows + self._shipped
 
-    def _stamp(self, run_id: str) -> str:
+    def look_again(self) -> None:
+        """Whoever changes a record through this process says so."""
+        self._looked = -1e9
+
+    def _stamp(self, run_id: str, fresh: bool) -> str:
         """What changes whenever the row may have; "" for a run that is gone or damaged."""
+        known = self._known.get(run_id)
+        if fresh and known and known[1].outcome in DONE:
+            return known[0]
         folder = f"{self._records.root}/{run_id}"
         try:
             stat = os.stat(f"{folder}/run.json")
             stamp = f"{stat.st_ino}-{stat.st_mtime_ns}-{stat.st_size}"
-            known = self._known.get(run_id)
             if known and known[1].outcome in DONE and known[0] == stamp:
                 return stamp
             return self._moving(run_id, stamp, os.stat(f"{folder}/events.jsonl").st_size)
@@ -118,8 +135,9 @@ class Index:
         except (LabError, OSError):
             return None
         model = run.model.ref if run.model else ""
-        return Row(run.id, run.name, run.title, run.paper, run.revision, run.seed, run.outcome, run.created, run.duration_s, run.config,
-                   numbers, headline, torn, tuple(run.visitors), run.owner, run.published, model, run.label, tuple(run.tags), run.note)
+        return Row(run.id, run.name, run.title, run.paper, run.revision, run.seed, run.outcome, run.created, run.duration_s,
+                   json.dumps(run.config), json.dumps(numbers), searched(run, headline), headline, torn, tuple(run.visitors),
+                   run.owner, run.published, model, run.label, tuple(run.tags), run.note)
 
     # ---- the file ----
 
@@ -127,7 +145,8 @@ class Index:
     def _file(self) -> Iterator[sqlite3.Connection]:
         base = sqlite3.connect(self._records.root / FILE, timeout=5.0)
         try:
-            base.execute(f"CREATE TABLE IF NOT EXISTS rows_{VERSION} (id TEXT PRIMARY KEY, stamp TEXT, row TEXT) WITHOUT ROWID")
+            base.execute(f"CREATE TABLE IF NOT EXISTS rows_{VERSION} (id TEXT PRIMARY KEY, stamp TEXT, "
+                         "row TEXT, settings TEXT, measured TEXT, text TEXT) WITHOUT ROWID")
             with base:
                 yield base
         finally:
@@ -138,7 +157,7 @@ class Index:
             if not (self._records.root / FILE).is_file():
                 return {}
             with self._file() as base:
-                return {run_id: (stamp, _row(text)) for run_id, stamp, text in base.execute(f"SELECT id, stamp, row FROM rows_{VERSION}")}
+                return {run_id: (stamp, _row(row, *texts)) for run_id, stamp, row, *texts in base.execute(f"SELECT * FROM rows_{VERSION}")}
         except (sqlite3.Error, ValueError, TypeError, OSError):  # torn, of another program, or not to be written: made again
             with contextlib.suppress(OSError):
                 (self._records.root / FILE).unlink(missing_ok=True)
@@ -146,15 +165,28 @@ class Index:
 
     def _store(self, changed: dict[str, Row], gone: set[str]) -> None:
         with contextlib.suppress(sqlite3.Error, OSError), self._file() as base:  # without a file the next program reads for longer
-            base.executemany(f"INSERT OR REPLACE INTO rows_{VERSION} VALUES (?, ?, ?)",
-                             [(run_id, self._known[run_id][0], json.dumps(dataclasses.asdict(row))) for run_id, row in changed.items()])
+            base.executemany(f"INSERT OR REPLACE INTO rows_{VERSION} VALUES (?, ?, ?, ?, ?, ?)",
+                             [(run_id, self._known[run_id][0], _held(row), row.settings, row.measured, row.text)
+                              for run_id, row in changed.items()])
             base.executemany(f"DELETE FROM rows_{VERSION} WHERE id = ?", [(run_id,) for run_id in gone])
 
 
-def _row(text: str) -> Row:
+def _held(row: Row) -> str:
+    """The short part of a row; its texts have columns of their own."""
+    return json.dumps({name: getattr(row, name) for name in Row.__dataclass_fields__ if name not in TEXTS})
+
+
+def _row(text: str, settings: str, measured: str, searched: str) -> Row:
     held = json.loads(text)
-    return Row(**held | {"visitors": tuple(held["visitors"]), "tags": tuple(held["tags"]),
-                         "numbers": {name: tuple(value) for name, value in held["numbers"].items()}})
+    return Row(**held | {"visitors": tuple(held["visitors"]), "tags": tuple(held["tags"])}, settings=settings, measured=measured,
+               text=searched)
+
+
+def searched(run: RunRecord, headline: str) -> str:
+    """What a search looks into: number, question, settings, answer, and what its owner wrote."""
+    said = (run.id, run.title, run.name, run.outcome, headline, run.label, *run.tags, run.note,
+            *(f"{field}={value}" for field, value in run.config.items()))
+    return " ".join(map(str, said)).lower()
 
 
 def summary(log: Path, ended: bool) -> tuple[dict[str, tuple[float | None, str]], str, int]:

@@ -98,12 +98,14 @@ class Library:
         if len(tags) > MOST_TAGS or any(len(tag) > LONGEST_TAG for tag in tags):
             raise LabError("Those are too many tags, or one is too long.", f"At most {MOST_TAGS} tags of {LONGEST_TAG} characters fit.")
         self.records.update(run_id, label=label, tags=tags, note=note)
+        self._index.look_again()
 
     def delete(self, run_id: str) -> None:
         """Removes a run; one that others share stays with them. Raises LabError for a run that goes on, or is somebody else's."""
         if not self.may_delete(self.read(run_id)):
             raise LabError("This run cannot be deleted here.", "You can delete the runs that you started.")
         self.records.delete(run_id, self.reader)
+        self._index.look_again()
 
 
 _remembered: OrderedDict[tuple[str, str, int], Lines] = OrderedDict()
@@ -111,7 +113,11 @@ _lock = threading.Lock()
 
 
 def _without_notes(row: Row) -> Row:
-    return replace(row, label="", tags=(), note="")
+    """The row as others see it; what was noted stands in its text too, where a search would find it."""
+    if not (row.label or row.tags or row.note):
+        return row
+    text = " ".join((row.id, row.title, row.name, row.outcome, row.headline, *(f"{name}={value}" for name, value in row.config.items())))
+    return replace(row, label="", tags=(), note="", text=text.lower())
 
 
 def declared(name: str) -> outputs.Outputs:

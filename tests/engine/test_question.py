@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
@@ -13,8 +14,10 @@ from core.engine.index import Row
 
 def row(number: int, **changes) -> Row:
     plain = {"id": f"r{number:04}", "name": "test/count", "title": "Can it count?", "paper": "00", "revision": 1, "seed": number % 3,
-             "outcome": "finished", "created": "2026-11-28T10:00:00.000+00:00", "duration_s": 1.0, "config": {"steps": number % 2},
-             "numbers": {"score": (number / 10, "share")}, "headline": "It can.", "torn": 0, "visitors": ("ann",), "owner": "ann",
+             "outcome": "finished", "created": "2026-11-28T10:00:00.000+00:00", "duration_s": 1.0,
+             "settings": json.dumps({"steps": number % 2}),
+             "measured": json.dumps({"score": [number / 10, "share"]}), "text": "",
+             "headline": "It can.", "torn": 0, "visitors": ("ann",), "owner": "ann",
              "published": False, "model": "embedded/worlds", "label": "", "tags": (), "note": ""}
     return Row(**plain | changes)
 
