@@ -29,7 +29,7 @@ from core.engine.settings import Settings
 EXPERIMENT = "unlearning/audit"
 CONFIG = {"model": "embedded/worlds-128", "subjects": 1, "steps": 1, "retain_questions": 10, "audits": [], "actpert": False,
           "stop_early": False}
-WARM_UP = 20
+WARM_UP = 10
 EQUAL, MOST = 20, 1.05
 HEADER, WATCHER = "x-glassbox-visitor", "0123456789abcdef0123456789abcdef"
 
@@ -113,7 +113,7 @@ def main() -> None:
             for seed in itertools.islice(seeds, WARM_UP):
                 run(engine, seed, stop=bool(seed % 2))
             rows = [measured("starts, every other one stopped", options.runs, lambda _: run(engine, (seed := next(seeds)), bool(seed % 2)))]
-            long = engine.start(EXPERIMENT, CONFIG | {"steps": 2000}, seed=0, visitor=WATCHER).id
+            long = engine.start(EXPERIMENT, CONFIG | {"steps": 500}, seed=0, visitor=WATCHER).id
             rows.append(measured("watchers that break off", options.runs, lambda number: half_open(address, long, number)))
             engine.cancel(long)
             engine.wait(long)

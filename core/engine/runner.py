@@ -30,7 +30,7 @@ from core.engine.events import layers
 from core.engine.experiment import Config, Experiment, shown
 from core.engine.lab import Cache, Lab
 from core.engine.models import ModelStore
-from core.engine.processes import this_process
+from core.engine.processes import give_back_memory, this_process
 from core.engine.records import DONE, Records
 from core.engine.registry import find
 from core.engine.run import Run, versions
@@ -157,6 +157,8 @@ class Engine:
         with self._slot.turn(run, lambda: self._stop_if_alone(run)) as mine:
             outcome, error = self._outcome(run, experiment, config) if mine else ("cancelled", LabError(""))
             self._end(run, outcome, error)
+        if mine:
+            give_back_memory()
 
     def _end(self, run: Run, outcome: str, error: LabError) -> None:
         run.finish(outcome, error, self.records)
