@@ -52,8 +52,10 @@ PAPERS = (
               "reasoner-50": "core.zoo.reasoner:young",
               "reasoner-70": "core.zoo.reasoner:middle",
               "reasoner-85": "core.zoo.reasoner:grown"}),
-    Paper("04", "emo-agent", "EmoAgent", "Can a picture change its mood?",
-          "Agents plan and make edits until a judge feels what you asked for."),
+    Paper("04", "emoagent", "EmoAgent", "Can a picture change its mood?",
+          "Agents plan and make edits until a judge feels what you asked for.",
+          "core.emotion.spec", "core.emotion.claims", built=True, recipes={
+              "emotion-judge": "core.zoo.emotion:build_judge"}),
     Paper("06", "modality-steering", "Modality steering", "Words or picture: what does it believe?",
           "Steer how much a model looks at the picture, with almost no parameters."),
     Paper("07", "federated-synthesis", "Federated synthesis", "Can hospitals share without showing?",

@@ -82,7 +82,7 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
 
 def _warm_up() -> None:
     """Imports what the first run needs (seconds), while the first visitor still reads."""
-    reader.prepare("core.learngene.opened", "core.unlearning.rows", "PIL.Image")
+    reader.prepare("core.learngene.opened", "core.emotion.opened", "core.unlearning.rows", "PIL.Image")
     import torch  # noqa: F401
     from transformers import LlamaForCausalLM  # noqa: F401
 

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 Kind = Literal["metric", "figure", "table", "picture", "text", "keep"]
-Look = Literal["number", "line", "figure", "table", "tokens", "answers", "matrix", "picture", "text", "kept", "plain"]
+Look = Literal["number", "line", "figure", "table", "tokens", "answers", "matrix", "picture", "reveal", "film", "text", "kept", "plain"]
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,9 @@ def table(name: str, title: str, *, note: str = "", look: Look = "table", option
     return Output("table", name, title, note, look=look, optional=optional, more=more)
 
 
-def picture(name: str, title: str, *, note: str = "", optional: bool = False, **more: Any) -> Output:
-    """A PNG."""
-    return Output("picture", name, title, note, look="picture", optional=optional, more=more)
+def picture(name: str, title: str, *, note: str = "", look: Look = "picture", optional: bool = False, **more: Any) -> Output:
+    """A PNG; `look` "reveal" lays it over the one called `before`, "film" shows all whose names begin with `films`, side by side."""
+    return Output("picture", name, title, note, look=look, optional=optional, more=more)
 
 
 def text(name: str, title: str, *, note: str = "", optional: bool = False, **more: Any) -> Output:

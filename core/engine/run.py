@@ -109,7 +109,7 @@ class Run:
     def _picture(self, event: events.Picture) -> dict[str, Any]:
         words = re.sub(r"[^a-z0-9]+", "-", event.name.lower())[:60].strip("-")
         file = f"{words or 'picture'}-{len(self._lines)}.png"
-        event.image.save(self.folder / file)
+        event.image.save(self.folder / file, pnginfo=event.image.info.get("pnginfo"))  # its settings, where it says some
         return {"name": event.name, "file": file, "alt": event.alt}
 
     def _line(self, fields: dict[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from core.engine.code_pages import CODE_PAGES, code_page
 from core.engine.errors import LabError
 from core.engine.experiment import clean_text
-from core.learngene.seen import as_seen
+from core.scenes.seen import as_seen
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -20,8 +20,8 @@ from core.engine.errors import LabError
 from core.engine.reader import apart
 from core.learngene.data import Placed
 from core.learngene.opened import LARGEST_SIDE
-from core.learngene.seen import on_paper
 from core.learngene.spec import SIZE
+from core.scenes.seen import on_paper
 
 if TYPE_CHECKING:
     from PIL.Image import Image

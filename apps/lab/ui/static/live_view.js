@@ -266,7 +266,7 @@ class LiveView {
 
 // Which picture is the main one a page says; where it says nothing, the first that is one.
 function withMain(panels) {
-  const first = panels.find((panel) => panel.main) ?? panels.find((panel) => ["matrix", "chart", "figure", "picture"].includes(panel.kind));
+  const first = panels.find((panel) => panel.main) ?? panels.find((panel) => ["matrix", "chart", "figure", "picture", "reveal"].includes(panel.kind));
   return panels.map((panel) => (panel === first ? { ...panel, main: true } : panel));
 }
 

@@ -4,6 +4,7 @@
 import { MatrixPanel } from "./matrix_panel.js";
 import { NumbersPanel } from "./numbers_panel.js";
 import { AnswersPanel, PicturePanel, TablePanel, TextPanel } from "./panel.js";
+import { FilmPanel, RevealPanel } from "./picture_panels.js";
 import { PlotPanel } from "./plot_panel.js";
 import { TokensPanel } from "./tokens_panel.js";
 
@@ -13,6 +14,8 @@ export const panelKinds = {
   table: TablePanel,
   text: TextPanel,
   picture: PicturePanel,
+  reveal: RevealPanel,
+  film: FilmPanel,
   tokens: TokensPanel,
   numbers: NumbersPanel,
   matrix: MatrixPanel,

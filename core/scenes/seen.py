@@ -21,10 +21,10 @@ def as_seen(picture: Image) -> Image:
 
     Only a drawing of one colour on transparent ground keeps its transparency: there the shape is the picture.
     """
-    return on_paper(_in_plain_colours(_turned(picture)))
+    return on_paper(in_plain_colours(turned(picture)))
 
 
-def _turned(picture: Image) -> Image:
+def turned(picture: Image) -> Image:
     """As the camera was held: the note of the file is followed if it can be read."""
     from PIL import ImageOps
 
@@ -34,7 +34,7 @@ def _turned(picture: Image) -> Image:
         return picture
 
 
-def _in_plain_colours(picture: Image) -> Image:
+def in_plain_colours(picture: Image) -> Image:
     """Mode "RGBA", whatever the depth; colours by the profile that the file brings, if there is one that fits."""
     import numpy as np
     from PIL import Image as pil

@@ -1,0 +1,62 @@
+"""Can a picture change its mood? Three agents plan, paint and judge; chance is the rival, and a second judge checks the first."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from apps.lab.pages import Page
+from apps.lab.ui import frame
+from apps.lab.ui.desk import Desk
+from core.engine.outputs import figure, number, numbers, picture
+
+INTRO = (
+    "A planner looks at a picture and at what it knows about an emotion, a painter makes one edit after the other, and a critic keeps or "
+    "undoes each. Two automatic judges score the result beside edits by chance. No person is asked whether it looks sad."
+)
+MODELS = {"judge": ["embedded/emotion-judge"]}
+HOW = (
+    "Every tool of the painter, at any strength. The numbers say which light and colour it moves and what the first judge feels then. "
+    "Under More you can let it work in a part of the picture only."
+)
+READ = (
+    "What do two judges feel before anybody edits? The first one goes by eleven numbers of light and colour. The second one is a small "
+    "network that learned from drawn scenes. Blue is the first judge, orange the second. They often disagree, and so do people."
+)
+FULL = (
+    "Agents work on a small copy. Bring the recipe of a run and your picture, and the same edits are made at full size. Where and when "
+    "the picture was taken is not written into the result."
+)
+TOOL_FIELDS = ("tool", "strength", "picture")
+TOOL_MORE = ("part", "mask", "own", "angle", "x", "y", "seed")
+TOOL_SHOWS = (
+    picture("before", "As it was"),
+    picture("after", "After this tool"),
+    figure("wheel", "What the first judge feels", note="Blue: as it was. Orange: after the tool."),
+    numbers("In numbers", number("likeness", "Likeness", formula="SSIM", meaning="1: the same picture."), number("feels", "Feels like")),
+)
+READ_SHOWS = (
+    picture("seen", "The picture"),
+    figure("wheel", "Blue: first judge. Orange: second judge"),
+    figure("cues", "Light and colour: have and want", note="In standard deviations from usual pictures."),
+    numbers(
+        "In numbers",
+        number("pleasure", "Pleasure", formula="0.69 brightness + 0.22 saturation", meaning="Valdez and Mehrabian, 1994."),
+        number("arousal", "Arousal", formula="-0.31 brightness + 0.60 saturation"),
+        number("dominance", "Dominance", formula="-0.76 brightness + 0.32 saturation"),
+    ),
+)
+
+
+def build(site: frame.Site, page: Page) -> None:
+    """The run on top; in tabs one tool at a time, two judges on one picture, the recipe at full size, lesson and evidence."""
+    with frame.page(site, page, intro=INTRO, models=MODELS) as view:
+        with gr.Tab("Try one tool", id="tool"):
+            gr.HTML(f'<p class="gb-quiet">{HOW}</p>', apply_default_css=False)
+            Desk(view, "emotion/tool", left=TOOL_FIELDS, more=TOOL_MORE, shows=TOOL_SHOWS, prefix="tool")
+        with gr.Tab("Ask the judges", id="read"):
+            gr.HTML(f'<p class="gb-quiet">{READ}</p>', apply_default_css=False)
+            Desk(view, "emotion/read", left=("picture", "own", "target"), more=("judge",), shows=READ_SHOWS, prefix="read", models=MODELS)
+        with gr.Tab("Repeat at full size", id="repeat"):
+            gr.HTML(f'<p class="gb-quiet">{FULL}</p>', apply_default_css=False)
+            frame.another(view, "emotion/repeat", press="Repeat it")
+        frame.usual_tabs(view)
