@@ -86,7 +86,7 @@ def retrieve(
 ) -> list[Found]:
     """The k best factors of an emotion for a picture with cues `z`, at most 3 of a kind, best first.
 
-    query: words of the visitor, which then count as much as the gap.  used: how often each tool was used in this run.
+    query: words of the visitor, which then count more than the rest.  used: how often each tool was used in this run.
     masked: a part of the picture is marked.  by_gap: False ranks by weight alone, the ablation.
     """
     words = _likeness(query, target) if query else {}
@@ -96,7 +96,7 @@ def retrieve(
             continue
         lacks = gap(one.aims, z) if by_gap else 1.0
         novelty = 0.5 ** min((used or {}).get(tool, 0) for tool, _ in one.leaves)
-        found.append(Found(one, one.weight * lacks * novelty * (1 + words.get(one.phrase, 0.0)), lacks, novelty))
+        found.append(Found(one, one.weight * lacks * novelty * (1 + 3 * words.get(one.phrase, 0.0)), lacks, novelty))
     found.sort(key=lambda item: (-item.score, item.factor.phrase))
     kept, kinds = [], Counter[str]()
     for item in found:

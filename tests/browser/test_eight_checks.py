@@ -107,6 +107,43 @@ def think_slowly(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Reader, "_feed", slow)
 
 
+def try_a_tool(page) -> None:
+    """The mood page's way in: a picture of one's own, and a file that is none is refused in a sentence."""
+    page.get_by_role("tab", name="Try one tool").click()
+    page.wait_for_selector("#tool-answer img", timeout=60_000)
+    before = page.locator("#tool-answer img").last.get_attribute("src")
+    page.get_by_role("button", name="More", exact=True).locator("visible=true").first.click()
+    page.locator("#tool-own-bring input[type=file]").first.set_input_files(
+        {"name": "mine.png", "mimeType": "image/png", "buffer": _striped()})
+    page.wait_for_function("before => [...document.querySelectorAll('#tool-answer img')].at(-1)?.src !== before", arg=before,
+                           timeout=60_000)
+
+
+def _striped() -> bytes:
+    from io import BytesIO
+
+    from PIL import Image
+
+    packed = BytesIO()
+    picture = Image.new("RGB", (64, 48), (200, 180, 60))
+    picture.paste((20, 60, 160), (0, 0, 32, 48))
+    picture.save(packed, "PNG")
+    return packed.getvalue()
+
+
+def edit_slowly(patch: pytest.MonkeyPatch) -> None:
+    """An edit takes a tenth of a second: let the critic look for a while at each."""
+    from core.emotion.critic import Critic
+
+    judge = Critic.judge
+
+    def slow(*given, **named):
+        time.sleep(0.3)
+        return judge(*given, **named)
+
+    patch.setattr(Critic, "judge", slow)
+
+
 @dataclass(frozen=True)
 class Checked:
     """quick: settings of a short run.  long: settings of one that lasts, `slowed` if need be.  rival: its name in a figure.
@@ -129,6 +166,8 @@ CHECKED = [
             {"pairs": 400, "calibration": 400},
             "chance", build_a_scene),
     Checked("cot-energy", {}, {"problem": "3+4*2-5*7*9-8"}, "certainty of the token", think_it_out, think_slowly),
+    Checked("emoagent", {"chances": 2, "picture": "rocket"}, {"count": 6, "picture": "coffee"}, "by chance", try_a_tool,
+            edit_slowly),
     Checked("learngene-depth", {"epochs": 1, "scratch_epochs": 1, "depth": 2}, {"epochs": 100}, "scratch", draw_a_letter),
     Checked("learngene-pool", {"epochs": 0}, {"epochs": 100}, "trained alone", draw_a_digit),
 ]
