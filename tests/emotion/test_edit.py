@@ -40,7 +40,8 @@ def test_a_run_tells_everything_that_it_declares_and_an_equal_one_the_same(warm_
     result = warm_engine.result(run)
     names = {(line["kind"], line.get("name")) for line in warm_engine.events(run)}
     wanted = {("picture", "before"), ("picture", "now"), ("picture", "step 1"), ("picture", "chance"), ("picture", "other"),
-              ("figure", "tree"), ("figure", "wheel"), ("figure", "judges"), ("figure", "cues"), ("table", "talk"), ("table", "other talk"), ("text", "recipe")}
+              ("figure", "tree"), ("figure", "wheel"), ("figure", "judges"), ("figure", "cues"), ("table", "talk"),
+              ("table", "other talk"), ("text", "recipe")}
     assert wanted <= names
     assert len(result["verdict"]["headline"].split()) <= 25 and "95 %" in result["verdict"]["text"]
     assert result["metrics"]["outside"] == 0 and result["metrics"]["gate kept"] == 1
