@@ -6,11 +6,15 @@ random_edit(critic, likeness=0.83, steps=3, rng=rng)       # (steps, small pictu
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.emotion.colour import Likeness
 from core.emotion.tools import TOOLS, Step, apply_all, canonical
+
+if TYPE_CHECKING:
+    from core.engine.lab import Lab
 
 NEAR = 0.01  # how close the likeness has to come
 ROUNDS = 9
@@ -50,3 +54,10 @@ def random_edit(
                 return best
             low, high = (by, high) if reached > likeness else (low, by)
     return best
+
+
+def generator(lab: Lab, name: str) -> np.random.Generator:
+    """A numpy generator of the run's own for one purpose."""
+    import torch
+
+    return np.random.default_rng(torch.randint(2**62, (1,), generator=lab.rng(name)).item())

@@ -144,6 +144,6 @@ def _clipped(picture: np.ndarray) -> float:
 
 
 def _fitted(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    from core.emotion.tools.base import stretched
+    from core.emotion.tools import stretched
 
     return stretched(mask.astype(np.float32), shape)

@@ -21,7 +21,6 @@ from typing import Annotated, Any, Literal, TypedDict
 from core.emotion.critic import BETTER, WORSE, Critic, Score, advice
 from core.emotion.cues import WORDS
 from core.emotion.knowledge import Found
-from core.emotion.mikels import EMOTIONS
 from core.emotion.planner import DEPTH, Plan, Search, found_for
 from core.emotion.store import ImageStore
 from core.emotion.tools import TOOLS, Step, apply
@@ -395,8 +394,3 @@ class Agents:
 def said(who: str, text: str, node: str, **more: Any) -> Said:
     """One line of the agents' talk, with what it is about."""
     return {"who": who, "text": text, "node": node, **more}
-
-
-def index_of(emotion: str) -> int:
-    """The place of an emotion in every list of eight."""
-    return EMOTIONS.index(emotion)

@@ -19,7 +19,7 @@ from scipy import ndimage
 from core.emotion.colour import to_lab
 from core.emotion.cues import small
 from core.emotion.spec import PHOTOGRAPHS, PartConfig, PictureConfig
-from core.emotion.tools.base import stretched
+from core.emotion.tools import stretched
 from core.engine.errors import LabError
 from core.engine.reader import apart
 from core.engine.settings import ASSETS

@@ -68,7 +68,10 @@ class Search:
     _known: dict[str, Node] = field(default_factory=dict, repr=False)
 
     def plans(self, found: Sequence[Found], count: int) -> list[Plan]:
-        """At most `count` plans, each of another kind (D-AIM); fewer where there are no more. Found: what the retriever gave."""
+        """At most `count` plans, each of another kind (D-AIM); fewer where there are no more. Found: what the retriever gave.
+
+        A plan here is a set with one order, so the strongest factor of a plan is kept out of all later ones, not only of their first step.
+        """
         made: list[Plan] = []
         forbidden: set[str] = set()
         for _ in range(count + 2):
@@ -104,7 +107,7 @@ class Search:
             for node in frontier or [None]:
                 ops = node.ops if node else ()
                 for leaf in leaves:
-                    if any(step.tool == leaf[0] for step in ops) or (not ops and why.get(leaf) in forbidden):
+                    if any(step.tool == leaf[0] for step in ops) or why.get(leaf) in forbidden:
                         continue
                     tried = [self._try((*ops, self.step(leaf, s))) for s in strengths.get(leaf, STRENGTHS)]
                     if depth == 1 and tried:  # later only with the better of the two strengths

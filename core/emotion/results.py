@@ -11,7 +11,7 @@ import numpy as np
 
 from core.emotion import figures, pictures
 from core.emotion.colour import psnr, ssim
-from core.emotion.control import random_edit
+from core.emotion.control import generator, random_edit
 from core.emotion.judge import judge
 from core.emotion.knowledge import whitelist
 from core.emotion.mikels import EMOTIONS
@@ -20,9 +20,9 @@ from core.emotion.tools import Step
 from core.engine.events import Event, Figure, Metric, Picture, Progress, Table, Text, Verdict
 
 if TYPE_CHECKING:
-    from core.emotion.experiments import Watch
     from core.emotion.graph import Agents
     from core.emotion.spec import EditConfig
+    from core.emotion.watch import Watch
     from core.engine.lab import Lab
 
 BADGE = "two automatic judges agree"
@@ -51,8 +51,6 @@ def told(config: EditConfig, lab: Lab, watch: Watch, agents: Agents, results: Se
 
 def _by_chance(config: EditConfig, lab: Lab, watch: Watch, best: dict[str, Any], count: int):
     """(shares by the first judge, by the second) of random edits whose likeness is that of the result."""
-    from core.emotion.experiments import generator
-
     critic, rng, made = watch.critic, generator(lab, "chance"), []
     for done in range(config.chances):
         made.append(random_edit(critic.small, best["score"]["likeness"], count, rng))

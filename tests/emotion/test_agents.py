@@ -36,7 +36,7 @@ def test_a_planted_harmful_step_is_undone_and_the_picture_before_it_stands(agent
 def test_every_result_keeps_its_gate_and_its_tree_and_an_equal_run_says_the_same(agents):
     told, results = [], []
     for _ in range(2):
-        made = agents("fear", gate=0.8, count=2)
+        made = agents("fear", gate=0.8)
         told.append(json.dumps(lines(made)))
         results.append(made.state()["results"])
     assert told[0] == told[1] and results[0] == results[1]

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from core.emotion.colour import to_bytes, to_float
 from core.emotion.tools import air, hue, light, surface, things
-from core.emotion.tools.base import Params, Tool, run
+from core.emotion.tools.base import Params, Tool, run, stretched
 from core.engine.errors import LabError
 
 TOOLS: dict[str, Tool] = {tool.name: tool for room in (light, hue, air, surface, things) for tool in room.TOOLS}
@@ -106,3 +106,6 @@ def steps_of(given: Any) -> list[Step]:
 def canonical(steps: Sequence[Step]) -> list[Step]:
     """The same steps in the order in which tools are best used."""
     return sorted(steps, key=lambda step: ORDER.index(step.tool))
+
+
+__all__ = ["FACTORS", "ORDER", "TOOLS", "Params", "Step", "Tool", "apply", "apply_all", "canonical", "steps_of", "stretched"]
