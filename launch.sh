@@ -22,6 +22,7 @@ usage() {
     --models DIR            a folder of models that pages may load
     --mcp                   also offer the experiments as MCP tools
     --with-notebook         also open the notebook
+    --notebook-port N       another port for it
 ./launch.sh test [...]      runs the tests; what follows goes to pytest
 ./launch.sh cli VERB ...    the command line: ./launch.sh cli list
 ./launch.sh notebook        opens the notebook, where every run stands beside every other, at http://127.0.0.1:8501

@@ -14,9 +14,12 @@ from apps.notebook import figures, here
 from apps.notebook.plot import plot
 from apps.notebook.words import called, number, plain, sentences
 from core.engine import outputs
+from core.engine.errors import LabError
+from core.engine.fields import fields as settings
 from core.engine.index import Row
 from core.engine.library import Library, Lines, curves, cut, declared, last, numbers, outdated, settings_that_differ, title_of
 from core.engine.records import DONE
+from core.engine.registry import find
 from core.papers import PAPERS
 
 LIVE_S = 1.0
@@ -66,13 +69,24 @@ def _settings(rows: Sequence[Row], names: dict[str, str]) -> None:
     differ = settings_that_differ(configs)
     st.subheader("Settings")
     if len(rows) > 1:
-        st.caption(f"{len(differ)} differ and are marked: {', '.join(differ)}." if differ else "All settings are the same.")
+        some = ", ".join(differ) if len(differ) <= 8 else f"{', '.join(differ[:8])} and others"
+        st.caption(f"{len(differ)} differ and are marked: {some}." if differ else "All settings are the same.")
     only = len(rows) > 1 and st.toggle("Only what differs", value=bool(differ), key="only-differing")
     fields = differ if only else list(dict.fromkeys(field for config in configs for field in config))
+    titles = _titles(rows[0].name) if len({row.name for row in rows}) == 1 else {}
     frame = pd.DataFrame([[_cell(config.get(field, "–")) for config in configs] for field in fields], index=fields,
                          columns=list(names.values()))
+    frame.insert(0, "what it is", [titles.get(field, "") for field in fields])
     marked = frame.style.apply(lambda line: [PALE if line.name in differ and len(rows) > 1 else ""] * len(line), axis=1)
     st.dataframe(marked, height="content" if len(fields) < 12 else 420)
+
+
+def _titles(name: str) -> dict[str, str]:
+    """field -> what the controls of its page call it."""
+    try:
+        return {setting.name: setting.title for setting in settings(find(name))} | {"seed": "The number all chance comes from"}
+    except LabError:
+        return {}
 
 
 def _cell(value: Any) -> str:

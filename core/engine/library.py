@@ -130,8 +130,11 @@ def declared(name: str) -> outputs.Outputs:
 
 def title_of(name: str, kind: str, output: str) -> tuple[str, str]:
     """(title, unit) of an output as its page calls it; its bare name where nothing is declared."""
-    found = outputs.find(declared(name), kind, output)
-    return (found.title if found and "{}" not in found.name else output.replace("_", " "), found.unit if found else "")
+    said = declared(name)
+    found = outputs.find(said, kind, output)
+    group = next((one for one in said if isinstance(one, outputs.Group) and found in one.outputs), None)
+    unit = found.unit or (group.y if group else "") if found else ""
+    return found.title if found and "{}" not in found.name else output.replace("_", " "), unit
 
 
 def settings_that_differ(configs: list[Mapping[str, Any]]) -> list[str]:
