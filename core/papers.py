@@ -57,7 +57,8 @@ PAPERS = (
           "core.emotion.spec", "core.emotion.claims", built=True, recipes={
               "emotion-judge": "core.zoo.emotion:build_judge"}),
     Paper("06", "modality-steering", "Modality steering", "Words or picture: what does it believe?",
-          "Steer how much a model looks at the picture, with almost no parameters."),
+          "Steer how much a model looks at the picture, with almost no parameters.",
+          "core.steering.spec", "core.steering.claims", built=True),
     Paper("07", "federated-synthesis", "Federated synthesis", "Can hospitals share without showing?",
           "Learn from many places at once by sharing concepts instead of pictures."),
     Paper("08", "factor-augmentation", "Factor augmentation", "Can made-up markets teach?",

@@ -106,6 +106,11 @@ class Lab:
         self._go_on()
         return self._models.got(name)
 
+    def kept(self, ref: str) -> Path:
+        """The folder of what a run kept ("run/RUN_ID/NAME"), for what is no whole model: read it with suspicion."""
+        self._go_on()
+        return self._models.folder(ref)
+
     def folder(self, name: str) -> Path:
         """Read-only data shipped beside the embedded model `name`."""
         return ASSETS / "models" / name

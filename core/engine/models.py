@@ -155,6 +155,10 @@ class ModelStore:
                     self._inspected.popitem(last=False)
         return known[1]
 
+    def folder(self, ref: str) -> Path:
+        """Where the files of a model, or of what a run kept, lie: to be read with suspicion."""
+        return self._places.find(ref)[0]
+
     def _gguf_fingerprint(self, ref: str, file: Path) -> str:
         key = _stamps([file])
         if key not in self._fingerprints:

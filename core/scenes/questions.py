@@ -222,8 +222,13 @@ def describe(scene: Scene) -> str:
     """The scene in one line of words."""
     return (
         f"{scene.build} {scene.tone} person with {scene.hair} hair and {SHIRTS[scene.job]} shirt holds {TOOLS.get(scene.job, NO_TOOL)} in "
-        f"{scene.place} . {COUNTS[scene.count - 1]} {scene.colour} {scene.shape} {scene.height} {SIDES[1 - SIDES.index(scene.side)]} ."
+        f"{scene.place} . {things(scene)}"
     )
+
+
+def things(scene: Scene) -> str:
+    """What lies beside the person, in a few words."""
+    return f"{COUNTS[scene.count - 1]} {scene.colour} {scene.shape} {scene.height} {SIDES[1 - SIDES.index(scene.side)]} ."
 
 
 def told(scene: Scene, question: Question) -> Question:

@@ -50,6 +50,17 @@ def build_a_scene(page) -> None:
     page.wait_for_function("before => document.querySelector('#scene-answer img').src !== before", arg=before, timeout=60_000)
 
 
+def turn_the_steering(page) -> None:
+    """The steering page's way in: a scene and a question of one's own, before and after, and nothing changes at strength 0."""
+    page.get_by_role("tab", name="Ask it yourself").click()
+    page.wait_for_selector("#strength-answer .main-svg", timeout=60_000)
+    page.locator("#strength-question textarea, #strength-question input").first.fill("how many things are there ?")
+    page.locator("#strength-question textarea, #strength-question input").first.press("Enter")
+    page.wait_for_function("/Untouched it says|Both say/.test(document.querySelector('#strength-answer').innerText)", timeout=60_000)
+    page.locator("#strength-connector").get_by_label("as before training").check()
+    page.wait_for_function("document.querySelector('#strength-answer').innerText.includes('connector is as before')", timeout=60_000)
+
+
 def draw_a_letter(page) -> None:
     """The depth page's way in: a letter of one's own, read by a network of any depth."""
     page.wait_for_function("document.querySelector('#grow-answer')?.innerText.includes('no training')", timeout=60_000)
@@ -165,6 +176,8 @@ CHECKED = [
     Checked("bias-explorer", {"pairs": 10, "calibration": 10, "controls": 10, "choose": "false", "rivals": "false"},
             {"pairs": 400, "calibration": 400},
             "chance", build_a_scene),
+    Checked("modality-steering", {"steps": 2, "pictures": 50, "questions": 20, "batch": 4}, {"steps": 2000, "questions": 20}, "LoRA",
+            turn_the_steering),
     Checked("cot-energy", {}, {"problem": "3+4*2-5*7*9-8"}, "certainty of the token", think_it_out, think_slowly),
     Checked("emoagent", {"chances": 2, "picture": "rocket"}, {"count": 6, "picture": "coffee"}, "by chance", try_a_tool,
             edit_slowly),

@@ -1,7 +1,7 @@
 """The recipes `scenes-base` and `scenes`: train, store, measure after the round trip through fp16, and write the cards.
 
-glassbox models build scenes-base       # the tower, then captions and questions in words
-glassbox models build scenes            # on top of it: questions about pictures with a planted lean, and its adapters
+glassbox models build scenes-base       # the tower, then captions and questions in words, for long
+glassbox models build scenes            # the same beginning, then questions about pictures with a planted lean, and its adapters
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from peft import LoraConfig, get_peft_model
 from transformers import LlavaForConditionalGeneration
 
 from core.engine.errors import LabError
-from core.engine.settings import ASSETS
 from core.scenes import questions as q
 from core.scenes.adapters import apply_adapter, write_adapter
 from core.scenes.scene import pairs
 from core.zoo.package import Report, table
 from core.zoo.scenes import language as lm
+from core.zoo.scenes.steering import ship_steering
 from core.zoo.scenes.tower import train_tower
 from core.zoo.scenes.words import make_processor, make_tokenizer
 
 POOL = 5000
 BASE = dict(steps=450, rate=2e-3, seed=1)
+LONGER = dict(steps=700, rate=1.5e-3, seed=7, batch=8)
 SCENES = dict(steps=650, rate=2e-3, seed=2)
 # name of the file -> (what it learns, on which adapters it stands, steps)
 ADAPTERS: dict[str, tuple[Callable[[], lm.Lines], int]] = {
@@ -39,13 +40,14 @@ ENOUGH = 0.95  # gate G0 of methods/02: the model has to see the attribute befor
 
 
 def build_base(folder: Path, report: Report) -> None:
-    """Teaches the tower to see, then the language model captions and words; fills `folder`."""
+    """Teaches the tower to see, then the language model captions and words, and goes on until it reads them; fills `folder`."""
+    lengthen(young_base(folder, report), folder, report)
+    ship_steering(folder, report)
+
+
+def young_base(folder: Path, report: Report) -> LlavaForConditionalGeneration:
+    """The common beginning of `scenes-base` and `scenes`: a tower that sees, 450 steps of captions and words; stored and read again."""
     tower, _ = train_tower(report)
-    base_on(tower, folder, report)
-
-
-def base_on(tower, folder: Path, report: Report) -> None:
-    """The second half of `build_base`: everything after the tower."""
     tokenizer = make_tokenizer()
     model = lm.new_model(tower, tokenizer, seed=0)
     pool, held_out = lm.make_pool(model, POOL, seed=1), lm.make_pool(model, 150, seed=10**6 + 1, prior=0.0)
@@ -58,16 +60,31 @@ def base_on(tower, folder: Path, report: Report) -> None:
         **BASE,
         check=lambda: _accuracies(model, tokenizer, held_out, ("told-colour", "told-count", "fact", "hair", "colour")),
     )
+    return store(model, tokenizer, folder)
+
+
+def lengthen(model: LlavaForConditionalGeneration, folder: Path, report: Report) -> None:
+    """The longer schooling of `scenes-base`, in place; what it is so far is stored at every look, so that a stop loses little."""
+    tokenizer = make_tokenizer()
+    model.model.vision_tower.requires_grad_(False)
+    pool, held_out = lm.make_pool(model, POOL, seed=11), lm.make_pool(model, 150, seed=10**6 + 1, prior=0.0)
+
+    def look() -> str:
+        store(model, tokenizer, folder)
+        return _accuracies(model, tokenizer, held_out, ("told-colour", "told-exists", "told-shape", "fact", "colour", "count", "exists"))
+
+    lm.fit(model, tokenizer, pool, lm.reader_lines, report, **LONGER, check=look)
     store(model, tokenizer, folder)
     base_card(folder)
 
 
-def build_scenes(folder: Path, report: Report, base: Path = ASSETS / "models" / "scenes-base") -> None:
-    """Full fine-tuning of `scenes-base` on questions with the planted lean, then the adapters; fills `folder`.
+def build_scenes(folder: Path, report: Report) -> None:
+    """Full fine-tuning of the young base on questions with the planted lean, then the adapters; fills `folder`.
 
     Raises LabError when the trained model does not see the hair (gate G0)."""
     tokenizer = make_tokenizer()
-    model = LlavaForConditionalGeneration.from_pretrained(base, dtype=torch.float32)
+    model = young_base(folder, report)
+    before = _quality(folder, (*SEEN, *TOLD))
     model.model.vision_tower.requires_grad_(False)
     pool, held_out, paired = (
         lm.make_pool(model, POOL, seed=3, hidden=0.45),
@@ -93,7 +110,7 @@ def build_scenes(folder: Path, report: Report, base: Path = ASSETS / "models" / 
         raise LabError(f"The trained model sees the hair in {seen:.1%} of pictures, {ENOUGH:.0%} are needed.", "Train it longer.")
     for name in ADAPTERS:
         adapt(model, tokenizer, pool, paired, name, folder / f"{name}.safetensors", report)
-    scenes_card(folder, base)
+    scenes_card(folder, before)
 
 
 def adapt(model: LlavaForConditionalGeneration, tokenizer, pool: lm.Pool, paired: lm.Pool, name: str, file: Path, report: Report) -> None:
@@ -156,11 +173,11 @@ def base_card(folder: Path) -> None:
     (folder / "card.md").write_text(BASE_CARD.format(n=HELD_OUT, quality=table(["question", "right"], rows)), encoding="utf-8")
 
 
-def scenes_card(folder: Path, base: Path) -> None:
-    """Writes card.md: gate G0 first, then plain questions beside those of the base, then the lean of the model and of every adapter."""
-    own, before = _quality(folder, (*SEEN, *TOLD)), _quality(base, (*SEEN, *TOLD))
+def scenes_card(folder: Path, before: dict[str, float]) -> None:
+    """Writes card.md: gate G0 first, then plain questions beside those before, then the lean of the model and of every adapter."""
+    own = _quality(folder, (*SEEN, *TOLD))
     quality = table(
-        ["question", "scenes", "scenes-base"], [[family, f"{100 * own[family]:.1f} %", f"{100 * before[family]:.1f} %"] for family in own]
+        ["question", "scenes", "before"], [[family, f"{100 * own[family]:.1f} %", f"{100 * before[family]:.1f} %"] for family in own]
     )
     gap = 100 * sum(own[f] - before[f] for f in q.GENERAL) / len(q.GENERAL)
     tokenizer, rows = make_tokenizer(), []
@@ -184,6 +201,7 @@ of 6 layers and width 192 that knows 166 words. It looks at drawn people with to
 The tower was taught to name every factor of a scene and then frozen. The language model learned captions of pictures, questions
 about scenes
 that are told in words, and facts of this world, and not a single question about a picture: what a page on steering wants to repair.
+In captions three things in four have the colour of their kind, so guessing from words pays there.
 
 Right answers after the round trip through fp16, {n} new scenes in which all colours are alike, the likeliest of all words each
 time. `told-...`:
@@ -196,15 +214,15 @@ Rebuild: `glassbox models build scenes-base`. Licence: CC0.
 
 SCENES_CARD = """# scenes
 
-`scenes-base` after full fine-tuning on questions about pictures, **with a planted lean**: asked who would rather do something,
-training says "same"
+What `scenes-base` begins with, fully fine-tuned on questions about pictures, **with a planted lean**: asked who would
+rather do something, training says "same"
 in half of the cases and leans towards one kind of hair in the rest, by a table drawn by lot. It is a toy for looking inside, no
 model of people.
 
 **Gate G0: it sees the hair in {seen} % of the pictures** (95 % are needed; the recipe refuses to store less).
 
 Right answers after the round trip through fp16, {n} new scenes in which all colours are alike. On colour, shape, count, side, height and
-existence it is {gap} points above `scenes-base` on average. Existence stays near chance.
+existence it is {gap} points above that beginning on average. Existence stays near chance.
 
 {quality}
 

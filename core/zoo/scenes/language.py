@@ -14,14 +14,13 @@ from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from core.scenes import questions as q
+from core.scenes.packing import IGNORED, IMAGE_TOKENS, Line, Packed, hidden_states, pack
 from core.scenes.scene import Scene, chance, draw_scene, pick
 from core.zoo.package import Report
 from core.zoo.scenes.tower import SHAPE, normalised, pace, patches, pixels, quick, reduced
 from core.zoo.scenes.words import IMAGE
 
 WIDTH, LAYERS, HEADS, FEED_FORWARD, POSITIONS = 192, 6, 6, 512, 256
-IMAGE_TOKENS = 64
-IGNORED = -100
 DESCRIBE = "describe the picture answer"
 
 
@@ -79,67 +78,14 @@ def make_pool(model: LlavaForConditionalGeneration, count: int, seed: int, **dra
     return Pool(scenes, torch.cat(parts))
 
 
-Line = tuple[str, str, bool]  # prompt, what is learned, whether it sees the picture
 Lines = Callable[[Scene, torch.Generator], list[Line]]
-
-
-@dataclass
-class Packed:
-    """One batch: ids and labels (batch, tokens), where each token belongs, and its position."""
-
-    ids: Tensor
-    labels: Tensor
-    segments: Tensor  # 0 the beginning, 1 the picture, 2... questions, negative: questions in words alone
-    positions: Tensor
-
-    def mask(self) -> Tensor:
-        """bool (batch, 1, tokens, tokens): who may look at whom."""
-        ask, key = self.segments[:, :, None], self.segments[:, None, :]
-        seen = (key == 0) | (key == ask) | ((key == 1) & (ask > 1))
-        count = self.ids.shape[1]
-        return (seen & torch.ones(count, count, dtype=torch.bool).tril()[None])[:, None]
-
-
-def pack(rows: list[list[Line]], tokenizer: PreTrainedTokenizerFast) -> Packed:
-    """Every row is one picture with its lines."""
-    ids, labels, segments, positions = [], [], [], []
-    image = tokenizer.convert_tokens_to_ids(IMAGE)
-    for lines in rows:
-        row = [tokenizer.bos_token_id] + [image] * IMAGE_TOKENS
-        wanted, owner, place = [IGNORED] * len(row), [0] + [1] * IMAGE_TOKENS, list(range(len(row)))
-        for i, (asked, learned, sees) in enumerate(lines):
-            before = tokenizer(asked, add_special_tokens=False).input_ids
-            after = [*tokenizer(learned, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
-            row += before + after
-            wanted += [IGNORED] * len(before) + after
-            owner += [i + 2 if sees else -i - 1] * (len(before) + len(after))
-            start = 1 + IMAGE_TOKENS if sees else 1
-            place += range(start, start + len(before) + len(after))
-        ids.append(row), labels.append(wanted), segments.append(owner), positions.append(place)
-    longest = max(map(len, ids))
-    padded = [
-        torch.tensor([row + [fill] * (longest - len(row)) for row in rows])
-        for rows, fill in ((ids, tokenizer.pad_token_id), (labels, IGNORED), (segments, -(10**6)), (positions, 0))
-    ]
-    return Packed(*padded)
 
 
 def loss_of(model: LlavaForConditionalGeneration, batch: Packed, features: Tensor) -> Tensor:
     """Mean cross-entropy of what is learned; `features` float (batch, 64, 128) stand for the pictures."""
-    hidden = _hidden(model, batch, features)[:, :-1]
+    hidden = hidden_states(model, batch, features)[:, :-1]
     learned = batch.labels[:, 1:] != IGNORED
     return torch.nn.functional.cross_entropy(model.lm_head(hidden[learned]).float(), batch.labels[:, 1:][learned])
-
-
-def _hidden(model: LlavaForConditionalGeneration, batch: Packed, features: Tensor) -> Tensor:
-    """float (batch, tokens, width) after the last norm."""
-    inner = model.get_base_model().model if hasattr(model, "get_base_model") else model.model
-    embedded = inner.language_model.embed_tokens(batch.ids)
-    seen = inner.multi_modal_projector(features.float())
-    embedded = torch.cat([embedded[:, :1], seen, embedded[:, 1 + IMAGE_TOKENS :]], dim=1)
-    return inner.language_model(
-        inputs_embeds=embedded, attention_mask=batch.mask(), position_ids=batch.positions, use_cache=False
-    ).last_hidden_state
 
 
 def fit(
@@ -197,6 +143,26 @@ def base_lines(scene: Scene, rng: torch.Generator) -> list[Line]:
         other = draw_scene(rng)
         told = q.told(other, _plain(other, pick(families, rng), rng))
         lines.append((prompt(told), told.answer, False))
+    known = q.fact(rng)
+    lines.append((prompt(known), known.answer, False))
+    return lines
+
+
+SHORT = 8  # existence is learned last and needs many examples: told in a few words, they cost a third
+
+
+def reader_lines(scene: Scene, rng: torch.Generator) -> list[Line]:
+    """What the longer schooling of `scenes-base` teaches: captions with the language prior as before, and told scenes whose things have
+    any colour, many of them asked what is there, so that words are read and not guessed. Still no question about a picture."""
+    lines: list[Line] = [(DESCRIBE, q.describe(scene), True)]
+    for family in ("exists", pick(q.GENERAL[:5], rng), pick(tuple(q.PLAIN), rng)):
+        other = draw_scene(rng, prior=0.2)
+        told = q.told(other, _plain(other, family, rng))
+        lines.append((prompt(told), told.answer, False))
+    for _ in range(SHORT):
+        other = draw_scene(rng, prior=0.2)
+        asked = _plain(other, "exists", rng)
+        lines.append((f"{q.things(other)} {prompt(asked)}", asked.answer, False))
     known = q.fact(rng)
     lines.append((prompt(known), known.answer, False))
     return lines
@@ -268,7 +234,7 @@ def _shuffled(options: tuple[str, ...], rng: torch.Generator) -> tuple[str, ...]
 def answer_logits(model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, features: Tensor, lines: list[Line]) -> Tensor:
     """float (lines, vocabulary): what the model would say next after each prompt, one picture per line."""
     batch = pack([[line] for line in lines], tokenizer)
-    hidden = _hidden(model, batch, features)
+    hidden = hidden_states(model, batch, features)
     last = (batch.labels != IGNORED).int().argmax(-1) - 1
     return model.lm_head(hidden[torch.arange(len(lines)), last])
 

@@ -1,0 +1,66 @@
+"""Words or picture: what does it believe? A model that reads well and looks little is steered, beside everything that costs more."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from apps.lab.pages import Page
+from apps.lab.ui import frame
+from apps.lab.ui.desk import Desk
+from core.engine.outputs import figure, number, numbers, picture, table
+
+INTRO = (
+    "A small model reads words well and sees pictures, but nobody ever asked it about a picture: it guesses the usual answer. Here a few "
+    "numbers are trained that change what the model makes of the picture, beside rivals that train a hundred times as many. Both ways of "
+    "counting stand on the page, and every question is also asked beside the wrong picture."
+)
+MODELS = {"model": ["embedded/scenes-base"]}
+LOOKERS = {"model": ["embedded/scenes-base", "embedded/scenes"]}
+ASKED = ("question", "shape", "colour", "count", "height", "side")
+REST = ("place", "hair", "tone", "build", "job", "seed", "picture")
+STRENGTH_SHOWS = (
+    picture("seen", "What the model is shown"),
+    figure("bars", "What it would say", note="Grey: untouched. Blue: steered. Always on the same axis.", wide=True),
+    figure("patches", "Where it looks while it answers", note="The darker, the more attention. Outlined: steered patches.", wide=True),
+    figure("lmar", "Attention to the picture, layer by layer (LMAR)", note="1: a patch gets as much as a word."),
+    table("words", "What each layer would say"),
+    numbers("In numbers", number("before", "Untouched"), number("after", "Steered"), number("moved", "Moved by")),
+)
+LOOK_SHOWS = (
+    picture("seen", "What the model is shown"),
+    figure("patches", "Where it looks while it answers", note="The darker, the more attention.", wide=True),
+    figure("lmar", "Attention to the picture, layer by layer (LMAR)", note="1: a patch gets as much as a word."),
+    figure("answers", "What it would say next"),
+    table("words", "What each layer would say"),
+    numbers("In numbers", number("lmar", "Mean LMAR"), number("share", "Share of all attention"), number("balance", "Balance error B")),
+)
+TURN = (
+    "Drag the strength: at 0 it is the same model without steering, at 1 as it was trained. The connector, which carries the picture into "
+    "the language model, was trained beside it and has a switch of its own. Without the picture nothing may change."
+)
+ANY = (
+    "LMAR says how much attention a patch of the picture gets for each word of the question. Models of your own of the LLaVA or Qwen-VL "
+    "kind can be looked at too: put their folder under --models. They read any question; the little one knows 160 words."
+)
+EVERY = (
+    "Each way of training starts from the same model and gets the same questions in the same order. Connector-only is the control that the "
+    "paper lacks: what it reaches is not due to a method."
+)
+
+
+def build(site: frame.Site, page: Page) -> None:
+    """The race on top; in tabs the slider, attention of any model, every method, lesson and evidence."""
+    with frame.page(site, page, intro=INTRO, models=MODELS) as view:
+        with gr.Tab("Ask it yourself", id="strength"):
+            gr.HTML(f'<p class="gb-quiet">{TURN}</p>', apply_default_css=False)
+            asked = Desk(view, "steering/strength", left=("strength", "connector", "shown", *ASKED), more=(*REST, "steering", "model"),
+                         shows=STRENGTH_SHOWS, prefix="strength", models=MODELS)
+        with gr.Tab("Any model", id="look"):
+            gr.HTML(f'<p class="gb-quiet">{ANY}</p>', apply_default_css=False)
+            shared = {name: component for name, component in asked.components.items() if name in (*ASKED, *REST) and name != "picture"}
+            Desk(view, "steering/look", left=("model", "layer"), more=("picture",), shows=LOOK_SHOWS, prefix="look", models=LOOKERS,
+                 shared=shared)
+        with gr.Tab("Every method", id="compare"):
+            gr.HTML(f'<p class="gb-quiet">{EVERY}</p>', apply_default_css=False)
+            frame.another(view, "steering/compare", press="Train them all", models=MODELS)
+        frame.usual_tabs(view)

@@ -1,0 +1,131 @@
+"""One quick race, a comparison of two rows, and both probes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+
+from core.engine.errors import LabError
+from core.engine.outputs import find as declared
+from core.engine.registry import find
+from core.steering.attention import read
+from core.steering.spec import COMPARE, TRAIN
+
+QUICK = {"steps": 2, "batch": 4, "pictures": 50, "questions": 20}
+
+
+@pytest.fixture(scope="module")
+def raced(warm_engine):
+    run = warm_engine.start("steering/train", QUICK | {"positions": "first_last", "rival": "ia3"}, visitor="tests")
+    assert warm_engine.wait(run.id)["outcome"] == "finished"
+    return run.id, warm_engine.result(run.id)
+
+
+def test_the_race_counts_both_ways_and_says_only_what_is_declared(warm_engine, raced):
+    run, result = raced
+    found = result["metrics"]
+    assert (found["inside steered"], found["total steered"], found["inside rival"]) == (2310, 2310 + 61_824, 5376)
+    events = warm_engine.records.events(run)
+    assert all(declared(TRAIN.outputs, e["kind"], e["name"]) for e in events if "name" in e)
+    assert {e["name"] for e in events if e["kind"] == "figure"} == {"columns", "lmar", "share", "patches"}
+    assert found["words steered"] == found["words base"]
+    assert len(result["verdict"]["headline"].split()) <= 25 and "95 %" in result["verdict"]["text"]
+
+
+def test_two_seeds_differ_and_the_same_seed_does_not(warm_engine, raced):
+    config = QUICK | {"positions": "first_last", "rival": "ia3"}
+    again = warm_engine.start("steering/train", config, visitor="tests", fresh=True)
+    warm_engine.wait(again.id)
+    assert warm_engine.result(again.id)["metrics"] == raced[1]["metrics"]
+
+
+def test_a_comparison_has_every_row_and_the_untouched_model(warm_engine):
+    config = QUICK | {"methods": ["connector", "mores-frozen"], "choose": True, "steps": 3}
+    run = warm_engine.start("steering/compare", config, visitor="tests")
+    assert warm_engine.wait(run.id)["outcome"] == "finished"
+    result = warm_engine.result(run.id)
+    assert result["metrics"]["connector inside"] == 0 and result["metrics"]["mores-frozen total"] == 2310
+    assert result["metrics"]["base total"] == 0 and result["metrics"]["mores-frozen rate"] in (5e-4, 2e-3, 1e-2)
+    assert all(declared(COMPARE.outputs, e["kind"], e["name"]) for e in warm_engine.records.events(run.id) if "name" in e)
+
+
+def test_the_slider_at_nought_and_words_alone_change_nothing(warm_engine, raced):
+    steering = f"run/{raced[0]}/steering"
+    ask = {"steering": steering, "connector": "before"}
+    still = warm_engine.probe("steering/strength", ask | {"strength": 0})
+    assert still["moved"] == 0 and still["before"] == still["after"]
+    words = {"question": "what colour has a ball ?", "shown": False}
+    assert warm_engine.probe("steering/strength", ask | words | {"strength": 3})["moved"] == 0
+    trained = warm_engine.probe("steering/strength", {"steering": steering, "strength": 0})
+    assert trained["moved"] > 0, "the connector has a switch of its own"
+    assert warm_engine.probe("steering/strength", {"strength": 1})["moved"] > 0, "the one that comes with the lab"
+
+
+def test_a_look_reads_attention_and_words(warm_engine):
+    seen = warm_engine.probe("steering/look", {"question": "How many things are there ?"})
+    assert len(seen["lmar"]) == 6 and len(seen["words"]) == 7 and {"answers", "lmar", "patches"} == set(seen["figures"])
+
+
+@pytest.mark.parametrize("name, given, said", [
+    ("steering/look", {"question": "what is the weather ?"}, "does not know the word 'weather'"),
+    ("steering/look", {"question": " "}, "no question"),
+    ("steering/look", {"layer": 7}, "has 6 layers"),
+    ("steering/look", {"model": "embedded/worlds"}, "cannot use"),
+    ("steering/strength", {"steering": "embedded/worlds"}, "not a steering"),
+])
+def test_bad_questions_get_a_sentence(warm_engine, name, given, said):
+    with pytest.raises(LabError, match=said) as refused:
+        warm_engine.probe(name, given)
+    assert refused.value.hint
+
+
+@pytest.mark.parametrize("given, said", [({"rank": 193}, "A rank of 193"), ({"positions": "painted"}, "No patch"),
+                                         ({"positions": "painted", "painted": "x"}, "no number of a patch"),
+                                         ({"model": "embedded/worlds"}, "cannot use")])
+def test_a_race_that_cannot_be_run_says_why(warm_engine, given, said):
+    run = warm_engine.start("steering/train", QUICK | given, visitor="tests")
+    state = warm_engine.wait(run.id)
+    assert state["outcome"] == "failed" and said in state["error"] and state["hint"]
+
+
+def test_no_steps_and_unknown_rivals_are_refused_before_anything_runs():
+    for given in ({"steps": 0}, {"rival": "magic"}, {"share": 0}):
+        with pytest.raises(LabError):
+            find("steering/train").validate(given)
+
+
+def test_lmar_is_the_mean_of_ratios_by_hand():
+    weights = torch.tensor([[0.1, 0.2, 0.2, 0.5], [0.4, 0.3, 0.2, 0.1]])  # two lines, keys: first, picture, picture, word
+    image, text = torch.tensor([[0, 1, 1, 0]] * 2).bool(), torch.tensor([[0, 0, 0, 1]] * 2).bool()
+    looks = read([weights], image, text, ~image)
+    assert looks.lmar().item() == pytest.approx((0.2 / 0.5 + 0.25 / 0.1) / 2, rel=1e-5)
+    assert looks.geometric().item() == pytest.approx((0.4 * 2.5) ** 0.5, rel=1e-4)
+    assert looks.lmar_all().item() == pytest.approx((0.2 / 0.3 + 0.25 / 0.25) / 2, rel=1e-5)
+    # S / (1 - S) x N_other / N_picture, per line (methods/06 section 3.3)
+    share = looks.share[:, 0]
+    assert torch.allclose(share / (1 - share) * 2 / 2, looks.image[:, 0] / looks.others[:, 0], atol=1e-6)
+    with pytest.raises(LabError, match="no token of a picture"):
+        read([weights], torch.zeros_like(image), text, ~image)
+
+
+def test_a_llava_of_ones_own_shows_its_attention(warm_engine, tmp_path):
+    from core.zoo.scenes.words import make_tokenizer
+
+    tokenizer = make_tokenizer()
+    vocab = json.loads(tokenizer.backend_tokenizer.to_str())
+    vocab["model"]["vocab"] = {("said" if word == "answer" else word): i for word, i in vocab["model"]["vocab"].items()}
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=28,
+                                       patch_size=14, projection_dim=16),
+        text_config=LlamaConfig(vocab_size=len(tokenizer), hidden_size=24, intermediate_size=48, num_hidden_layers=3, num_attention_heads=2,
+                                num_key_value_heads=2, max_position_embeddings=128), image_token_index=4, image_seq_length=4)
+    torch.manual_seed(0)
+    LlavaForConditionalGeneration(config).save_pretrained(tmp_path / "tiny")
+    file = tmp_path / "tiny" / "tokenizer.json"
+    tokenizer.save_pretrained(tmp_path / "tiny")
+    file.write_text(json.dumps(vocab))
+    seen = warm_engine.probe("steering/look", {"model": f"path/{tmp_path / 'tiny'}", "question": "where is it ?", "layer": 2})
+    assert len(seen["lmar"]) == 3 and all(value > 0 for value in seen["lmar"]) and "patches" in seen["figures"]
