@@ -13,7 +13,7 @@ from core.engine.claims import Claim, Scale
 
 MODELS = ("embedded/scenes-base",)
 SEEDS = (0, 1, 2)
-METHODS = ["connector", "mores", "mores-8", "mores-f4l5", "mores-every2", "mores-deep", "mores-frozen", "ia3", "lora-1", "lora-16", "full"]
+METHODS = ["connector", "mores", "mores-8", "mores-f4l5", "mores-every2", "mores-frozen", "ia3", "lora-1", "lora-16", "full"]
 Results = list[dict[str, Any]]
 RUN: dict[str, Any] = {"methods": METHODS}
 
@@ -60,8 +60,6 @@ CLAIMS = [
     _claim("T9", "Rank 8 is hardly better than rank 1.", "report", _minus("mores-8 mean", "mores mean"), "<= 0.01"),
     _claim("T10", "Every second layer is enough.", "report",
            lambda results: abs(_metric(results, "mores-every2 mean") - _metric(results, "mores mean")), "<= 0.01"),
-    _claim("T10b", "The deep half of the layers is enough.", "report",
-           lambda results: abs(_metric(results, "mores-deep mean") - _metric(results, "mores mean")), "<= 0.01"),
     _claim("T13", "Steering adds something to the connector, which alone is trained beside it.", "report",
            _minus("mores mean", "connector mean"), ">= 0", note="The control that the paper lacks."),
     _claim("T13b", "Steering alone, with the connector as it was, beats the untouched model.", "report",

@@ -27,7 +27,7 @@ from core.steering.data import Scenes, at, patch_side, prompt, prompt_ends
 from core.steering.keeping import Stored, read_kept
 from core.steering.methods import Tuned
 from core.steering.rows import Row
-from core.steering.spec import LookConfig, StrengthConfig
+from core.steering.spec import LookConfig, MeasuredConfig, StrengthConfig
 from core.steering.training import keys
 
 WORDS = 5
@@ -116,6 +116,18 @@ def strength(config: StrengthConfig, lab: Lab) -> StrengthAnswer:
         | _attention(before, after, stored),
         tables={"words": _layers({"untouched": before.words, "steered": after.words}, None)},
         images={"seen": showing.address(lab, config)} if config.shown else {})
+
+
+def measured(config: MeasuredConfig, lab: Lab) -> Answer:
+    """All points on one picture: what each way of training reached, and what it cost by either count."""
+    keys = ("name", "recipe", "inside", "total", "share", "n")
+    rows = [dict(zip(keys, point, strict=True)) for point in config.points]
+    if not rows:
+        return Answer(says="Nothing has been measured on this page yet.", aside="Press Run, and its points appear here.")
+    table = {"columns": ["method", "inside", "with connector", "right", "questions"],
+             "rows": [[row["name"], row["inside"], row["total"], round(row["share"], 4), row["n"]] for row in rows]}
+    return Answer(says=f"{len(rows)} ways of training, measured here.", aside="Thin lines: 95 %. Runs of other lengths are not alike.",
+                  figures={"against": figures.against(rows)}, tables={"points": table})
 
 
 def scenes_count(stored: Stored) -> str:

@@ -6,7 +6,7 @@ side, and connector-only, the control that the paper lacks, is a row like any ot
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -63,11 +63,11 @@ class CompareConfig(Config):
     """Which rows of the table are trained and asked."""
 
     model: ModelRef = Field("embedded/scenes-base", title="Model", description="One that sees scenes and was never asked about a picture")
-    methods: list[Name] = Field(["connector", "mores", "mores-4", "mores-frozen", "ia3", "lora-1", "lora-16", "full"], min_length=1,
+    methods: list[Name] = Field(["connector", "mores", "mores-frozen", "ia3", "lora-1", "lora-16", "full"], min_length=1,
                                 max_length=len(ROWS), title="Methods",
                                 json_schema_extra={"labels": {name: row.title for name, row in ROWS.items()}},
                                 description="Each is trained from the same model on the same questions in the same order")
-    steps: int = Field(60, ge=1, le=2000, title="Training steps", json_schema_extra={"slider": [10, 300, 10]}, description="For each")
+    steps: int = Field(50, ge=1, le=2000, title="Training steps", json_schema_extra={"slider": [10, 300, 10]}, description="For each")
     pictures: int = Field(800, ge=50, le=6000, title="Pictures to learn from", json_schema_extra=MORE, description="The same for each")
     batch: int = Field(12, ge=1, le=64, title="Pictures in a step", json_schema_extra=MORE, description="Four questions each")
     choose: bool = Field(False, title="Choose the learning rate", json_schema_extra=MORE,
@@ -108,6 +108,17 @@ class StrengthConfig(LookConfig):
     connector: Literal["trained", "before"] = Field(
         "trained", title="Connector", json_schema_extra={"labels": {"trained": "as trained with it", "before": "as before training"}},
         description="What carries the picture into the language model was trained beside the steering")
+
+
+Point = tuple[Annotated[str, Field(max_length=80)], Annotated[str, Field(max_length=20)], Annotated[int, Field(ge=0, le=10**12)],
+              Annotated[int, Field(ge=0, le=10**12)], Annotated[float, Field(ge=0, le=1)], Annotated[int, Field(ge=1, le=10**6)]]
+
+
+class MeasuredConfig(Config):
+    """Points that were measured before."""
+
+    points: tuple[Point, ...] = Field((), max_length=200, json_schema_extra=MORE,
+                                      description="Measured before: (name, recipe, inside, with connector, right answers, questions)")
 
 
 UNBIASED = "right answers / questions about new pictures in which all colours are alike"
@@ -180,4 +191,6 @@ LOOK = probe("steering/look", title="Where does it look?", paper="06", families=
              run="core.steering.probes:look")
 STRENGTH = probe("steering/strength", title="Turn the steering", paper="06", families=LLAVA, config=StrengthConfig,
                  run="core.steering.probes:strength")
-EXPERIMENTS = (TRAIN, COMPARE, LOOK, STRENGTH)
+MEASURED = probe("steering/measured", title="Right answers against numbers", paper="06", families=(), config=MeasuredConfig,
+                 run="core.steering.probes:measured")
+EXPERIMENTS = (TRAIN, COMPARE, LOOK, STRENGTH, MEASURED)

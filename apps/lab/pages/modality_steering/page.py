@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from html import escape
+from typing import Any
+
 import gradio as gr
 
+from apps.lab import links
 from apps.lab.pages import Page
 from apps.lab.ui import frame
-from apps.lab.ui.desk import Desk
+from apps.lab.ui.desk import QUIET, Desk
+from apps.lab.ui.view import View
+from core.engine.errors import LabError
 from core.engine.outputs import figure, number, numbers, picture, table
+from core.steering.rows import ROWS
 
 INTRO = (
     "A small model reads words well and sees pictures, but nobody ever asked it about a picture: it guesses the usual answer. Here a few "
@@ -48,6 +55,54 @@ EVERY = (
 )
 
 
+MOST = 30  # runs of the visitor's that are shown
+NONE = '<p class="gb-quiet">Your own races will be listed here.</p>'
+MEASURED_SHOWS = (
+    figure("against", "Right answers against numbers trained", wide=True,
+           note="Full: counted inside the language model, as the paper does. Hollow: with the connector."),
+    table("points", "Every point", wide=True),
+)
+
+
+def _points(view: View) -> dict[str, Any]:
+    """The recorded comparison and the visitor's own races, as the probe takes them."""
+    engine, points = view.site.engine, []
+    try:
+        recorded = engine.result(f"first-{view.page.first_view('steering/compare')}")
+    except LabError:
+        recorded = None  # there is no recorded comparison on this machine
+    if recorded:
+        found, n = recorded["metrics"], 5 * recorded["config"]["questions"]
+        points += [_point(ROWS[name].title, ROWS[name].recipe, found, f"{name} {{}}", n) for name in recorded["config"]["methods"]]
+    for run in _own(view):
+        result = engine.result(run["id"])
+        config, found = result["config"], result["metrics"]
+        n, rival = 5 * config["questions"], ROWS[config["rival"]]
+        points.append(_point(f"your {config['method']} {config['rank']}", config["method"], found, "{} steered", n))
+        points.append(_point(f"your {rival.title}", rival.recipe, found, "{} rival", n))
+    return {"points": points}
+
+
+def _point(name: str, recipe: str, found: dict[str, Any], metric: str, n: int) -> tuple[Any, ...]:
+    inside, total, share = (found[metric.format(what)] for what in ("inside", "total", "unbiased"))
+    return name, recipe, int(inside), int(total), share, n
+
+
+def _own(view: View) -> list[Any]:
+    return [run for run in view.site.engine.runs("steering/train") if run["outcome"] == "finished"][:MOST]
+
+
+def _opened(view: View) -> str:
+    """Links that open the visitor's races again."""
+    made = []
+    for run in _own(view):
+        result = view.site.engine.result(run["id"])
+        config, right = result["config"], result["metrics"]["unbiased steered"]
+        words = f"{config['method']} of rank {config['rank']} against {config['rival']}: {right:.0%} right"
+        made.append(f'<li><a href="{escape(links.to_run(run).lstrip("/"))}">{escape(words)}</a></li>')
+    return f'<ul class="gb-quiet">{"".join(made)}</ul>' if made else NONE
+
+
 def build(site: frame.Site, page: Page) -> None:
     """The race on top; in tabs the slider, attention of any model, every method, lesson and evidence."""
     with frame.page(site, page, intro=INTRO, models=MODELS) as view:
@@ -62,5 +117,9 @@ def build(site: frame.Site, page: Page) -> None:
                  shared=shared)
         with gr.Tab("Every method", id="compare"):
             gr.HTML(f'<p class="gb-quiet">{EVERY}</p>', apply_default_css=False)
+            Desk(view, "steering/measured", shows=MEASURED_SHOWS, prefix="measured", given=lambda live: _points(view))
+            own = gr.HTML(NONE, apply_default_css=False)
+            view.live.finish(lambda: _opened(view), outputs=own, **QUIET)
+            site.blocks.load(lambda: _opened(view), outputs=own, **QUIET)
             frame.another(view, "steering/compare", press="Train them all", models=MODELS)
         frame.usual_tabs(view)
