@@ -18,7 +18,7 @@ from core.steering.training import Budget, fit
 from core.zoo.package import Report
 from core.zoo.scenes.words import make_tokenizer
 
-NAME, STEPS, PICTURES = "mores", 150, 1500
+NAME, STEPS, PICTURES = "mores", 60, 800
 
 
 def ship_steering(folder: Path, report: Report) -> None:
