@@ -43,7 +43,8 @@ LOOK_SHOWS = (
 )
 TURN = (
     "Drag the strength: at 0 it is the same model without steering, at 1 as it was trained. The connector, which carries the picture into "
-    "the language model, was trained beside it and has a switch of its own. Without the picture nothing may change."
+    "the language model, was trained beside it and has a switch of its own. Without the picture nothing may change. After a race of yours "
+    "it is your steering that is turned; before, one that comes with the lab."
 )
 ANY = (
     "LMAR says how much attention a patch of the picture gets for each word of the question. Models of your own of the LLaVA or Qwen-VL "
@@ -62,6 +63,17 @@ MEASURED_SHOWS = (
            note="Full: counted inside the language model, as the paper does. Hollow: with the connector."),
     table("points", "Every point", wide=True),
 )
+
+
+def _made(view: View, live: Any) -> dict[str, Any]:
+    """The steering of the race on show, once it is finished and the visitor's; else the one that is chosen."""
+    run = live.get("run") if isinstance(live, dict) else None
+    try:
+        record = view.site.engine.read(run) if run and not run.startswith("first-") else None
+    except LabError:
+        return {}
+    done = record is not None and record["name"] == "steering/train" and record["outcome"] == "finished"
+    return {"steering": f"run/{run}/steering"} if done else {}
 
 
 def _points(view: View) -> dict[str, Any]:
@@ -109,7 +121,7 @@ def build(site: frame.Site, page: Page) -> None:
         with gr.Tab("Ask it yourself", id="strength"):
             gr.HTML(f'<p class="gb-quiet">{TURN}</p>', apply_default_css=False)
             asked = Desk(view, "steering/strength", left=("strength", "connector", "shown", *ASKED), more=(*REST, "steering", "model"),
-                         shows=STRENGTH_SHOWS, prefix="strength", models=MODELS)
+                         shows=STRENGTH_SHOWS, prefix="strength", models=MODELS, given=lambda live: _made(view, live))
         with gr.Tab("Any model", id="look"):
             gr.HTML(f'<p class="gb-quiet">{ANY}</p>', apply_default_css=False)
             shared = {name: component for name, component in asked.components.items() if name in (*ASKED, *REST) and name != "picture"}
