@@ -1,6 +1,7 @@
 """The claims of methods/06 section 9, with the thresholds written there. A seed draws pictures, questions, starts and batches.
 
-All from one comparison per seed: the same questions in the same order for every row, learning rates of the table. A sentence with two
+All from one comparison per seed: the same questions in the same order for every row, learning rates of the table (those of the pilot;
+methods/06 asks for a choice on a validation split, which is `choose` and would cost twice the time). A sentence with two
 thresholds is two claims. T1, T2 and T7 must hold exactly and are unit tests (tests/steering/test_steer.py); T12 is a benchmark.
 """
 

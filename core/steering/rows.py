@@ -10,7 +10,7 @@ class Row:
     """One way of training. recipe: a name of methods.RECIPES.  rank: of LoRA, MoReS, LoReFT; block of OFT; bottleneck of the adapter.
 
     positions, share, layers, init: of a steering (positions.py).  connector: whether the connector is trained too.
-    rate: AdamW's, chosen on the validation split (docs/LOG.md).
+    rate: AdamW's, of the pilot in methods/06; `steering/compare` can try `RATES` on validation questions instead.
     """
 
     title: str

@@ -55,7 +55,7 @@ class TrainConfig(Config):
                           description="In three of four the things have the colour of their kind, so guessing pays")
     batch: int = Field(12, ge=1, le=64, title="Pictures in a step", json_schema_extra=MORE, description="Four questions each")
     rate: float = Field(0, ge=0, le=0.1, title="Learning rate", json_schema_extra=MORE,
-                        description="Of the steering; 0 takes the one that was best on the validation questions")
+                        description="Of the steering; 0 takes the method's own")
     questions: int = Field(100, ge=20, le=400, title="Test pictures", json_schema_extra=MORE, description="In each column")
 
 
