@@ -16,7 +16,7 @@ MODELS = ("embedded/scenes-base",)
 SEEDS = (0, 1, 2)
 METHODS = ["connector", "mores", "mores-8", "mores-f4l5", "mores-every2", "mores-frozen", "ia3", "lora-1", "lora-16", "full"]
 Results = list[dict[str, Any]]
-RUN: dict[str, Any] = {"methods": METHODS}
+RUN: dict[str, Any] = {"methods": METHODS, "steps": 50}
 
 
 def _metric(results: Results, name: str) -> float:
