@@ -135,6 +135,11 @@ def router(engine: Engine, notebook: int | None = None) -> APIRouter:
     def file(run_id: str, name: str, request: Request) -> Response:
         return FileResponse(door(request).picture(run_id, name), media_type="image/png")
 
+    @routes.get("/runs/{run_id}/kept/{name}/{file}")
+    def kept_file(run_id: str, name: str, file: str, request: Request) -> Response:
+        path = door(request).kept_file(run_id, name, file)
+        return FileResponse(path, media_type="application/octet-stream", headers=_download(f"{run_id}-{name}-{file}"))
+
     @routes.post("/uploads")
     def bring(request: Request, file: UploadFile) -> dict[str, str]:
         with tempfile.NamedTemporaryFile() as copy:

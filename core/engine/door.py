@@ -27,6 +27,7 @@ from core.engine.stored import PICTURE_FILE, RunRecord
 GB = 10**9
 MOST_UNFINISHED = 6  # of one visitor
 MOST_AT_ONCE = 120  # of all: each waits in a thread of its own
+KEPT_FILES = ("model.safetensors", "config.json")  # of a kept model, for taking along
 MOST_KEPT = 4 * GB  # what the runs of one visitor keep
 MOST_PROBES = 8  # of one visitor, at the same time
 _KEPT = re.compile(r"run/([a-z0-9][a-z0-9-]{3,79})/[a-z0-9_-]{1,40}")
@@ -213,6 +214,14 @@ class Door:
         path = self._engine.records.folder(run_id) / name
         if not re.fullmatch(PICTURE_FILE, name) or path.is_symlink() or not path.is_file():
             raise LabError("This run has no such picture.", "Open the run's page to see what it shows.")
+        return path
+
+    def kept_file(self, run_id: str, name: str, file: str) -> Path:
+        """Weights or config of what a run kept. Raises LabError when it kept nothing of that name."""
+        self.read(run_id)
+        path = self._engine.models.folder(f"run/{run_id}/{name}") / file
+        if file not in KEPT_FILES or path.is_symlink() or not path.is_file():
+            raise LabError("This run kept no such file.", f"There are: {', '.join(KEPT_FILES)}.")
         return path
 
     def report(self, run_id: str) -> str:

@@ -58,6 +58,7 @@ EVERY = (
 
 MOST = 30  # runs of the visitor's that are shown
 NONE = '<p class="gb-quiet">Your own races will be listed here.</p>'
+FILES = {"model.safetensors": "its numbers", "config.json": "what they are"}
 MEASURED_SHOWS = (
     figure("against", "Right answers against numbers trained", wide=True,
            note="Full: counted inside the language model, as the paper does. Hollow: with the connector."),
@@ -111,7 +112,8 @@ def _opened(view: View) -> str:
         result = view.site.engine.result(run["id"])
         config, right = result["config"], result["metrics"]["unbiased steered"]
         words = f"{config['method']} of rank {config['rank']} against {config['rival']}: {right:.0%} right"
-        made.append(f'<li><a href="{escape(links.to_run(run).lstrip("/"))}">{escape(words)}</a></li>')
+        files = " ".join(f'<a href="lab/runs/{escape(run["id"])}/kept/steering/{file}" download>{said}</a>' for file, said in FILES.items())
+        made.append(f'<li><a href="{escape(links.to_run(run).lstrip("/"))}">{escape(words)}</a> ({files})</li>')
     return f'<ul class="gb-quiet">{"".join(made)}</ul>' if made else NONE
 
 
