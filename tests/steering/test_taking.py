@@ -6,8 +6,8 @@ import pytest
 
 from core.engine.door import Door
 from core.engine.errors import LabError
-from tests.steering.test_runs import QUICK
 
+QUICK = {"steps": 2, "batch": 4, "pictures": 50, "questions": 20}
 MINE, OTHER = "a" * 32, "b" * 32
 
 
