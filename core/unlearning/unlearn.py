@@ -33,7 +33,7 @@ CLIP = 1.0
 WEIGHT_DECAY = 0.01
 WHOLE = 100_000_000  # parameters: weights, gradients, two moments and the last good copy are 20 bytes each, so 2 GB
 BYTES_TRAINED = 20
-LOGITS = 3  # times the words' scores while the loss goes back: the scores, their logarithms and their gradient
+HELD = 2.4  # times what is kept for the way back: gradients on their way, and what the allocator does not give back (docs/LOG.md)
 TRIED = 2  # questions, to see how long a step takes
 LORA_RANK = 16
 
@@ -75,10 +75,10 @@ def plan(subject: LoadedModel, original: LoadedModel, forget: Sequence[Prompt], 
     kept = _kept_for_the_way_back(subject.model, tried)  # first: a model just opened is read from disk meanwhile
     start = time.perf_counter()
     with torch.no_grad():
-        answered = token_scores(subject.model, tried).logits
+        token_scores(subject.model, tried)
     # a step reads what to forget and as much to keep; with the way back that is three times the way forth
     seconds = 2 * 3 * (time.perf_counter() - start) * len(forget) / len(tried.ids)
-    needed = trained * BYTES_TRAINED + 2 * (kept + LOGITS * answered.nbytes) * len(forget) // len(tried.ids)
+    needed = trained * BYTES_TRAINED + 2 * HELD * kept * len(forget) / len(tried.ids)
     free = psutil.virtual_memory().available
     if needed > free:
         raise LabError(f"Forgetting {len(forget)} questions would need about {needed / 1e9:.1f} GB more memory, of {free / 1e9:.1f}.",

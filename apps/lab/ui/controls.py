@@ -62,6 +62,7 @@ class Fields:
         self.experiment, self._models, self._prefix, self._engine = experiment, models or {}, prefix, engine
         self._settings = {field.name: field for field in fields(experiment)}
         self._files: dict[str, OwnFile] = {}
+        self.own: OwnModels | None = None
         self.components: dict[str, Any] = {}
 
     def add(self, *names: str) -> None:
@@ -93,8 +94,8 @@ class Fields:
             offered = list(self._models.get(field.name, [common["value"]]))
             made = gr.Dropdown(choices=offered, allow_custom_value=True, filterable=True, **common)
             if self._engine and field.name == self.experiment.model_fields()[0]:
-                own = OwnModels(self.experiment.families)
-                own.input(_chosen(offered), inputs=own, outputs=made, **QUIET)
+                self.own = OwnModels(self.experiment.families)
+                self.own.input(_chosen(offered), inputs=self.own, outputs=made, **QUIET)
             return made
         if field.choices:
             common["value"] = "" if common["value"] is None else common["value"]
@@ -151,6 +152,9 @@ class Controls(Fields):
             self.seed = gr.Number(0, label="Seed", precision=0, elem_id=f"{prefix}-seed",
                                   info="The same seed gives the same numbers again.")
         self.inputs = [*self.components.values(), self.seed]
+        twins = [self.components[field.name] for field in shown if field.kind == "model" and field.optional and field.default]
+        if self.own and twins:  # what comes with the lab is no twin of somebody's own model
+            self.own.input(lambda: [gr.Dropdown(value=None)] * len(twins), outputs=twins, **QUIET)
 
     def split(self, values: Sequence[Any]) -> tuple[dict[str, Any], Any]:
         """What the controls say, as (config fields, seed)."""
