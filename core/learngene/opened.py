@@ -45,6 +45,7 @@ _CLUTTER = ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "#r
             "icon\r")
 _BESIDE = re.compile(r"(readme|licen[cs]e|labels|classes|metadata)?[^/]*\.(txt|md|csv|tsv|json|jsonl|ya?ml|xml|html?|pdf|toml|url|lnk)"
                      r"|readme|licen[cs]e|copying|notice", re.IGNORECASE)  # files about the pictures, outside of the class folders
+_ABOUT = re.compile(r".+\.(aae|xmp|thm|txt|json|xml|yaml)", re.IGNORECASE)  # beside a picture of the same name: notes about it
 SPLITS = {**dict.fromkeys(("train", "training", "trainset"), "train"), **dict.fromkeys(("test", "testing", "testset", "eval"), "test"),
           **dict.fromkeys(("val", "valid", "validation", "dev"), "val")}
 UNICODE_PATH = 0x7075  # where a ZIP may write the name of a file once more, in letters that everybody reads alike
@@ -252,8 +253,12 @@ def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 def _by_class(files: list[_File], folders: set[tuple[str, ...]]) -> tuple[dict[str, list[_File]], list[str]]:
     """The files of every class, by its name, in order, and what is to be said. Folders around all classes count for nothing."""
     files = [file for file in files if not _clutter(file.place)]
+    pictures = {(*file.place[:-1], Path(file.place[-1]).stem) for file in files if not _ABOUT.fullmatch(file.place[-1])}
+    files = [file for file in files if not (_ABOUT.fullmatch(file.place[-1])
+                                            and (*file.place[:-1], Path(file.place[-1]).stem) in pictures)]
     folders = {place for place in folders if place and not _clutter(place)}
     files, folders = _bare(files, folders)
+    files, folders = _split_first(files, folders)
     files, folders, notes = _parted(files, folders)
     found: dict[str, list[_File]] = {}
     for file in files:
@@ -287,6 +292,15 @@ def _bare(files: list[_File], folders: set[tuple[str, ...]]) -> tuple[list[_File
             return files, folders
         files = [replace(file, place=file.place[1:]) for file in deep]
         folders = {place[1:] for place in folders if place[0] == around and len(place) > 1}
+
+
+def _split_first(files: list[_File], folders: set[tuple[str, ...]]) -> tuple[list[_File], set[tuple[str, ...]]]:
+    """cat/train/1.png as train/cat/1.png: some keep the parts inside the classes."""
+    turns = all(len(file.place) == 3 and file.place[1].lower() in SPLITS for file in files)
+    if not files or not turns or all(file.place[0].lower() in SPLITS for file in files):
+        return files, folders
+    turned = [replace(file, place=(file.place[1], file.place[0], file.place[2])) for file in files]
+    return turned, {(place[1], place[0]) for place in folders if len(place) == 2}
 
 
 def _parted(files: list[_File], folders: set[tuple[str, ...]]) -> tuple[list[_File], set[tuple[str, ...]], list[str]]:

@@ -46,6 +46,8 @@ def test_home_has_ten_questions_and_only_built_ones_can_be_opened(visitor):
     assert page.locator("a.gb-card").count() == len(BUILT)
     assert page.locator(".gb-card--planned").count() == 10 - len(BUILT)
     assert page.get_by_text("not built yet").count() == 10 - len(BUILT)
+    page.wait_for_selector(".gb-shop-item")
+    assert page.locator(".gb-shop-item").count() == 3 and page.get_by_role("button", name="Get it: 93 MB").count() == 1
     page.locator("a.gb-card").first.click()
     page.wait_for_selector(".gb-question")
     assert page.url.endswith(BUILT[0])

@@ -203,3 +203,11 @@ def test_names_in_the_letters_of_an_older_system_are_read_as_they_were_meant(tmp
     task = read_collection(zipped_in(page, tmp_path / "old.zip", members))
     assert list(task.classes) == sorted(names)
     assert any(f"They were read as {title}." in note for note in task.notes)
+
+
+def test_parts_inside_the_classes_and_notes_beside_the_pictures_are_read_as_meant(tmp_path):
+    members = {f"{kind}/{part}/{i}.png": shape(kind, i) for kind in SHAPES for part in ("train", "test") for i in range(3)}
+    task = read_collection(zipped(tmp_path / "x.zip", members, tuple(f"{kind}/{part}/" for kind in SHAPES for part in ("train", "test"))))
+    assert task.classes == SHAPES and task.test_labels.bincount().tolist() == [3, 3, 3] and "tested on" in task.notes[0]
+    beside = {f"bar/{i}.{end}": b"notes" for i in range(2) for end in ("AAE", "xmp", "txt")}
+    assert read_collection(zipped(tmp_path / "y.zip", shapes(3) | beside)).classes == SHAPES
