@@ -31,14 +31,14 @@ LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% end
 
 
 def pictures(folder: Path) -> Path:
-    """A ZIP of three blank pictures, a few hundred kB in all."""
+    """A ZIP of forty blank pictures, a few kB each."""
     from PIL import Image
 
     blank = BytesIO()
     Image.new("1", (SIDE, SIDE), 1).save(blank, "PNG")
     with zipfile.ZipFile(folder / "blank.zip", "w", zipfile.ZIP_DEFLATED) as packed:
-        for name in ("a/1.png", "a/2.png", "b/1.png"):
-            packed.writestr(name, blank.getvalue())
+        for number in range(40):
+            packed.writestr(f"{'ab'[number % 2]}/{number}.png", blank.getvalue())
     return folder / "blank.zip"
 
 
@@ -79,7 +79,7 @@ def high_water() -> float:
     """The most MB that this process held since it was last asked."""
     status = Path("/proc/self/status").read_text().split()
     Path("/proc/self/clear_refs").write_text("5")
-    return int(status[status.index("VmHWM:") + 1]) / 1000
+    return int(status[status.index("VmHWM:") + 1]) * 1024 / 1e6
 
 
 def asked(what: str, question: Callable[[], object]) -> dict[str, object]:
@@ -116,7 +116,7 @@ def main() -> None:
 
         zipped, gif, wide = pictures(folder), frames(folder), columns(folder)
         found = {"pictures": f"path/{zipped}"}
-        rows.append(asked("three pictures of 8000 x 8000", lambda: engine.probe("learngene/pictures", found)["says"]))
+        rows.append(asked("forty pictures of 8000 x 8000", lambda: engine.probe("learngene/pictures", found)["says"]))
         rows.append(asked("a GIF of 600,000 frames", lambda: read_picture(gif).size))
         rows.append(asked("a table of 40,000 columns", lambda: read_rows(wide)))
         rows.append(asked("a chat template that loops", lambda: templates.check_template(LOOP)))
