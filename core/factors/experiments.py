@@ -7,7 +7,6 @@ factors/backtest   metrics  the same
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,36 +23,11 @@ from core.factors.signal import daily_ic, daily_rank_ic, daily_weighted_ic, icir
 from core.factors.source import study_of
 from core.factors.spec import ARM_WORDS, AugmentConfig, BacktestConfig
 from core.factors.study import Study
+from core.factors.verdict import Scored, Traded
 
 LAST = ("factors learned",)  # one place: what the last run learned, so that the strategy need not learn it again
 CHANCE = 20  # random rankings behind the band
 SHOWN = 250  # windows in a picture
-
-
-@dataclass(frozen=True)
-class Scored:
-    """By arm, one number for each seed: ic, rank, weighted, icir, and rec where the signal is known."""
-
-    ic: dict[str, list[float]]
-    rank: dict[str, list[float]]
-    weighted: dict[str, list[float]]
-    icir: dict[str, list[float]]
-    rec: dict[str, list[float]] | None
-
-
-@dataclass(frozen=True)
-class Traded:
-    """By arm: daily returns before and after costs, float (seeds, days).  even: of all shares alike, (days,).  chance: (20, days)."""
-
-    gross: dict[str, np.ndarray]
-    net: dict[str, np.ndarray]
-    dear: dict[str, np.ndarray]
-    turnover: dict[str, float]
-    even: np.ndarray
-    chance: np.ndarray
-    topk: int
-    n_drop: int
-    why_not: str
 
 
 def augment(config: AugmentConfig, lab: Lab) -> Iterator[Event]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,11 +11,34 @@ from core.engine.events import Verdict
 from core.factors.spec import ARM_WORDS, AugmentConfig
 from core.factors.study import Study
 
-if TYPE_CHECKING:
-    from core.factors.experiments import Scored, Traded
-
 FEWEST_SHARES, FEWEST_DAYS = 30, 100
 NOT_ADVICE = "This is an experiment with models and not advice."
+
+
+@dataclass(frozen=True)
+class Scored:
+    """By arm, one number for each seed: ic, rank, weighted, icir, and rec where the signal is known."""
+
+    ic: dict[str, list[float]]
+    rank: dict[str, list[float]]
+    weighted: dict[str, list[float]]
+    icir: dict[str, list[float]]
+    rec: dict[str, list[float]] | None
+
+
+@dataclass(frozen=True)
+class Traded:
+    """By arm: daily returns before and after costs, float (seeds, days).  even: of all shares alike, (days,).  chance: (20, days)."""
+
+    gross: dict[str, np.ndarray]
+    net: dict[str, np.ndarray]
+    dear: dict[str, np.ndarray]
+    turnover: dict[str, float]
+    even: np.ndarray
+    chance: np.ndarray
+    topk: int
+    n_drop: int
+    why_not: str
 
 
 def badges(study: Study) -> str:
