@@ -8,6 +8,8 @@ A page whose first screen is no figure of its run has no whole drawing; name the
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import re
@@ -16,6 +18,8 @@ import sys
 import threading
 import time
 import xml.etree.ElementTree as ET
+
+from PIL import Image, ImageOps
 
 from apps.lab.first_paint import CARD, FILE, fingerprint
 from apps.lab.pages import PAGES, Page
@@ -166,6 +170,25 @@ def card(base: str, page: Page) -> dict[str, str]:
     return drawn
 
 
+def picture_card(page: Page) -> dict[str, str] | None:
+    """The small picture of a page whose first output is a picture over the one before it: half of each. None for other pages."""
+    first = next((one for one in find(page.experiments[0]).outputs if isinstance(one, Output)), None)
+    if first is None or first.look != "reveal":
+        return None
+    folder = FIRST_VIEWS / page.route
+    lines = map(json.loads, (folder / "events.jsonl").read_text(encoding="utf-8").splitlines())
+    files = {event["name"]: event["file"] for event in lines if event["kind"] == "picture"}
+    before, now = (ImageOps.fit(Image.open(folder / files[name]).convert("RGB"), SMALL) for name in (first.more["before"], first.name))
+    half = SMALL[0] // 2
+    before.paste(now.crop((half, 0, *SMALL)), (half, 0))
+    packed = io.BytesIO()
+    before.quantize(128).save(packed, "PNG", optimize=True)
+    address = f"data:image/png;base64,{base64.b64encode(packed.getvalue()).decode()}"
+    width, height = SMALL
+    svg = f'<svg xmlns="{SVG}"><image x="0" y="0" width="{width}" height="{height}" href="{address}" /></svg>'
+    return dict.fromkeys(("light", "dark"), clean([svg], *SMALL, f"card-{page.route}-"))
+
+
 def main(routes: list[str]) -> int:
     """Draws the given pages, or all that have a first view."""
     import uvicorn
@@ -184,7 +207,7 @@ def main(routes: list[str]) -> int:
             continue
         base = f"http://127.0.0.1:{listening.getsockname()[1]}/"
         if first_figure(page):
-            text = json.dumps({"events": fingerprint(folder), "svg": card(base, page)}, ensure_ascii=False)
+            text = json.dumps({"events": fingerprint(folder), "svg": picture_card(page) or card(base, page)}, ensure_ascii=False)
             (folder / CARD).write_text(text + "\n", encoding="utf-8")
             print(f"{page.route}: card of {len(text) // 1024} KB", flush=True)
         found = draw(base, page.route) if (folder / FILE).is_file() or page.route in routes else None

@@ -68,6 +68,24 @@ def connect(name: str, *, model: str, base_url: str = "", key: str = "", provide
     _connected[name] = Connection(model, provider, base_url, key, timeout)
 
 
+def connect_new(*, model: str, base_url: str, key: str = "") -> str:
+    """Connects a model under a new name that nobody can guess, and gives the name. Raises LabError for what cannot be an address."""
+    import secrets
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(base_url.strip())
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not parts.username
+    except ValueError:
+        usable = False
+    if not model.strip() or not usable:
+        raise LabError("A chat model needs a name and an address.", "For example qwen3:4b at http://127.0.0.1:11434/v1.")
+    name = f"chat-{secrets.token_hex(8)}"
+    connect(name, model=model.strip(), base_url=base_url.strip(), key=key.strip())
+    _connected[name].open()  # where packages are missing it is said now
+    return name
+
+
 def disconnect(name: str) -> None:
     """Forgets a model and its key."""
     _connected.pop(name, None)

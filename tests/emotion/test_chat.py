@@ -96,6 +96,15 @@ def test_instructions_in_a_wish_stay_data_and_only_tools_of_the_emotion_are_used
     assert next(line for line in said if line["node"] == "edit")["step"]["strength"] == 1.0
 
 
+def test_a_connection_has_a_name_that_nobody_can_guess_and_wrong_addresses_are_refused():
+    name = chat.connect_new(model="m", base_url="http://127.0.0.1:9/v1", key="k")
+    assert len(name) == 21 and name in chat._connected
+    chat.disconnect(name)
+    for wrong in ("", "127.0.0.1:9", "file:///etc/passwd", "http://", "http://[::1", "http://me:pass@host/v1"):
+        with pytest.raises(LabError, match="a name and an address"):
+            chat.connect_new(model="m", base_url=wrong)
+
+
 def test_a_name_that_nobody_connected_is_refused():
     with pytest.raises(LabError, match="No chat model is connected"):
         chat.thinker("nobody")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
 
 from apps.lab.pages import Page
+from apps.lab.routes import is_host
 from apps.lab.ui import frame
 from apps.lab.ui.desk import Desk
+from apps.lab.ui.view import View
+from apps.lab.ui.words import notice
+from core.engine.errors import LabError
 from core.engine.outputs import figure, number, numbers, picture
 
 INTRO = (
@@ -26,6 +32,10 @@ FULL = (
     "Agents work on a small copy. Bring the recipe of a run and your picture, and the same edits are made at full size. Where and when "
     "the picture was taken is not written into the result."
 )
+CHAT = ("A chat model of yours may plan in place of the built-in planner: any server that speaks OpenAI's protocol, such as Ollama on this "
+        "computer. It is told numbers of light and colour, the names of tools and your words, never the picture. What it answers is "
+        "checked against the table of tools. The key stays in the memory of this program until it ends; what is asked goes to the address "
+        "you give.")
 TOOL_FIELDS = ("tool", "strength", "picture")
 TOOL_MORE = ("part", "mask", "own", "angle", "x", "y", "seed")
 TOOL_SHOWS = (
@@ -56,7 +66,35 @@ def build(site: frame.Site, page: Page) -> None:
         with gr.Tab("Ask the judges", id="read"):
             gr.HTML(f'<p class="gb-quiet">{READ}</p>', apply_default_css=False)
             Desk(view, "emotion/read", left=("picture", "own", "target"), more=("judge",), shows=READ_SHOWS, prefix="read", models=MODELS)
+        with gr.Tab("Ask a chat model to plan", id="chat"):
+            gr.HTML(f'<p class="gb-quiet">{CHAT}</p>', apply_default_css=False)
+            _chat_model(view)
         with gr.Tab("Repeat at full size", id="repeat"):
             gr.HTML(f'<p class="gb-quiet">{FULL}</p>', apply_default_css=False)
             frame.another(view, "emotion/repeat", press="Repeat it")
         frame.usual_tabs(view)
+
+
+def _chat_model(view: View) -> None:
+    """Connects a chat model for whoever sits at the computer of the lab: others could make it call addresses of its own network."""
+    with gr.Row():
+        model = gr.Textbox(label="Model", placeholder="qwen3:4b", max_length=200, elem_id="chat-model")
+        address = gr.Textbox(label="Address", placeholder="http://127.0.0.1:11434/v1", max_length=300, elem_id="chat-address")
+        key = gr.Textbox(label="Key, if it wants one", type="password", max_length=300, elem_id="chat-key")
+    press = gr.Button("Connect it", size="sm", elem_id="chat-connect")
+    said = gr.HTML(apply_default_css=False)
+    chosen = view.controls.components["chat"]
+    press.click(_connect, inputs=[model, address, key], outputs=[said, chosen, key], **frame.QUIET)
+
+
+def _connect(model: str, address: str, key: str, request: gr.Request) -> list[Any]:
+    from core.emotion import chat
+
+    try:
+        if not is_host(request.request):
+            raise LabError("Only who sits at the computer of the lab can connect a chat model.", "Use the built-in planner.")
+        name = chat.connect_new(model=model, base_url=address, key=key)
+    except LabError as error:
+        return [frame.say(error), gr.skip(), ""]
+    done = notice(f"Connected. Press Run: {model} plans now.", "Empty the field 'Chat model' under More to go back.", kind="good")
+    return [done, name, ""]
