@@ -123,7 +123,7 @@ def build(site: frame.Site, page: Page) -> None:
         with gr.Tab("Ask it yourself", id="strength"):
             gr.HTML(f'<p class="gb-quiet">{TURN}</p>', apply_default_css=False)
             asked = Desk(view, "steering/strength", left=("strength", "connector", "shown", *ASKED), more=(*REST, "steering", "model"),
-                         shows=STRENGTH_SHOWS, prefix="strength", models=MODELS, given=lambda live: _made(view, live))
+                         shows=STRENGTH_SHOWS, prefix="strength", models=MODELS | {"steering": []}, given=lambda live: _made(view, live))
         with gr.Tab("Any model", id="look"):
             gr.HTML(f'<p class="gb-quiet">{ANY}</p>', apply_default_css=False)
             shared = {name: component for name, component in asked.components.items() if name in (*ASKED, *REST) and name != "picture"}
