@@ -78,7 +78,7 @@ def named(one: Tuned) -> str:
     """What a legend calls it: title and both counts."""
     if not one.total:
         return f"{one.row.title}: 0 numbers trained"
-    return f"{one.row.title}: {one.inside:,} numbers inside, {one.total:,} with the connector"
+    return f"{one.row.title}<br>{one.inside:,} inside, {one.total:,} with connector"
 
 
 def _counts(tuned: dict[str, Tuned]) -> Iterator[Event]:

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from core.engine.experiment import CleanText, Config, DataRef, ModelRef, experiment, probe
 from core.engine.outputs import chart, figure, kept, metric, number, numbers, picture, series, table
+from core.plots import BLUE, ORANGE
 from core.scenes.scene import Build, Colour, Hair, Height, Job, Place, Shape, Side, Tone
 from core.steering.rows import RIVALS, ROWS
 
@@ -31,9 +32,12 @@ Rival = Literal[RIVALS]
 class TrainConfig(Config):
     """What is steered, who races against it, and for how long."""
 
-    model: ModelRef = Field("embedded/scenes-base", title="Model", description="One that sees scenes and was never asked about a picture")
     method: Literal["mores", "loreft"] = Field("mores", title="What is steered", json_schema_extra={"labels": METHOD_WORDS},
                                                description="The same edit, at the picture's tokens or at those of the question")
+    connector: bool = Field(True, title="Train the connector too",
+                            description="The connector carries the picture into the language model; off, the steering has to do it alone")
+    rival: Rival = Field("lora-16", title="Rival", json_schema_extra={"labels": {name: ROWS[name].title for name in RIVALS}},
+                         description="Who is trained beside it, on the same questions in the same order")
     rank: int = Field(1, ge=1, le=4096, title="Rank", json_schema_extra={"slider": [1, 16]},
                       description="In how many directions each layer is steered")
     positions: Positions = Field("all", title="Which patches", json_schema_extra={"labels": POSITION_WORDS},
@@ -45,10 +49,6 @@ class TrainConfig(Config):
     layers: Layers = Field("all", title="Layers", json_schema_extra=MORE, description="Which layers are steered")
     init: Literal["identity", "random"] = Field("identity", title="It begins", json_schema_extra={"labels": INIT_WORDS, **MORE},
                                                 description="What the steering does before it has learned anything")
-    connector: bool = Field(True, title="Train the connector too",
-                            description="The connector carries the picture into the language model; off, the steering has to do it alone")
-    rival: Rival = Field("lora-16", title="Rival", json_schema_extra={"labels": {name: ROWS[name].title for name in RIVALS}},
-                         description="Who is trained beside it, on the same questions in the same order")
     steps: int = Field(60, ge=1, le=2000, title="Training steps", json_schema_extra={"slider": [10, 300, 10]},
                        description="Each with four questions about each of twelve pictures")
     pictures: int = Field(800, ge=50, le=6000, title="Pictures to learn from", json_schema_extra=MORE,
@@ -57,6 +57,8 @@ class TrainConfig(Config):
     rate: float = Field(0, ge=0, le=0.1, title="Learning rate", json_schema_extra=MORE,
                         description="Of the steering; 0 takes the method's own")
     questions: int = Field(100, ge=20, le=400, title="Test pictures", json_schema_extra=MORE, description="In each column")
+    model: ModelRef = Field("embedded/scenes-base", title="Model", json_schema_extra=MORE,
+                            description="One that sees scenes and was never asked about a picture")
 
 
 class CompareConfig(Config):
@@ -132,10 +134,10 @@ COUNTS = (
     number("ratio total", "Times more, with the connector", formula="rival / steering", meaning="What is really trained.", optional=True),
 )
 TRAIN_OUTPUTS = (
-    figure("columns", "Right answers, and what guessing alone would give", main=True, wide=True,
+    figure("columns", "Right answers, and what guessing alone would give", main=True, wide=True, height=400,
            note="Bars: asked about the right picture. Marks: the same questions beside the picture of another scene."),
-    chart("Two losses race on the same questions", series("loss steered", "steering", colour="blue"),
-          series("loss rival", "rival", colour="orange"), x="training step", y="nats per answer"),
+    chart("Two losses race on the same questions", series("loss steered", "steering", colour=BLUE),
+          series("loss rival", "rival", colour=ORANGE), x="training step", y="nats per answer"),
     numbers("How many numbers are trained", *COUNTS),
     numbers("In numbers",
             number("unbiased base", "Untouched", unit="share", formula=UNBIASED),
