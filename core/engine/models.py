@@ -14,6 +14,7 @@ import dataclasses
 import shutil
 import tempfile
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 GB = 10**9
 MOST_INSPECTED = 256
+REFUSED_S = 30.0  # so long the reason why a file cannot be used is not asked for again
 BYTES_PER_PARAMETER = 4  # stored in any type, computed in fp32
 # While transformers builds a model it patches itself and torch for all threads, and two at once undo that in the wrong order.
 _BUILDING = threading.Lock()
@@ -93,6 +95,7 @@ class ModelStore:
         self._fingerprints: dict[tuple, str] = {}
         self._inspected: OrderedDict[Path, tuple[tuple, Inspected]] = OrderedDict()
         self._headers: dict[tuple, gguf.Header] = {}
+        self._refused: dict[tuple, tuple[float, LabError]] = {}
 
     def embedded(self) -> list[str]:
         """Names of the models that come with the lab."""
@@ -168,10 +171,18 @@ class ModelStore:
         return self._fingerprints[key]
 
     def _gguf_header(self, file: Path) -> gguf.Header:
-        """Of a file that this lab can use; read once for each version of the file, since a page may ask for all of them."""
+        """Of a file that this lab can use. Read once for each version of the file, since every page asks for all of them; one that it
+        cannot use is looked at again after a while."""
         key = _stamps([file])
+        since, refused = self._refused.get(key, (0.0, None))
+        if refused and time.monotonic() - since < REFUSED_S:
+            raise LabError(refused.message, refused.hint)
         if key not in self._headers:
-            self._headers[key] = gguf.looked_at(file)
+            try:
+                self._headers[key] = gguf.looked_at(file)
+            except LabError as problem:
+                self._refused[key] = time.monotonic(), problem
+                raise
         return self._headers[key]
 
     def offered(self) -> list[Offered]:

