@@ -119,12 +119,11 @@ def think_slowly(patch: pytest.MonkeyPatch) -> None:
 
 
 def try_a_tool(page) -> None:
-    """The mood page's way in: a picture of one's own, and a file that is none is refused in a sentence."""
+    """The mood page's way in: a tool at work on a picture of one's own."""
     page.get_by_role("tab", name="Try one tool").click()
     page.wait_for_selector("#tool-answer img", timeout=60_000)
     before = page.locator("#tool-answer img").last.get_attribute("src")
-    page.get_by_role("button", name="More", exact=True).locator("visible=true").first.click()
-    page.locator("#tool-own-bring input[type=file]").first.set_input_files(
+    page.locator(".gb-columns:has(#tool-answer) input[type=file]").first.set_input_files(
         {"name": "mine.png", "mimeType": "image/png", "buffer": _striped()})
     page.wait_for_function("before => [...document.querySelectorAll('#tool-answer img')].at(-1)?.src !== before", arg=before,
                            timeout=60_000)

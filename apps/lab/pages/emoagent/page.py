@@ -36,8 +36,8 @@ CHAT = ("A chat model of yours may plan in place of the built-in planner: any se
         "computer. It is told numbers of light and colour, the names of tools and your words, never the picture. What it answers is "
         "checked against the table of tools. The key stays in the memory of this program until it ends; what is asked goes to the address "
         "you give.")
-TOOL_FIELDS = ("tool", "strength", "picture")
-TOOL_MORE = ("part", "mask", "own", "angle", "x", "y", "seed")
+TOOL_FIELDS = ("tool", "strength", "picture", "own")
+TOOL_MORE = ("part", "mask", "angle", "x", "y", "seed")
 TOOL_SHOWS = (
     picture("before", "As it was"),
     picture("after", "After this tool"),
