@@ -218,6 +218,7 @@ EDIT_OUTPUTS = (
         main=True,
         note="Pull the line to see the picture as it was. The words below say what has just been tried.",
     ),
+    picture("before", "The picture as it was", look="plain"),
     picture(
         "step {}",
         "Each edit as it lands",
