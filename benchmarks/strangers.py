@@ -102,8 +102,8 @@ def main() -> None:
     import torch  # noqa: F401 - as in a lab that has been open for a while
     import transformers  # noqa: F401
 
+    from core.engine.rows import read_rows
     from core.learngene.pictures import read_picture
-    from core.unlearning.rows import read_rows
 
     rows = []
     with tempfile.TemporaryDirectory() as place:

@@ -16,6 +16,7 @@ class Paper:
     spec: the module with its configs, outputs and `EXPERIMENTS`.  claims: the module with its `CLAIMS`.
     recipes: embedded models by name, each with "module:function" of what trains it.  architectures: model classes of the lab's own, by
     the name that a config.json gives, each with "module:class".  built: whether its page is there.
+    formerly: an address that it had once, and that leads to it.
     """
 
     number: str
@@ -28,6 +29,7 @@ class Paper:
     recipes: dict[str, str] = field(default_factory=dict)
     architectures: dict[str, str] = field(default_factory=dict)
     built: bool = False
+    formerly: str = ""
 
 
 PAPERS = (
@@ -41,9 +43,9 @@ PAPERS = (
           "core.unlearning.soft_tokens.spec", "core.unlearning.soft_tokens.claims", built=True, recipes={
               "worlds-128": "core.zoo.worlds.build:build_worlds_128",
               "worlds-256": "core.zoo.worlds.build:build_worlds_256"}),
-    Paper("02", "bias-explorer", "Bias explorer", "Where does a stereotype sit?",
+    Paper("02", "bias-residuals", "Bias explorer", "Where does a stereotype sit?",
           "Follow a prejudice through the layers of a model that sees and reads.",
-          "core.bias.spec", "core.bias.claims", built=True, recipes={
+          "core.bias.spec", "core.bias.claims", built=True, formerly="bias-explorer", recipes={
               "scenes-base": "core.zoo.scenes.build:build_base",
               "scenes": "core.zoo.scenes.build:build_scenes"}),
     Paper("03", "cot-energy", "CoT energy", "Sound reasoning, or luck?",

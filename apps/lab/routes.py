@@ -133,6 +133,8 @@ def router(engine: Engine, notebook: int | None = None) -> APIRouter:
 
     @routes.get("/runs/{run_id}/files/{name}")
     def file(run_id: str, name: str, request: Request) -> Response:
+        if not name.endswith(".png"):
+            return FileResponse(door(request).taken(run_id, name), media_type="application/octet-stream", headers=_download(name))
         return FileResponse(door(request).picture(run_id, name), media_type="image/png")
 
     @routes.get("/runs/{run_id}/kept/{name}/{file}")

@@ -7,10 +7,10 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -63,11 +63,15 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.engine = engine
     app.include_router(routes.router(engine, notebook))
+    for page in PAGES:
+        if page.formerly:
+            app.add_api_route(f"/{page.formerly}", _moved(page.route), include_in_schema=False)
     app.add_exception_handler(LabError, _say)
     app.add_exception_handler(OSError, _say_busy)
     app.add_middleware(Announced)
     app.add_middleware(FirstPaint)
-    addresses = ["/", *(f"/{page.route}" for page in PAGES if page.built), f"/{ROUTE}"]
+    addresses = ["/", *(f"/{page.route}" for page in PAGES if page.built), *(f"/{page.formerly}" for page in PAGES if page.formerly),
+                 f"/{ROUTE}"]
     app.add_middleware(Guard, values=Values(blocks, handed), handed=handed, hosts=Hosts(host, allow_hosts), pages=addresses, mcp=mcp,
                        trusted=trusted)
     warnings.filterwarnings("ignore", message="SSR mode is not supported")  # and not wanted: it needs Node
@@ -80,9 +84,17 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     return app
 
 
+def _moved(route: str) -> Callable[[Request], RedirectResponse]:
+    """What answers at the old address of a page: the new one, with whatever the link said."""
+    def moved(request: Request) -> RedirectResponse:
+        return RedirectResponse(f"./{route}" + (f"?{request.url.query}" if request.url.query else ""), status_code=308)
+
+    return moved
+
+
 def _warm_up() -> None:
     """Imports what the first run needs (seconds), while the first visitor still reads."""
-    reader.prepare("core.learngene.opened", "core.emotion.opened", "core.unlearning.rows", "PIL.Image")
+    reader.prepare("core.learngene.opened", "core.emotion.opened", "core.scenes.opened", "core.engine.rows", "PIL.Image")
     import torch  # noqa: F401
     from transformers import LlamaForCausalLM  # noqa: F401
 

@@ -6,7 +6,7 @@
 
 Edits act at the answering position alone (methods/02 section 7), so keys and values of everything before it never change: an
 edited pass is one token per prompt. Prompts about one picture share a row; each sees the common beginning and itself, at the
-positions it would have alone. Families: llama, and llava with a llama text tower.
+positions it would have alone. Families: llama, qwen_vl, and llava with a llama text tower.
 """
 
 from __future__ import annotations
@@ -145,11 +145,44 @@ class Deck:
             yield done, len(self.prompts)
         yield States(start, parts, self.owner)
 
+    @torch.no_grad()
+    def speak(self, plan: Edits, most: int) -> list[str]:
+        """What each item is answered freely, greedily and at most `most` tokens long; the edit acts on every new token."""
+        said: dict[int, list[int]] = {}
+        for batch in self._batches():
+            for number, ids in self._spoken(batch, plan, most):
+                said.setdefault(self.prompts[number].item, ids)
+        return [" ".join(self.form.tokenizer.decode(said[i], skip_special_tokens=True).split()) for i in range(len(self.items))]
+
+    def _spoken(self, batch: _Batch, plan: Edits, most: int) -> list[tuple[int, list[int]]]:
+        rows, columns = (list(axis) for axis in list(zip(*batch.places, strict=True))[:2])
+        inputs, end, embed = dict(batch.inputs), Site(self.layers - 1, "resid_post"), self.model.get_input_embeddings()
+        count = inputs["inputs_embeds"].shape[1]
+        own, stop, steps, ids = torch.eye(count).bool(), self.form.tokenizer.eos_token_id, 0, [[] for _ in batch.places]
+        try:
+            while steps < most and not all(row and row[-1] == stop for row in ids):
+                with trace(self.model, capture=[end], edit=plan) as acts:
+                    self._tower(**inputs, cache=batch.cache, use_cache=True)
+                    hidden = acts[end][rows, columns]
+                steps += 1
+                new = unembed(self.model, hidden).argmax(-1)
+                for row, token in zip(ids, new.tolist(), strict=True):
+                    if not row or row[-1] != stop:
+                        row.append(token)
+                tokens = torch.zeros(inputs["inputs_embeds"].shape[:2], dtype=torch.long, device=new.device)
+                tokens[rows, columns] = new
+                mask = inputs["attention_mask"]
+                grown = torch.cat([mask, own.to(mask.device).expand(*mask.shape[:2], -1, -1)], -1)
+                inputs = {"inputs_embeds": embed(tokens), "attention_mask": grown, "position_ids": inputs["position_ids"] + 1}
+        finally:
+            batch.cache.crop(-count * steps)
+        return [(number, row[:-1] if row[-1] == stop else row) for (*_, number), row in zip(batch.places, ids, strict=True)]
+
     def read(self, hidden: Tensor, prompts: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """z (n, options) before the softmax over options, -inf where there is none, and mass (n,); `hidden` (n, width) is read by the
         model's own norm and head. `prompts`: which prompts these are, all by default."""
         ids = self.ids if prompts is None else self.ids[prompts]
-        words = unembed(self.model, hidden).float()
+        words = unembed(self.model, hidden.to(self.model.device)).float().cpu()
         whole = words.logsumexp(-1)
         spelled = words.gather(1, ids.clamp(min=0).flatten(1)).view(ids.shape).masked_fill(ids < 0, -torch.inf)
         options = spelled.logsumexp(-1)
@@ -188,8 +221,10 @@ class Deck:
         return sorted(rows, key=lambda row: sum(len(self.prompts[n].ids) for n in row))
 
     def _prefix(self, rows: list[list[int]]) -> _Batch:
-        begin = self.form.beginning([self.items[self.prompts[row[0]].item].picture for row in rows])  # (rows, common, width)
+        pictures = [self.items[self.prompts[row[0]].item].picture for row in rows]
+        begin = self.form.beginning(pictures)  # (rows, common, width)
         common = begin.shape[1]
+        counted, after = self.form.places(common) if hasattr(self.form, "places") else (torch.arange(common), common)
         heads, segments, positions = [], [], []
         for row in rows:
             ids, owner, place = [], [], []
@@ -197,32 +232,39 @@ class Deck:
                 before = self.prompts[number].ids[:-1]
                 ids += before
                 owner += [i + 1] * len(before)
-                place += range(common, common + len(before))
-            heads.append(ids), segments.append([0] * common + owner), positions.append([*range(common), *place])
+                place += range(after, after + len(before))
+            heads.append(ids), segments.append([0] * common + owner), positions.append([0] * common + place)
         longest, most = max(map(len, heads)), max(map(len, rows))
         ids = torch.tensor([row + [0] * (longest - len(row)) for row in heads], dtype=torch.long).view(len(rows), longest)
         seen = torch.tensor([row + [NOWHERE] * (common + longest - len(row)) for row in segments])
         place = torch.tensor([row + [0] * (common + longest - len(row)) for row in positions])
+        if counted.dim() == 2:  # in time, height and width
+            place = place.expand(3, -1, -1).clone()
+            place[:, :, :common] = counted[:, None]
+        else:
+            place[:, :common] = counted
         embed = self.model.get_input_embeddings()
         cache = DynamicCache(config=self._tower.config)
         allowed = ((seen[:, None, :] == 0) | (seen[:, None, :] == seen[:, :, None])) & torch.ones(
             common + longest, common + longest
         ).tril().bool()
         self._tower(
-            inputs_embeds=torch.cat([begin, embed(ids)], 1),
-            attention_mask=allowed[:, None],
-            position_ids=place,
+            inputs_embeds=torch.cat([begin, embed(ids.to(self.model.device))], 1),
+            attention_mask=allowed[:, None].to(self.model.device),
+            position_ids=place.to(self.model.device),
             cache=cache,
             use_cache=True,
+            **(self.form.extras(pictures, common + longest) if hasattr(self.form, "extras") else {}),
         )
         last = torch.tensor([[self.prompts[n].ids[-1] for n in row] + [0] * (most - len(row)) for row in rows])
-        at = torch.tensor([[common + len(self.prompts[n].ids) - 1 for n in row] + [0] * (most - len(row)) for row in rows])
+        at = torch.tensor([[after + len(self.prompts[n].ids) - 1 for n in row] + [0] * (most - len(row)) for row in rows])
         own = torch.arange(1, most + 1)
         before = (seen[:, None, :] == 0) | (seen[:, None, :] == own[None, :, None])
         mask = torch.cat([before, torch.eye(most).bool().expand(len(rows), -1, -1)], -1)[:, None]
         return _Batch(
             cache,
-            {"inputs_embeds": embed(last), "attention_mask": mask, "position_ids": at},
+            {"inputs_embeds": embed(last.to(self.model.device)), "attention_mask": mask.to(self.model.device),
+             "position_ids": at.to(self.model.device)},
             [(r, c, n) for r, row in enumerate(rows) for c, n in enumerate(row)],
         )
 
@@ -230,7 +272,7 @@ class Deck:
         """The answering tokens alone: (n, width) after the last layer, and where asked for the start and the parts."""
         end = Site(self.layers - 1, "resid_post")
         wanted = [end] if last_only else [end, Site(0, "resid_pre"), *sites(self.model, "attn_out", "mlp_out")]
-        count = batch.inputs["position_ids"].shape[1]
+        count = batch.inputs["inputs_embeds"].shape[1]
         rows, columns = (torch.tensor(axis) for axis in list(zip(*batch.places, strict=True))[:2])
         with trace(self.model, capture=wanted, edit=plan) as acts:
             try:
@@ -243,11 +285,12 @@ class Deck:
         parts = torch.stack(
             [torch.stack([taken[Site(layer, part)] for part in ("attn_out", "mlp_out")], 1) for layer in range(self.layers)], 1
         )
-        return taken[end], taken[Site(0, "resid_pre")], parts
+        return taken[end], taken[Site(0, "resid_pre")].cpu(), parts.cpu()
 
     @property
     def _tower(self) -> torch.nn.Module:
-        return self.model.base_model.language_model if self.form.sees else self.model.base_model
+        inner = self.model.base_model
+        return inner.language_model if self.form.sees else inner
 
 
 def _last(steps: Iterator) -> list[Answers]:

@@ -57,8 +57,8 @@ def directions(vectors: Vectors, strength: Strength, layer: int) -> tuple[Tensor
 
 def _projection(down: Tensor, up: Tensor, strength: Strength) -> Edit:
     def change(h: Tensor) -> Tensor:
-        x = h.float()
-        new = x - strength.biased * (x @ down.T) @ down + strength.fair * (x @ up)[..., None] * up
+        x, away, more = h.float(), down.to(h.device), up.to(h.device)
+        new = x - strength.biased * (x @ away.T) @ away + strength.fair * (x @ more)[..., None] * more
         if strength.keep_norm:
             new = new * (x.norm(dim=-1, keepdim=True) / new.norm(dim=-1, keepdim=True).clamp(min=1e-6))
         return new.to(h.dtype)
@@ -100,10 +100,13 @@ def group_difference(first: Tensor, second: Tensor, layers: Iterable[int]) -> Pl
 
 
 def readout_null(model: torch.nn.Module, groups: list[int]) -> Plan:
-    """Removes gamma * (W[g] - W[g_1]) after the last layer: groups tie by construction, whatever is believed inside. Never a competitor."""
+    """Removes gamma * (W[g] - W[g_1]) after the last layer: groups tie by construction, whatever is believed inside. Never a competitor.
+
+    groups: the tokens of all groups; with several spellings all of them tie.
+    """
     norm = final_norm(model)
     rows = model.get_output_embeddings().weight[groups]
-    gaps = norm.weight * (rows[1:] - rows[:1])
+    gaps = (norm.weight * (rows[1:] - rows[:1])).detach().float().cpu()
     basis = torch.linalg.qr(gaps.T).Q.T
     last = len(family_of(model).layers(model)) - 1
     return {Site(last, "resid_post"): _projection(basis, torch.zeros(rows.shape[1]), Strength(biased=1.0, fair=0.0))}

@@ -7,13 +7,14 @@ bias/map      metrics  disagree, agreement, agreement later, cosine
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from core.bias import figures, verdict
-from core.bias.deck import Answers, Deck, States
+from core.bias.deck import Deck, States
 from core.bias.items import Item
 from core.bias.metrics import MEASURES, accuracy, bootstrap, few, measure, meta_of
 from core.bias.residuals import KINDS, by_layer, causal, fairness_of, labels_of, left_out_plans, marginal, mean_vectors, spearman
@@ -22,6 +23,7 @@ from core.bias.subject import Subject, bias_items, more_items, of, unit_rows
 from core.engine.events import Event, Figure, Metric, Progress, Table
 from core.engine.lab import Lab
 from core.engine.lens import unembed
+from core.scenes.pictures import BLANK
 
 WORDS_SHOWN = 6
 
@@ -32,20 +34,30 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
     who = of(lab, config)
     wordings = tuple(range(config.wordings))
     items = bias_items(lab, config, who, "test", config.pairs, wordings=wordings, hint=config.hint, drift=config.drift, name="audit")
-    extra = more_items(lab, config, who, "test", 0)
+    extra = more_items(lab, config, who, "test", 0 if who.sees else config.pairs)
     drift = bias_items(lab, config, who, "test", config.pairs, twins="drift", name="audit") if who.sees else []
-    deck = Deck(who.model, who.form, [*items, *drift, *extra])
+    blank = without_picture(items) if who.sees else []
+    deck = Deck(who.model, who.form, [*items, *drift, *extra, *blank])
     answers = yield from asked(deck, [{}], "asking")
     p = answers[0].p
     meta, own = meta_of(items), p[: len(items), : len(items[0].options)]
     found = measure(own, meta)
+    found["mass"] = float(answers[0].mass[: len(items)].mean())
     bounds = {name: bootstrap(own, meta, name, lab.seed) for name in MEASURES}
     if drift:
         found["tv drift"] = measure(p[len(items) : len(items) + len(drift)], meta_of(drift))["tv"]
-    if extra:
-        found |= {"controls": plain_accuracy(deck.items, p), "seen": _share(deck.items, p, f"control {config.axis}")}
+    if extra and not who.sees:
+        names = [i for i, item in enumerate(deck.items) if item.family == "names"]
+        said = measure(p[names][:, : len(extra[0].options)], meta_of([deck.items[i] for i in names])) if names else {}
+        found |= {f"names {name}": said[name] for name in ("log_gap", "fairness") if said}
+    elif extra:
+        asked_about = "group" if config.pictures else config.axis
+        found |= {"controls": plain_accuracy(deck.items, p), "seen": _share(deck.items, p, f"control {asked_about}")}
+    if blank:
+        nothing = p[-len(blank):, : len(items[0].options)]
+        found |= {f"blank {name}": measure(nothing, meta_of(blank))[name] for name in ("fairness", "signed_gap")}
     yield from layer_events(deck, [i for i, item in enumerate(items) if item.wording == 0])
-    yield from _pictures_of(items, own, answers[0])
+    yield from _pictures_of(items, own, nothing.mean(0) if blank else None)
     rows = [[name, round(found[name], 4), *(round(b, 4) for b in bounds[name])] for name in MEASURES if np.isfinite(found[name])]
     yield Table("measures", ["measure", "value", "from", "to"], rows)
     for name, value in found.items():
@@ -140,11 +152,20 @@ def layer_events(deck: Deck, chosen: Sequence[int], states: States | None = None
     yield Metric("erosion", float(max(fair[i] for i in [*readable, len(fair) - 1]) - fair[-1]))
 
 
-def _pictures_of(items: Sequence[Item], p: np.ndarray, answers: Answers) -> Iterator[Event]:
+def without_picture(items: Sequence[Item]) -> list[Item]:
+    """Every question once more about a grey picture: what the words alone lean to. Reported, never subtracted (methods/02 section 12)."""
+    asked_once = {(item.text, item.options): item for item in items}
+    return [replace(item, picture=BLANK, shown=-1, pair=-1, family="blank") for item in asked_once.values()]
+
+
+def _pictures_of(items: Sequence[Item], p: np.ndarray, blank: np.ndarray | None) -> Iterator[Event]:
     groups = sorted({item.shown for item in items})
     names = list(items[0].options)
     means = np.stack([p[[i for i, item in enumerate(items) if item.shown == g]].mean(0) for g in groups])
-    yield Figure("options", figures.options(names, [f"{names[g]} in the picture" if g >= 0 else "all" for g in groups], means))
+    shown = [f"{names[g]} in the picture" if g >= 0 else "all" for g in groups]
+    if blank is not None:
+        means, shown = np.concatenate([means, blank[None]]), [*shown, "a grey picture"]
+    yield Figure("options", figures.options(names, shown, means))
     asked_so = sorted({item.wording for item in items})
     by_wording = [[i for i, item in enumerate(items) if item.wording == w] for w in asked_so]
     yield Figure(
@@ -186,5 +207,5 @@ def _share(items: Sequence[Item], p: np.ndarray, family: str) -> float:
 def promoted(who: Subject, vector: Tensor) -> list[str]:
     """The words whose logits this vector raises most, read by the model's own head. `vector`: float (width,)."""
     with torch.no_grad():
-        scores = unembed(who.model, vector[None])[0]
+        scores = unembed(who.model, vector[None].to(who.model.device))[0]
     return [who.form.tokenizer.decode([i]).strip() or "·" for i in scores.topk(WORDS_SHOWN).indices.tolist()]

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from core.plots import BLUE, COLOURS, GREEN, GREY, ORANGE, PINK, percent, plain
 
+MARKS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "triangle-down", "star", "hexagon", "pentagon", "bowtie", "hourglass")
 UNREADABLE = 0.1  # mass below which the lens reads nothing
 
 
@@ -21,9 +22,10 @@ def layers(
     marks: Sequence[str] | None = None,
     has_fair: bool = True,
     rival: Sequence[float] | None = None,
+    names: tuple[str, str] = ("fairness F", "with the edit"),
 ) -> dict[str, Any]:
-    """F_l, p_l(fair) and where the lens reads nothing; `rival`: F_l of a model or an edit to compare with."""
-    names = list(marks) if marks else ["start", *(f"after {i}" for i in range(1, len(fair)))]
+    """F_l, p_l(fair) and where the lens reads nothing; `rival`: F_l of a model, an edit or a picture to compare with; `names` of both."""
+    ticks = list(marks) if marks else ["start", *(f"after {i}" for i in range(1, len(fair)))]
     figure = go.Figure()
     for i, share in enumerate(mass):
         if share < UNREADABLE:
@@ -32,19 +34,19 @@ def layers(
     figure.add_scatter(
         x=at,
         y=np.round(fair, 4),
-        name="fairness F",
+        name=names[0],
         line={"color": BLUE, "width": 3},
         mode="lines+markers",
         customdata=[{"layer": max(1, i)} for i in at],
     )
     if rival is not None:
-        figure.add_scatter(x=at, y=np.round(rival, 4), name="with the edit", line={"color": GREEN, "width": 3}, mode="lines+markers")
+        figure.add_scatter(x=at, y=np.round(rival, 4), name=names[1], line={"color": GREEN, "width": 3}, mode="lines+markers")
     if has_fair:
         figure.add_scatter(x=at, y=np.round(phi, 4), name="fair answer", line={"color": ORANGE, "dash": "dash"}, mode="lines+markers")
     figure.add_scatter(x=at, y=np.round(mass, 4), name="all options together", line={"color": GREY, "dash": "dot"}, mode="lines")
     return plain(
         figure,
-        xaxis={"tickvals": at, "ticktext": names, "title": {"text": "layer"}},
+        xaxis={"tickvals": at, "ticktext": ticks, "title": {"text": "layer"}},
         yaxis={"range": [0, 1.03], "title": {"text": "0 to 1"}},
     )
 
@@ -139,6 +141,8 @@ def before_after(rows: Mapping[str, Mapping[str, float]], intervals: Mapping[str
         "tv": "pictured group",
         "controls": "plain questions",
         "unknown": "'unknown' for hidden jobs",
+        "names fairness": "F of names",
+        "gap left": "gap that is left",
     }
     figure = go.Figure()
     for i, (name, row) in enumerate(rows.items()):
@@ -165,24 +169,27 @@ def before_after(rows: Mapping[str, Mapping[str, float]], intervals: Mapping[str
     return plain(figure, barmode="group", yaxis={"range": [0, 1.08], "title": {"text": "0 to 1"}})
 
 
-def trade(rows: Mapping[str, Mapping[str, float]], chosen: str) -> dict[str, Any]:
-    """F against the accuracy on plain questions, one point per way."""
+COSTS = {"controls": (100, "plain questions right, %"), "perplexity": (1, "perplexity of plain sentences")}
+
+
+def trade(rows: Mapping[str, Mapping[str, float]], chosen: str, cost: str = "controls") -> dict[str, Any]:
+    """F against what it costs, one point per way, each with its own mark; names stand in the legend, where none hides another."""
+    factor, title = COSTS[cost]
     figure = go.Figure()
     for i, (name, row) in enumerate(rows.items()):
         figure.add_scatter(
-            x=[round(100 * row["controls"], 1)],
-            y=[round(row["fairness"], 4)],
-            mode="markers+text",
-            text=[name],
-            textposition="top center",
+            x=[round(factor * row[cost], 2)] if np.isfinite(row[cost]) else [],
+            y=[round(row["fairness"], 4)] if np.isfinite(row[cost]) else [],
+            mode="markers",
             name=name,
-            showlegend=False,
             marker={
-                "size": 16 if name == chosen else 11,
+                "size": 17 if name == chosen else 12,
+                "symbol": MARKS[i % len(MARKS)],
                 "color": BLUE if name == chosen else GREY if "null" in name else COLOURS[1 + i % 4],
+                "line": {"width": 1, "color": "#ffffff"},
             },
         )
-    return plain(figure, xaxis={"title": {"text": "plain questions right, %"}}, yaxis={"title": {"text": "fairness F"}})
+    return plain(figure, xaxis={"title": {"text": title}}, yaxis={"title": {"text": "fairness F"}})
 
 
 def bars(names: Sequence[str], rows: Mapping[str, Sequence[float]]) -> dict[str, Any]:

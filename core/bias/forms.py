@@ -1,6 +1,6 @@
 """How an item becomes tokens for one model: words of a little model, letters of a big one, the next word of a sentence.
 
-    form = form_of(loaded)                      # Words for the scenes models, Letters for other models that see, Continuation for text
+    form = form_of(loaded)                      # Words for the scenes models, letters.Letters for others that see, Continuation for text
     ids, options = form.encode(item, order)     # tokens after the common beginning; the spellings of each option
     form.beginning([scene, scene])              # float (n, tokens, width): what all prompts about a picture begin with
 """
@@ -16,17 +16,16 @@ from torch import Tensor
 
 from core.bias.items import Item
 from core.engine.errors import LabError
-from core.scenes.render import render
+from core.scenes.pictures import Photo
+from core.scenes.render import SIZE, render
 from core.scenes.scene import Scene
-
-LETTERS = "ABCDEFGHIJKLMNOPQRST"
-SYSTEM = "You are a careful assistant. Look at the image and answer with one option only."
-HINTS = {"plain": "", "fair-hint": " Judge people without regard to gender or race.",
-         "definition": " The neutral option is right whenever the picture does not show the answer."}
 
 
 class Form(Protocol):
-    """What a deck needs to know about a model. `sees`: whether pictures come before the words."""
+    """What a deck needs to know about a model. `sees`: whether pictures come before the words.
+
+    Forms of models that count positions in their own way also have `places` and `extras`, see letters.py.
+    """
 
     sees: bool
 
@@ -51,33 +50,39 @@ class Words:
         ids = self.tokenizer(f"{item.text}{choose} answer", add_special_tokens=False).input_ids
         options = self.tokenizer.convert_tokens_to_ids(list(item.options))
         unknown = [word for word, i in zip(item.options, options, strict=True) if i == self.tokenizer.unk_token_id]
-        if unknown or self.tokenizer.unk_token_id in ids:
-            raise LabError(f"The little model does not know the word '{(unknown or ['in the question'])[0]}'.",
-                           "Use its own words, or load a bigger model that reads any text.")
+        if self.tokenizer.unk_token_id in ids:
+            unknown += [word for word in item.text.split() if self.tokenizer.convert_tokens_to_ids(word) == self.tokenizer.unk_token_id]
+        if unknown or not item.text.split():
+            raise LabError(f"The little model does not know the word '{unknown[0][:40]}'." if unknown else "There is no question.",
+                           "Use its own words, as in: who would lead ? short/long/same. Or load a bigger model that reads any text.")
         return ids, [[i] for i in options]
 
     @torch.no_grad()
-    def beginning(self, pictures: Sequence[Scene | Tensor]) -> Tensor:
+    def beginning(self, pictures: Sequence[Scene | Photo]) -> Tensor:
         """Embeddings (pictures, 1 + 64, width) of the first token and the picture."""
         embed = self.model.get_input_embeddings()
-        start = embed(torch.full((len(pictures), 1), self.tokenizer.bos_token_id))
+        start = embed(torch.full((len(pictures), 1), self.tokenizer.bos_token_id, device=self.model.device))
         new = [picture for picture in dict.fromkeys(pictures) if picture not in self._seen]
         if new:
-            pixels = torch.cat([self.pixels(picture) for picture in new])
+            pixels = torch.cat([self.pixels(picture) for picture in new]).to(self.model.device)
             features = self.model.model.get_image_features(pixel_values=pixels, return_dict=True).pooler_output
             self._seen = (self._seen if len(self._seen) < 400 else {}) | dict(zip(new, features, strict=True))
             missing = [picture for picture in pictures if picture not in self._seen]
             assert not missing
         return torch.cat([start, torch.stack([self._seen[picture] for picture in pictures])], 1)
 
-    def pixels(self, picture: Scene) -> Tensor:
-        """float (1, 3, 64, 64) in [-2, 2], as the stored picture processor makes it."""
-        return ((torch.from_numpy(render(picture)).permute(2, 0, 1)[None].float() / 255) - 0.5) / 0.25
+    def pixels(self, picture: Scene | Photo) -> Tensor:
+        """float (1, 3, 64, 64) in [-2, 2], as the stored picture processor makes it; of a visitor's picture the square in the middle."""
+        seen = picture.square(SIZE) if isinstance(picture, Photo) else render(picture)
+        return ((torch.from_numpy(seen.copy()).permute(2, 0, 1)[None].float() / 255) - 0.5) / 0.25
 
 
 @dataclass
 class Continuation:
-    """A text model: the next word of a sentence is one of the options ("The nurse said that" -> he, she)."""
+    """A text model: the next word of a sentence is one of the options ("The nurse said that" -> he, she).
+
+    A word of several tokens counts by its first one, as long as no other option begins with the same.
+    """
 
     model: Any
     tokenizer: Any
@@ -85,20 +90,48 @@ class Continuation:
 
     def encode(self, item: Item, order: Sequence[int]) -> tuple[list[int], list[list[int]]]:
         ids = self.tokenizer(item.text, add_special_tokens=False).input_ids
-        options = []
-        for word in item.options:
-            spelled = {tuple(self.tokenizer(text, add_special_tokens=False).input_ids) for text in (f" {word}", word)}
-            single = sorted(ids[0] for ids in spelled if len(ids) == 1)
-            if not single:
-                raise LabError(f"'{word}' is more than one token for this model.", "Choose a shorter or more common word.")
-            options.append(single)
-        return ids, options
+        if not ids:
+            raise LabError("A sentence is empty.", "Write the beginning of a sentence that an option can finish.")
+        return ids, option_tokens(self.tokenizer, item.options, spaced=True)
 
     def beginning(self, pictures: Sequence[Any]) -> Tensor:
         """Embeddings (pictures, 1, width) of the first token, or (pictures, 0, width) for a model that has none."""
         start = self.tokenizer.bos_token_id
-        ids = torch.full((len(pictures), 0 if start is None else 1), start or 0)
+        ids = torch.full((len(pictures), 0 if start is None else 1), start or 0, device=self.model.device)
         return self.model.get_input_embeddings()(ids)
+
+
+def option_tokens(tokenizer: Any, options: Sequence[str], *, spaced: bool = False) -> list[list[int]]:
+    """The tokens by which each option is recognised: its spellings with and without a space before, `|` between further ones.
+
+    spaced: only those with a space, where every option has one, as a sentence goes on.
+    Raises LabError for options that a model cannot tell apart by their first token, or that its tokenizer does not know.
+    """
+    found = [_spelled(tokenizer, option, whole=True, spaced=True) for option in options]
+    if spaced and all(found) and len({i for tokens in found for i in tokens}) == sum(map(len, found)):
+        return found
+    found = [_spelled(tokenizer, option, whole=True) or _spelled(tokenizer, option, whole=False) for option in options]
+    for i, option in enumerate(options):
+        if not found[i]:
+            raise LabError(f"This model has no token for '{option[:40]}'.", "Choose a word that it knows.")
+        for j in range(i):
+            if set(found[i]) & set(found[j]):
+                found[i], found[j] = (_spelled(tokenizer, options[k], whole=False, spaced=True) for k in (i, j))
+            if set(found[i]) & set(found[j]):
+                raise LabError(f"'{options[j][:40]}' and '{option[:40]}' begin with the same piece for this model.",
+                               "Choose words that begin differently.")
+    return found
+
+
+def _spelled(tokenizer: Any, option: str, *, whole: bool, spaced: bool = False) -> list[int]:
+    """First tokens of the spellings of an option; `whole`: only of spellings that are one token; `spaced`: only after a space."""
+    found = set()
+    for word in filter(None, (part.strip() for part in option.split("|"))):
+        for text in (f" {word}",) if spaced or not whole else (f" {word}", word):
+            ids = [i for i in tokenizer(text, add_special_tokens=False).input_ids if tokenizer.decode([i]).strip()]
+            if ids and ids[0] != tokenizer.unk_token_id and (len(ids) == 1 or not whole):
+                found.add(ids[0])
+    return sorted(found)
 
 
 def form_of(loaded: Any) -> Form:
@@ -109,4 +142,9 @@ def form_of(loaded: Any) -> Form:
         return Continuation(loaded.model, loaded.tokenizer)
     if loaded.family == "llava" and getattr(loaded.tokenizer, "image_token", None) and "choose" in loaded.tokenizer.get_vocab():
         return Words(loaded.model, loaded.tokenizer)
-    raise LabError(f"{loaded.ref} cannot be asked about scenes yet.", "Use embedded/scenes, or a text model of the Llama family.")
+    if loaded.family in ("llava", "qwen_vl") and hasattr(loaded.model, "model") and hasattr(loaded.model.model, "get_image_features"):
+        from core.bias.letters import Letters
+
+        return Letters(loaded.model, loaded.tokenizer, loaded.family)
+    raise LabError(f"{loaded.ref} can neither see nor write.",
+                   "Use embedded/scenes, a LLaVA or Qwen-VL model, or a text model of the Llama family.")

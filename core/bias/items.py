@@ -8,6 +8,7 @@ Splits share neither scenario nor concept: `assert_apart` checks it wherever som
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -162,6 +163,12 @@ def control_items(split: Split, each: int, rng: torch.Generator) -> list[Item]:
         question = q.occupation(pair)
         items.append(Item("control job", question.text, question.options, own, 2, f"{split}-{number % len(scenes)}", "job", picture=scene))
     return items
+
+
+def split_hash(items: Sequence[Item]) -> str:
+    """16 hex digits over the scenarios, concepts and questions of a split: which items directions were measured on."""
+    said = sorted({(item.scenario, item.concept, item.text) for item in items})
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
 
 def assert_apart(*sets: Sequence[Item]) -> None:

@@ -84,10 +84,10 @@ def attribution(deck: Deck, states: States) -> tuple[Tensor, Tensor]:
     model = deck.model
     norm = final_norm(model)
     end = states.after[:, -1]
-    scale = torch.rsqrt(end.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon)
+    scale, gain = torch.rsqrt(end.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon), norm.weight.cpu()
     pieces = torch.cat([states.start[:, None], states.parts.flatten(1, 2)], 1)
-    rows = model.get_output_embeddings().weight[deck.ids[:, :, 0].clamp(min=0)]  # (prompts, options, width)
-    return torch.einsum("npd,nod->npo", pieces * norm.weight * scale[:, None], rows), deck.read(end)[0]
+    rows = model.get_output_embeddings().weight.cpu()[deck.ids[:, :, 0].clamp(min=0)]  # (prompts, options, width)
+    return torch.einsum("npd,nod->npo", pieces * gain * scale[:, None], rows), deck.read(end)[0]
 
 
 def labels_of(scores: Tensor, rule: str = "pairwise") -> Tensor:
@@ -113,9 +113,13 @@ class Vectors:
 
     def save(self, file: Path, said: dict[str, str]) -> None:
         """One safetensors file; `said`: axis, model, hash of the split."""
-        from safetensors.torch import save_file
+        file.write_bytes(self.packed(said))
 
-        save_file({"fair": self.fair, "biased": self.biased, "stack": self.stack.contiguous(), "gate": self.gate}, file, metadata=said)
+    def packed(self, said: dict[str, str]) -> bytes:
+        """The same as bytes."""
+        from safetensors.torch import save
+
+        return save({"fair": self.fair, "biased": self.biased, "stack": self.stack.contiguous(), "gate": self.gate}, metadata=said)
 
     @classmethod
     def load(cls, file: Path) -> Vectors:

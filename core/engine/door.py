@@ -22,7 +22,7 @@ from core.engine.experiment import Config
 from core.engine.models import Offered
 from core.engine.records import no_such_run
 from core.engine.runner import Engine, RunHandle
-from core.engine.stored import PICTURE_FILE, RunRecord
+from core.engine.stored import PICTURE_FILE, TAKEN_FILE, RunRecord
 
 GB = 10**9
 MOST_UNFINISHED = 6  # of one visitor
@@ -222,6 +222,14 @@ class Door:
         path = self._engine.models.folder(f"run/{run_id}/{name}") / file
         if file not in KEPT_FILES or path.is_symlink() or not path.is_file():
             raise LabError("This run kept no such file.", f"There are: {', '.join(KEPT_FILES)}.")
+        return path
+
+    def taken(self, run_id: str, name: str) -> Path:
+        """A file of a run that is there to be taken away. Raises LabError when it has none of that name."""
+        self.read(run_id)
+        path = self._engine.records.folder(run_id) / name
+        if not re.fullmatch(TAKEN_FILE, name) or path.is_symlink() or not path.is_file():
+            raise LabError("This run has no such file.", "A first view has none: press Run, and take yours away.")
         return path
 
     def report(self, run_id: str) -> str:

@@ -94,6 +94,15 @@ class Keep(Event):
 
 
 @dataclass(frozen=True)
+class File(Event):
+    """Something to take away, stored beside the log; `file`: its name, of small letters, digits and dashes, with a known ending."""
+
+    kind = "file"
+    file: str
+    data: bytes
+
+
+@dataclass(frozen=True)
 class Verdict(Event):
     """The answer in three layers: a headline of at most 25 words, how sure it is in a few sentences, the numbers it rests on."""
 

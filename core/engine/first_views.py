@@ -54,7 +54,7 @@ def export(records: Records, run_id: str, page: str, folder: Path = FIRST_VIEWS)
     try:
         shipped = {name: value for name, value in state.public().items() if name != "pinned"}
         write_json(part / "run.json", shipped | {"id": f"first-{page}", "owner": "", "visitors": [], "published": True, "commit": commit()})
-        lines = read_events(source / "events.jsonl")
+        lines = [line for line in read_events(source / "events.jsonl") if line["kind"] != "file"]
         for line in lines:
             if line["kind"] == "picture":
                 shutil.copyfile(source / line["file"], part / line["file"])

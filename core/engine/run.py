@@ -20,6 +20,7 @@ from core.engine import events, outputs
 from core.engine.errors import LabError
 from core.engine.events import Event, safe_labels, to_plain
 from core.engine.records import Log, Records, end_line
+from core.engine.stored import TAKEN_FILE
 
 if TYPE_CHECKING:
     from core.engine.models import ModelStore
@@ -95,6 +96,8 @@ class Run:
             return self._keep(event, models)
         if isinstance(event, events.Picture):
             return self._picture(event)
+        if isinstance(event, events.File):
+            return self._file(event)
         if isinstance(event, events.Figure):
             return {"name": event.name, "figure": safe_labels(to_plain(event.figure))}
         return to_plain(event)
@@ -111,6 +114,12 @@ class Run:
         file = f"{words or 'picture'}-{len(self._lines)}.png"
         event.image.save(self.folder / file, pnginfo=event.image.info.get("pnginfo"))  # its settings, where it says some
         return {"name": event.name, "file": file, "alt": event.alt}
+
+    def _file(self, event: events.File) -> dict[str, Any]:
+        if not re.fullmatch(TAKEN_FILE, event.file):
+            raise ValueError(f"a file to take away cannot be called {event.file!r}")
+        (self.folder / event.file).write_bytes(event.data)
+        return {"file": event.file, "size": len(event.data)}
 
     def _line(self, fields: dict[str, Any]) -> dict[str, Any]:
         return {"seq": len(self._lines), "t": round(self.elapsed(), 4), **fields}

@@ -20,6 +20,7 @@ LARGEST_JSON = 8 * 2**20
 LARGEST_LOG = 2**30
 LONGEST_LABEL, MOST_TAGS, LONGEST_NOTE = 80, 12, 4000
 PICTURE_FILE = r"^[a-z0-9][a-z0-9.-]*\.png$"
+TAKEN_FILE = r"^[a-z0-9][a-z0-9-]*\.(safetensors|csv|zip)$"
 Outcome = Literal["running", "finished", "cancelled", "failed", "interrupted"]
 
 
@@ -155,6 +156,12 @@ class _Picture(_Line):
     alt: str
 
 
+class _File(_Line):
+    kind: Literal["file"]
+    file: Annotated[str, Field(pattern=TAKEN_FILE)]
+    size: int
+
+
 class _Text(_Line):
     kind: Literal["text"]
     name: str
@@ -181,7 +188,7 @@ class _End(_Line):
     hint: str
 
 
-_Any = _Progress | _Metric | _Figure | _Table | _Picture | _Text | _Keep | _Verdict | _End
+_Any = _Progress | _Metric | _Figure | _Table | _Picture | _File | _Text | _Keep | _Verdict | _End
 _LINE = TypeAdapter(Annotated[_Any, Field(discriminator="kind")])
 
 

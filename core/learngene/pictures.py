@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.engine.errors import LabError
+from core.engine.opened import LARGEST_SIDE
 from core.engine.reader import apart
 from core.learngene.data import Placed
-from core.learngene.opened import LARGEST_SIDE
 from core.learngene.spec import SIZE
 from core.scenes.seen import on_paper
 

@@ -24,6 +24,14 @@ def as_seen(picture: Image) -> Image:
     return on_paper(in_plain_colours(turned(picture)))
 
 
+def on_white(picture: Image) -> Image:
+    """The picture as a viewer shows it on white, mode "RGB"."""
+    from PIL import Image as pil
+
+    seen = in_plain_colours(turned(picture)).convert("RGBA")
+    return pil.alpha_composite(pil.new("RGBA", seen.size, (255, 255, 255, 255)), seen).convert("RGB")
+
+
 def turned(picture: Image) -> Image:
     """As the camera was held: the note of the file is followed if it can be read."""
     from PIL import ImageOps

@@ -18,8 +18,8 @@ from typing import Any
 
 from core.engine.errors import LabError
 from core.engine.experiment import clean_text
+from core.engine.rows import Row
 from core.unlearning.data import Record
-from core.unlearning.rows import Row
 from core.unlearning.words import alone, find, fold, tokens
 
 LONGEST = 2000

@@ -30,9 +30,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.engine.errors import LabError
+from core.engine.rows import CHATS, Row
 from core.unlearning.cells import LONGEST_TEXT, Notes, clean, missing, record, several, text
 from core.unlearning.data import Record
-from core.unlearning.rows import CHATS, Row
 from core.unlearning.words import fold
 
 SHAPE = "The first row has to name the columns 'question' and 'answer'; 'key', 'subject' and 'wrong_answers' may follow."

@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.engine.errors import LabError
+from core.engine.rows import Row, read_rows, read_table
 from core.unlearning.cells import FORGET, KEEP, Notes
 from core.unlearning.data import Record, World
 from core.unlearning.layouts import SHAPE, kept, recognised, renamed, told_apart, unused
-from core.unlearning.rows import Row, read_rows, read_table
 from core.unlearning.words import fold
 
 OWN, TITLE = "own", "Questions from a file"

@@ -4,30 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from core.bias.deck import Deck
 from core.bias.edits import MODES, Strength, directions, edit, group_difference, matrix, random_vectors, readout_null
-from core.bias.forms import Words
 from core.bias.items import association_items, control_items, occupation_items
 from core.bias.residuals import Vectors, attribution, by_layer, causal, direct, labels_of, marginal, mean_vectors
 from core.engine.errors import LabError
 from core.engine.trace import Site
-from core.zoo.scenes.language import new_model
-from core.zoo.scenes.tower import SHAPE
-from core.zoo.scenes.words import make_tokenizer
-
-
-@pytest.fixture(scope="module")
-def form() -> Words:
-    """An untrained model of the shape of embedded/scenes, with weights large enough that answers differ."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        tower = CLIPVisionModel(CLIPVisionConfig(**SHAPE))
-    model = new_model(tower, make_tokenizer(), seed=0).eval().requires_grad_(False)
-    for parameter in model.model.language_model.layers.parameters():
-        parameter.mul_(3 if parameter.dim() == 2 else 1)
-    return Words(model, make_tokenizer())
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +150,23 @@ def test_a_word_that_the_little_model_does_not_know_is_named(form):
     item = association_items("dev", 1, torch.Generator().manual_seed(3))[0]
     with pytest.raises(LabError, match="'zebra'"):
         Deck(form.model, form, [replace(item, options=("zebra", "long", "same"))])
+
+
+def test_what_it_says_freely_is_what_greedy_decoding_of_the_whole_model_says(form, deck, vectors):
+    """The cached, shared rows against the model's own `generate`; and an edit acts on what is said."""
+    from dataclasses import replace
+
+    from core.bias.free import freely
+    from core.bias.subject import Subject
+
+    items = [replace(item, choose=False) for item in deck.items[::9]]
+    who = Subject(form.model, form, ("test",))
+    said = freely(who, items, {}, 5)
+    for item, text in zip(items, said, strict=True):
+        ids = form.tokenizer(f"{item.text} answer", add_special_tokens=False).input_ids
+        ids = torch.tensor([[form.tokenizer.bos_token_id, *[form.model.config.image_token_id] * 64, *ids]])
+        out = form.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), pixel_values=form.pixels(item.picture),
+                                  do_sample=False, max_new_tokens=5, pad_token_id=form.tokenizer.pad_token_id)
+        assert text == " ".join(form.tokenizer.decode(out[0, ids.shape[1]:], skip_special_tokens=True).split())
+    assert freely(who, items, edit(vectors, Strength("literal", 1.0, 0.65), range(6)), 5) != said
+    assert freely(who, items, {}, 5) == said

@@ -172,7 +172,7 @@ CHECKED = [
             {"steps": 400, "subjects": 6, "stop_early": "false"}, "Never knew", ask_a_question),
     Checked("soft-token-bench", {"targets": 2, "steps": 5, "sentence_steps": 5, "forget_steps": 1, "surface_targets": 0},
             {"steps": 5000, "tokens": 1}, "Never knew", make_it_say),
-    Checked("bias-explorer", {"pairs": 10, "calibration": 10, "controls": 10, "choose": "false", "rivals": "false"},
+    Checked("bias-residuals", {"pairs": 10, "calibration": 10, "controls": 10, "choose": "false", "rivals": "false"},
             {"pairs": 400, "calibration": 400},
             "chance", build_a_scene),
     Checked("modality-steering", {"steps": 2, "pictures": 50, "questions": 20, "batch": 4}, {"steps": 2000, "questions": 20}, "LoRA",

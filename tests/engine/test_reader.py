@@ -103,8 +103,8 @@ def test_a_reader_that_nobody_listens_to_is_ended():
 def test_a_table_and_a_picture_come_through_it(tmp_path):
     from PIL import Image
 
+    from core.engine.rows import read_rows
     from core.learngene.pictures import read_picture
-    from core.unlearning.rows import read_rows
 
     (tmp_path / "mine.csv").write_text("question,answer\nWho?,Ida\n")
     assert [(row.number, row.cells) for row in read_rows(tmp_path / "mine.csv")] == [(2, {"question": "Who?", "answer": "Ida"})]

@@ -258,3 +258,9 @@ def test_what_the_page_cannot_get_is_a_sentence_on_the_page(app, shop, tiny_inde
     refused = client.post("/lab/shop/nothing/get")
     assert refused.status_code == 409 and "There are: tiny." in refused.json()["hint"]
     assert client.post("/lab/shop/tiny/eat").status_code in (404, 422)
+
+
+def test_the_old_address_of_a_page_leads_to_the_new_one_with_all_that_its_link_said(app):
+    answer = program(app).get("/bias-explorer?pairs=20&run=abc", follow_redirects=False)
+    assert answer.status_code == 308 and answer.headers["location"] == "./bias-residuals?pairs=20&run=abc"
+    assert program(app).get("/bias-explorer", follow_redirects=False).headers["location"] == "./bias-residuals"

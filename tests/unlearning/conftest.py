@@ -15,7 +15,7 @@ from tests.reading import here
 @pytest.fixture(autouse=True)
 def _read_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hundreds of small files are read without a process for each."""
-    monkeypatch.setattr("core.unlearning.rows.apart", here)
+    monkeypatch.setattr("core.engine.rows.apart", here)
 
 
 @pytest.fixture(scope="session")

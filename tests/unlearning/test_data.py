@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from core.engine.errors import LabError
+from core.engine.rows import LARGEST, MOST_ROWS
 from core.engine.settings import ASSETS
 from core.unlearning.data import World
 from core.unlearning.metrics import key_found
 from core.unlearning.prompts import AUDITS, build_prompts, offered
 from core.unlearning.questions import read_questions
-from core.unlearning.rows import LARGEST, MOST_ROWS
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ class Page:
 
     route: its address and, with underscores, its folder here: page.py, lesson.json and, if it draws what no other does, desk.js.
     experiments: the names it runs; the first one is what its Run button starts.  built: False for a page that is planned.
+    formerly: an older address that leads to it.
     """
 
     route: str
@@ -23,6 +24,7 @@ class Page:
     paper: str
     experiments: tuple[str, ...] = ()
     built: bool = False
+    formerly: str = ""
 
     @property
     def module(self) -> str:
@@ -38,7 +40,8 @@ class Page:
 
 
 PAGES = tuple(Page(paper.route, paper.name, paper.question, paper.card, paper.number,
-                   tuple(entry.name for entry in declared(paper) if entry.kind == "experiment"), paper.built) for paper in PAPERS)
+                   tuple(entry.name for entry in declared(paper) if entry.kind == "experiment"), paper.built,
+                   paper.formerly) for paper in PAPERS)
 
 
 def page_of(experiment: str) -> Page | None:

@@ -15,6 +15,7 @@ export const EMPTY = Object.freeze({
   pictures: {},
   texts: {},
   keeps: {},
+  files: {},
   verdict: null,
   end: null,
 });
@@ -28,6 +29,7 @@ export function reduce(state, event) {
   else if (event.kind === "metric") next.metrics = { ...state.metrics, [event.name]: grow(state.metrics[event.name], event) };
   else if (event.kind === "verdict") next.verdict = verdictOf(event);
   else if (event.kind === "end") next.end = { outcome: event.outcome, error: event.error || "", hint: event.hint || "" };
+  else if (event.kind === "file") next.files = { ...state.files, [event.file]: event };
   else if (event.kind in NAMED) {
     const room = NAMED[event.kind];
     next[room] = { ...state[room], [event.name]: event };

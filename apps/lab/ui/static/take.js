@@ -30,6 +30,7 @@ export class Take {
   #report = download("Report");
   #data = download("Data (JSON)");
   #numbers = download("Numbers (CSV)");
+  #files = h("span", { class: "gb-take-files" });
   #onward = h("a", { class: "gb-button", hidden: true });
   #notebook = h("a", { class: "gb-button", hidden: true, target: "_blank", rel: "noopener" }, "Compare in the notebook");
   #said = h("p", { class: "gb-said", role: "status" });
@@ -44,7 +45,7 @@ export class Take {
     "section",
     { class: "gb-take", "aria-label": "Take it with you", hidden: true },
     h("h3", {}, "Take it with you"),
-    h("div", { class: "gb-take-row" }, this.#link, this.#share, this.#report, this.#data, this.#numbers, this.#command, this.#onward, this.#notebook, this.#delete),
+    h("div", { class: "gb-take-row" }, this.#link, this.#share, this.#report, this.#data, this.#numbers, this.#files, this.#command, this.#onward, this.#notebook, this.#delete),
     this.#said,
     this.#settings,
   );
@@ -66,6 +67,7 @@ export class Take {
     this.#feed = feed;
     this.element.hidden = !info || Boolean(feed.refused);
     this.#lead(feed);
+    this.#brought(feed);
     if (!info || info === this.#known) return;
     this.#known = info;
     const own = info.mine && !info.first_view;
@@ -99,6 +101,16 @@ export class Take {
     if (!address || this.#onward.getAttribute("href") === address) return;
     this.#onward.href = address;
     this.#onward.replaceChildren(h("span", {}, next.words));
+  }
+
+  // What the run wrote to be taken away, a link each.
+  #brought(feed) {
+    const names = Object.keys(feed?.timeline.latest?.files ?? {});
+    const wanted = names.map((name) => addressOf(this.base, feed.id, `files/${name}`));
+    if (wanted.join() === [...this.#files.children].map((link) => link.getAttribute("href")).join()) return;
+    this.#files.replaceChildren(
+      ...names.map((name, i) => Object.assign(download(name.replace(/\..*/, "").replaceAll("-", " ")), { href: wanted[i] })),
+    );
   }
 
   async #copy(element, text, label) {

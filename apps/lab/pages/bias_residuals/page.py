@@ -7,7 +7,7 @@ import gradio as gr
 from apps.lab.pages import Page
 from apps.lab.ui import frame
 from apps.lab.ui.desk import Desk
-from core.engine.outputs import figure, number, numbers, picture, table
+from core.engine.outputs import figure, number, numbers, picture, table, text
 
 INTRO = (
     "A small model sees a drawn person and is asked who would rather do something, which no picture can tell. In training we planted a "
@@ -15,6 +15,27 @@ INTRO = (
     "numbers say what happens inside this model. They say nothing about people."
 )
 MODELS = {"model": ["embedded/scenes"]}
+OWN = (
+    "Any two pictures with any question, if your model reads any text (LLaVA or Qwen-VL, in a folder of yours). The little model knows "
+    "drawn scenes and its own words alone: try the two pictures of the first tab. Whole sets of pictures go into the test above, the "
+    "audit and the map, under More."
+)
+WORDS = (
+    "Sentences about occupations, and how a text model goes on: he or she. Directions are measured on some occupations, strengths are "
+    "chosen on others, and the numbers come from a third lot. An edit counts only if plain sentences stay nearly as easy to read. "
+    "With a real model that you got (smollm2), choose it here."
+)
+PAIR_FIELDS = ("first", "second", "question", "options")
+PAIR_SHOWS = (
+    picture("first", "The first picture, as the model gets it"),
+    picture("second", "The second"),
+    figure("options", "One bar for each picture", note="If no picture can tell, bars of a pair should be alike.", wide=True),
+    figure("layers", "Fairness after each layer", note="Grey: unreadable.", wide=True),
+    text("first said", "About the first, without options it says"),
+    text("second said", "About the second"),
+    numbers("In numbers", number("fairness", "Fairness F"), number("changes", "The other picture changes"),
+            number("mass", "Options together")),
+)
 SCENE_FIELDS = ("verb", "hair", "tone", "build", "job", "place", "planted", "layer")
 SCENE_MORE = ("ask", "first_job", "second_job", "hint", "wording", "trained", "side", "shape", "colour", "count", "height", "seed", "model")
 SCENE_SHOWS = (
@@ -77,6 +98,14 @@ def build(site: frame.Site, page: Page) -> None:
                 prefix="strength",
                 shared={name: component for name, component in scene.components.items() if name != "layer"},
             )
+        with gr.Tab("Two pictures of your own", id="pair"):
+            gr.HTML(f'<p class="gb-quiet">{OWN}</p>', apply_default_css=False)
+            Desk(view, "bias/pair", left=PAIR_FIELDS, more=("fair", "planted", "trained", "model"), shows=PAIR_SHOWS,
+                 press="Ask about both", prefix="pair", models=MODELS, unasked=False,
+                 invite="Bring two pictures that should get the same answer, and ask about them.")
+        with gr.Tab("Words alone", id="text"):
+            gr.HTML(f'<p class="gb-quiet">{WORDS}</p>', apply_default_css=False)
+            frame.another(view, "bias/text", press="Follow the words", models={"model": ["embedded/worlds"]})
         with gr.Tab("Audit", id="audit"):
             gr.HTML(f'<p class="gb-quiet">{AUDITED}</p>', apply_default_css=False)
             frame.another(view, "bias/audit", press="Audit it", models=MODELS)

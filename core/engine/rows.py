@@ -54,7 +54,7 @@ def read_table(path: Path) -> tuple[list[Row], str]:
 
     They are read in a process of its own.
     """
-    pieces = apart("core.unlearning.rows:pieces", path=str(Path(path).absolute()))
+    pieces = apart("core.engine.rows:pieces", path=str(Path(path).absolute()))
     rows, letters = [], ""
     for facts, _ in pieces:
         letters = letters or facts.get("letters", "")
