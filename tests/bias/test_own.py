@@ -17,12 +17,23 @@ from core.bias.sets import set_items
 from core.bias.subject import subject
 from core.bias.words import Words, name_items, read_words, split_options, text_items
 from core.engine.errors import LabError
+from core.engine.reader import apart
 from core.scenes.pictures import read_photo, read_set, write_counterfactuals, write_pairs
 from core.scenes.render import render
 from core.scenes.scene import Scene
 from tests.bias.conftest import SEEING
+from tests.reading import here
 
-LONG, SHORT = Scene(hair="long"), Scene(hair="short")
+LONG, SHORT = Scene(hair="long", job="hidden"), Scene(hair="short", job="hidden")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def read_here():
+    """Without a process for each of dozens of small files; one test below has the real one."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("core.scenes.pictures", "core.engine.rows"):
+            patch.setattr(f"{module}.apart", here)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +133,14 @@ def test_a_file_that_is_no_picture_gets_one_sentence(tmp_path, data, said):
     (tmp_path / "x.png").write_bytes(data)
     with pytest.raises(LabError, match=said):
         read_photo(tmp_path / "x.png")
+
+
+def test_the_reading_process_refuses_a_header_of_50000_pixels_and_reads_a_parquet(tmp_path, sets):
+    """The process of its own, with its limits of memory: what the other tests read here."""
+    (tmp_path / "x.png").write_bytes(png_that_says(50_000, 50_000))
+    with pytest.raises(LabError, match="far too large|50000 x 50000"):
+        list(apart("core.scenes.opened:photo", path=str(tmp_path / "x.png")))
+    assert len(list(apart("core.scenes.opened:collection", path=str(sets["parquet"])))) == 24
 
 
 # ---- sets ----
@@ -285,9 +304,9 @@ def test_the_gap_in_nats_and_the_perplexity_are_those_of_the_models_own_forward(
     from core.bias.deck import Deck
     from core.bias.fluency import surprise
     from core.bias.metrics import log_gap, meta_of
-    from core.engine.lab import Lab
+    from core.engine.lab import Cache, Lab
 
-    lab = Lab(warm_engine.models, warm_engine.cache, seed=0, threads=1)
+    lab = Lab(warm_engine.models, Cache(), seed=0, threads=1)
     who = subject(lab, "embedded/worlds")
     model, tokenizer = who.model, who.form.tokenizer
     items = text_items("test", 3, Words())
