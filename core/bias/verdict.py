@@ -113,6 +113,8 @@ def words_verdict(rows: Mapping[str, Mapping[str, float]], gain: Sequence[float]
         head = "This edit does not make the sentences clearly fairer."
     elif over[1] <= 0:
         head = "The gap got smaller, but directions by chance do nearly as much: that proves nothing."
+    elif base["perplexity"] > FOREIGN:
+        head = f"The gap fell by {fallen:.0%}; what that costs is not known, since plain sentences are foreign to this model."
     elif fallen >= 0.5 and cost < 0.05:
         head = f"The gap is halved, and plain sentences cost {100 * cost:+.1f} % of perplexity."
     elif cost >= 0.05:
@@ -132,6 +134,6 @@ def words_verdict(rows: Mapping[str, Mapping[str, float]], gain: Sequence[float]
         text += f"Names: F changes by {-moved:+.3f}" + (", so the lean has moved there. " if moved > 0.05 else ". ")
     text += "It tells what the model learned from its texts, and nothing about the people who do these jobs."
     if base["perplexity"] > FOREIGN:
-        text += " Plain sentences are foreign to this small model, so what they cost means little here."
+        text += f" A perplexity above {FOREIGN:.0f} means that it has hardly ever read such sentences."
     evidence = {"gap before": base["log_gap"], "gap after": made["log_gap"], "perplexity": [base["perplexity"], made["perplexity"]]}
     return Verdict(text, evidence | {"gain": list(gain), "over chance": list(over), "halved on dev": halved, "n": n}, head)
