@@ -56,7 +56,7 @@ def test_a_pair_of_files_gets_the_answers_that_the_same_scenes_get(warm_engine, 
     assert np.allclose(own["p"], drawn["p"], atol=1e-6) and own["options"] == ["short", "long", "same"]
     assert len(own["free"]) == 2 and own["numbers"]["changes"]["value"] > 0
     same = ask(warm_engine, files, second=files["short"])
-    assert same["numbers"]["changes"]["value"] == 0 and "same picture" in same["aside"]
+    assert same["numbers"]["changes"]["value"] < 1e-6 and "same picture" in same["aside"]
 
 
 @pytest.mark.parametrize("label", SEEING)
