@@ -105,7 +105,7 @@ class Letters:
         return self._seen[picture]
 
     def pixels(self, picture: Any) -> dict[str, Tensor]:
-        """What the vision tower takes: pixel_values, and image_grid_thw for Qwen."""
+        """What the vision tower takes: pixel_values (1, 3, side, side), for Qwen (patches, numbers) with image_grid_thw (1, 3)."""
         side, processor = self._processor()
         image = picture.square(side) if isinstance(picture, Photo) else render(picture, side)
         made = processor(image, return_tensors="pt")

@@ -53,7 +53,7 @@ def summary(items: Sequence[Item], p: np.ndarray, nats: float | None = None) -> 
 
 def report(lab: Lab, config: EditConfig, who: Subject, test: list[Item], found: Mapping[str, np.ndarray], costs: Mapping[str, float],
            chosen: Chosen) -> Iterator[Event]:
-    """Events of the test split: bars, what it cost, the table, numbers and the verdict."""
+    """Events of the test split: bars, what it cost, the table, numbers and the verdict. `found`: probabilities (items, options)."""
     own = [i for i, item in enumerate(test) if item.family == "association"]
     meta, size = meta_of([test[i] for i in own]), len(test[own[0]].options)
     p = {name: values[own][:, :size] for name, values in found.items()}
