@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from core.engine import opened as engine_opened
 from core.engine.errors import LabError
 from core.engine.settings import ASSETS
 from core.learngene import opened
@@ -127,11 +128,11 @@ def test_a_locked_zip_is_refused(tmp_path):
 def test_a_zip_bomb_is_refused_before_anything_is_unpacked(tmp_path, monkeypatch):
     file = zipped(tmp_path / "bomb.zip", shapes(3) | {f"bar/bomb{i}.png": b"\0" * 12 * MB for i in range(2)})
     assert file.stat().st_size < MB // 10
-    monkeypatch.setattr(opened, "MOST_UNPACKED", 20 * MB)
-    monkeypatch.setattr(opened, "_unpacked", lambda *_: pytest.fail("something was unpacked"))
+    monkeypatch.setattr(engine_opened, "MOST_UNPACKED", 20 * MB)
+    monkeypatch.setattr(engine_opened, "_unpacked", lambda *_: pytest.fail("something was unpacked"))
     with pytest.raises(LabError, match="more than 20 MB"):
         read_collection(file)
-    monkeypatch.setattr(opened, "MOST_UNPACKED", 200 * MB)
+    monkeypatch.setattr(engine_opened, "MOST_UNPACKED", 200 * MB)
     with pytest.raises(LabError, match="larger than 20 MB"):
         read_collection(zipped(tmp_path / "one.zip", shapes(3) | {"bar/bomb.png": b"\0" * 21 * MB}))
 
@@ -178,7 +179,7 @@ def test_too_many_pictures_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(opened, "MOST_PICTURES", 8)
     with pytest.raises(LabError, match="There are 9 pictures"):
         read_collection(zipped(tmp_path / "x.zip", shapes(3)))
-    monkeypatch.setattr(opened, "MOST_ENTRIES", 5)
+    monkeypatch.setattr(engine_opened, "MOST_ENTRIES", 5)
     with pytest.raises(LabError, match="9 files in this ZIP"):
         read_collection(tmp_path / "x.zip")
 
