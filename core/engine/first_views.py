@@ -54,8 +54,9 @@ def export(records: Records, run_id: str, page: str, folder: Path = FIRST_VIEWS)
     try:
         shipped = {name: value for name, value in state.public().items() if name != "pinned"}
         write_json(part / "run.json", shipped | {"id": f"first-{page}", "owner": "", "visitors": [], "published": True, "commit": commit()})
-        lines = [line for line in read_events(source / "events.jsonl") if line["kind"] != "file"]
-        for line in lines:
+        lines = [line for line in read_events(source / "events.jsonl") if line["kind"] != "file"]  # what is taken away stays behind, too
+        for seq, line in enumerate(lines):
+            line["seq"] = seq
             if line["kind"] == "picture":
                 shutil.copyfile(source / line["file"], part / line["file"])
             if line["kind"] == "keep":
