@@ -14,8 +14,9 @@ import torch
 from core.engine.events import Event, Progress
 from core.engine.lab import Lab
 from core.factors.diffusion import editing
-from core.factors.fitting import Arm
+from core.factors.fitting import Arm, Fit
 from core.factors.grid import conditions
+from core.factors.guides import loss_guided, predictor_guided, train_reader
 from core.factors.quality import jitter, r2, rms
 from core.factors.source import denoiser_of
 from core.factors.spec import AugmentConfig
@@ -68,24 +69,49 @@ def edits_of(config: AugmentConfig, lab: Lab, study: Study, rows: Rows, model: t
     rng = lab.rng(f"edits {name}")
     if name == "shuffled":
         asked = asked[torch.randperm(len(asked), generator=rng)]
+    strengths = np.full(len(rows), config.strength)
+    if config.loss_guided and name == "augmented":
+        strengths = yield from _by_loss(config, study, windows, rows, rng)
+    reader = (yield from _reader(study, lab)) if config.guide == "predictor" else None
     made = []
     for copy in range(config.copies):
-        edited = windows
-        for done, now in editing(
-            model,
-            windows,
-            asked,
-            industry,
-            strength=config.strength,
-            guidance=config.guidance,
-            rng=rng,
-            eta=float(config.sampler == "ddpm"),
-        ):
-            edited = now
-            yield Progress(copy * len(rows) + done, config.copies * len(rows), f"editing {len(rows):,} windows: {WORDS[name]}")
+        edited, before = windows.clone(), 0
+        for strength in np.unique(strengths):
+            at = torch.from_numpy(np.flatnonzero(strengths == strength))
+            own = asked[at]
+            guesses = (lambda part, own=own: predictor_guided(model, reader, own[part], config.guidance)) if reader else None
+            how = {"strength": int(strength), "guidance": config.guidance, "rng": rng, "eta": float(config.sampler == "ddpm")}
+            for done, now in editing(model, windows[at], own, industry[at], guesses=guesses, **how):
+                edited[at] = now
+                told = f"editing {len(rows):,} windows: {WORDS[name]}"
+                yield Progress(copy * len(rows) + before + done, config.copies * len(rows), told)
+            before += len(at)
         made.append(edited)
     real, first = windows.numpy(), made[0].numpy()
     return Edits(torch.stack(made), rms(first, real), r2(first, real))
 
 
 WORDS = {"augmented": "with their own labels", "shuffled": "with wrong labels", "target_only": "by a model of the few"}
+LEARNED, READ = 60, 400  # steps of the predictor that ranks windows by loss, and of the reader of noisy windows
+
+
+def _by_loss(config: AugmentConfig, study: Study, windows: torch.Tensor, rows: Rows, rng: torch.Generator) -> Iterator[Event]:
+    """The generator's value: each window's own strength, by how well a predictor without augmentation has learned it by now."""
+    labels = _labels(study.taught, rows)
+    fit = Fit("mlp", {"none": Arm(windows, labels, rows)}, study, 1, rng)
+    for state in fit.train(LEARNED):
+        yield Progress(state.step, LEARNED, "looking which windows are learned easily")
+    losses = (fit.read(windows, rows) - labels.numpy()) ** 2
+    return loss_guided(config.strength, losses, config.loss_guided)
+
+
+def _reader(study: Study, lab: Lab) -> Iterator[Event]:
+    """The generator's value: a predictor of the label from noised windows of the source."""
+    rows = study.rows("train", target=False)
+    windows, labels = torch.from_numpy(study.windows(rows)), _labels(study.taught_source, rows)
+    reader = None
+    for done, made in train_reader(windows, labels, READ, lab.rng("noisy reader")):
+        reader = made
+        if done % 20 == 0:
+            yield Progress(done, READ, "training a reader of noisy windows")
+    return reader.requires_grad_(False)

@@ -91,7 +91,7 @@ class FactorDenoiser(PreTrainedModel):
     def forward(self, x: Tensor, step: Tensor, label: Tensor, industry: Tensor) -> Tensor:
         """x: float (n, window, factors).  step: 1..1000, (n,).  label: float (n,), NaN: not told.  industry: (n,), -1: not told."""
         told = torch.isfinite(label)[:, None]
-        c = self.step(_waves(step, self.config.width)) + torch.where(told, self.label(label.nan_to_num()[:, None]), self.no_label)
+        c = self.step(waves(step, self.config.width)) + torch.where(told, self.label(label.nan_to_num()[:, None]), self.no_label)
         c = c + self.industry(torch.where(industry < 0, self.config.industries, industry))
         x = self.enter(x) + self.position
         for block in self.blocks:
@@ -100,7 +100,8 @@ class FactorDenoiser(PreTrainedModel):
         return self.leave(_norm(x) * (1 + scale) + shift)
 
 
-def _waves(step: Tensor, width: int) -> Tensor:
+def waves(step: Tensor, width: int) -> Tensor:
+    """Sines and cosines of the step (n,) at many rates: (n, width)."""
     rates = torch.exp(-math.log(10_000) * torch.arange(width // 2) / (width // 2))
     angles = step.float()[:, None] * rates
     return torch.cat([angles.sin(), angles.cos()], -1)

@@ -143,10 +143,11 @@ def editing(
     rng: torch.Generator,
     eta: float = 0.0,
     stride: int = STRIDE,
+    guesses: Callable[[slice], Denoise] | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
     """(how many windows are done, all of them so far): a loop that can be left. Strength 0 gives the windows back, bit for bit.
 
-    windows: float (n, window, factors).  labels: float (n,), NaN: not told.  industries: int (n,).
+    windows: float (n, window, factors).  labels: float (n,), NaN: not told.  industries: int (n,).  guesses: another way of steering.
     """
     made = windows.clone()
     if strength == 0:
@@ -155,7 +156,7 @@ def editing(
     for start in range(0, len(windows), AT_ONCE):
         part = slice(start, start + AT_ONCE)
         x = noised(windows[part], strength, torch.randn(windows[part].shape, generator=rng))
-        guess = guided(model, labels[part].clamp(-CLIP, CLIP), industries[part], guidance)
+        guess = guesses(part) if guesses else guided(model, labels[part].clamp(-CLIP, CLIP), industries[part], guidance)
         for cleaner in denoise(x, guess, strength, stride=stride, eta=eta, rng=rng):
             x = cleaner
             yield start, made

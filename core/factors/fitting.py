@@ -158,6 +158,13 @@ class Fit:
         return places[torch.randperm(len(places), generator=rng)[: self._size]]
 
     @torch.no_grad()
+    def read(self, windows: Tensor, rows: Rows) -> np.ndarray:
+        """What the first predictor of the stack says to windows (n, window, factors) whose rows are given: (n,)."""
+        self._skeleton.eval()
+        industry = torch.from_numpy(self.study.panel.industry[rows.share]).long()
+        return self._apply(self._best, windows, industry, None)[0].numpy()
+
+    @torch.no_grad()
     def _predicted(self, params: Mapping[str, Tensor], split: str) -> np.ndarray:
         """Scores of the target's shares on each day of a split, NaN where there is no price: float (arms, seeds, days, shares)."""
         self._skeleton.eval()

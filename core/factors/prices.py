@@ -13,7 +13,7 @@ import numpy as np
 
 from core.factors.panel import Panel
 
-FIRST = "2012-01-01"  # what is read of the table: enough days to learn from, few enough to wait for
+FIRST = "2018-01-01"  # what is read of the table: five years, enough to learn from, few enough to wait for
 SURVIVORS = (
     "These 20 companies are those that are large today. Whoever failed on the way is missing, so holding them all looks better than it "
     "could have been known to be."

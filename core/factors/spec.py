@@ -27,6 +27,7 @@ PREDICTOR_WORDS = {"mlp": "MLP", "gru": "GRU", "lstm": "LSTM", "alstm": "ALSTM",
                    "hist": "HIST"}  # fmt: skip
 DATA_WORDS = {"simulated": "made here", "prices": "20 real US shares"}
 SAMPLER_WORDS = {"ddim": "DDIM, no new noise", "ddpm": "DDPM, new noise at each step"}
+GUIDE_WORDS = {"free": "its label, told", "predictor": "the gradient of a predictor"}
 EMBEDDED = "embedded/factors"
 
 
@@ -101,6 +102,21 @@ class EditingConfig(MarketConfig):
 
 class AugmentConfig(EditingConfig):
     """Who learns, from what, and how often."""
+
+    guide: Literal["free", "predictor"] = Field(
+        "free",
+        title="Steered by",
+        json_schema_extra={"labels": GUIDE_WORDS, **MORE},
+        description="Predictor-free: the label is told to the diffusion model. Predictor-guided, our reading: a gradient",
+    )
+    loss_guided: float = Field(
+        0.0,
+        ge=-1,
+        le=1,
+        title="Loss guidance",
+        json_schema_extra=MORE,
+        description="Our reading, off at 0: above it, windows that are learned easily are edited more, others less",
+    )
 
     predictor: Literal["mlp", "gru", "lstm", "alstm", "transformer", "sfm", "gats", "hist"] = Field(
         "mlp", title="Predictor", json_schema_extra={"labels": PREDICTOR_WORDS}, description="Who learns to say which share will do better"

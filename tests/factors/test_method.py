@@ -12,6 +12,7 @@ from core.factors import backtest as bt
 from core.factors.diffusion import ALPHA_BAR, denoise, edit, noised, path, r2_theory
 from core.factors.fitting import Arm, Fit
 from core.factors.grid import survey
+from core.factors.guides import loss_guided
 from core.factors.leaks import audit_training
 from core.factors.market import market
 from core.factors.quality import frechet, jitter, neighbours, r2, rms
@@ -97,20 +98,20 @@ def test_all_predictors_learn_a_plain_signal() -> None:
     from core.factors.predictors import PREDICTORS
 
     rng = torch.Generator().manual_seed(0)
-    x, industry = torch.randn(256, 8, 20, generator=rng), torch.arange(256) % 10
+    x, industry = torch.randn(96, 8, 20, generator=rng), torch.arange(96) % 10
     y = x[:, -1, 0] - x[:, -1, 1]
     for name, kind in PREDICTORS.items():
         torch.manual_seed(0)
         model = kind.make(20)
         optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
         first = last = 0.0
-        for _ in range(30):
+        for _ in range(25):
             loss = ((model(x, industry) - y) ** 2).mean()
             first, last = first or loss.item(), loss.item()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-        assert last < 0.6 * first, (name, first, last)
+        assert last < 0.7 * first, (name, first, last)
 
 
 def test_metrics_against_worked_examples() -> None:
@@ -169,3 +170,10 @@ def test_the_market_has_the_signal_that_was_planted(study) -> None:
     assert 0.04 < ic < 0.14
     quiet = market(0, shares=100, days=160, targets=20, kappa=0.0)
     assert abs(np.nanmean(daily_ic(quiet.score[100:-5], future_return(quiet.close, 5)[100:-5]))) < 0.03
+
+
+def test_loss_guidance_gives_every_window_its_own_strength_around_the_same_mean() -> None:
+    losses = np.random.default_rng(0).random(1000)
+    made = loss_guided(500, losses, 0.5)
+    assert abs(made.mean() - 500) < 5 and made[losses.argmin()] == 750 and made[losses.argmax()] == 250
+    assert (loss_guided(500, losses, 0.0) == 500).all() and loss_guided(800, losses, -1.0).max() == 1000
