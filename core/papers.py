@@ -65,7 +65,7 @@ PAPERS = (
           "Learn from many places at once by sharing concepts instead of pictures."),
     Paper("08", "factor-augmentation", "Factor augmentation", "Can made-up markets teach?",
           "A diffusion model invents training data where real data are scarce.",
-          "core.factors.spec", "core.factors.claims",
+          "core.factors.spec", "core.factors.claims", built=True,
           architectures={"FactorDenoiser": "core.factors.denoiser:FactorDenoiser"},
           recipes={"factors": "core.zoo.factors:build_factors"}),
     Paper("09", "learngene-depth", "Learngene: depth", "One gene, any depth?",

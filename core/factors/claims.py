@@ -18,7 +18,7 @@ Results = list[dict[str, Any]]
 GRID: tuple[str, dict[str, Any]] = ("factors/train", {})
 ARMS: tuple[str, dict[str, Any]] = ("factors/augment", {"seeds": 3, "controls": ["jitter", "shuffled", "pooled"]})
 OWN: tuple[str, dict[str, Any]] = ("factors/augment", {"seeds": 3, "controls": ["target_only"]})
-NOTED = "Two edits of a window in place of four, to stay within the time for claims."
+NOTED = "One edit of a window in place of four, to stay within the time for claims."
 MINIMUM = "the smallest of several comparisons, mean over markets"
 
 

@@ -65,8 +65,9 @@ def _trained(study: Study) -> tuple[np.ndarray, np.ndarray]:
     rng = torch.Generator().manual_seed(0)
     model = new_denoiser(study.names, int(study.panel.industry.max()) + 1, rng)
     rows = study.rows("train", target=False)
-    for _ in train_denoiser(model, *conditions(study, rows), steps=STEPS, rng=rng):
-        pass
+    with torch.enable_grad():  # a probe is asked without
+        for _ in train_denoiser(model, *conditions(study, rows), steps=STEPS, rng=rng):
+            pass
     few = sample(study, rows, EDITED, np.random.default_rng(0))
     made = edit(model, *conditions(study, few), strength=STRENGTH, guidance=2, rng=torch.Generator().manual_seed(1))
     return torch.cat([p.detach().flatten() for p in model.parameters()]).numpy(), made.numpy()

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from core.engine.experiment import Config, DataRef, ModelRef, experiment, probe
 from core.engine.outputs import chart, figure, kept, metric, number, numbers, series, table
+from core.plots import BLUE, BROWN, GREEN, GREY, ORANGE, PINK, RED
 
 MORE = {"more": True}
 Control = Literal["duplicate", "jitter", "shuffled", "target_only", "pooled"]
@@ -132,7 +133,7 @@ class AugmentConfig(EditingConfig):
         5, ge=2, le=10, title="Seeds", json_schema_extra=MORE, description="Predictors of each kind, each with other first weights"
     )
     copies: int = Field(
-        2,
+        1,
         ge=1,
         le=8,
         title="Edits of a window",
@@ -193,6 +194,25 @@ class LeakConfig(MarketConfig):
 IC = "mean over days of the correlation, over shares, of score and return"
 REC = "mean over days of the correlation, over shares, of score and planted score"
 SIGNAL_OUTPUTS = (
+    figure(
+        "bars",
+        "How much signal does each find? One dot for each seed",
+        note="Left: IC, which luck moves a lot. Right: the planted signal that was found, which luck moves little. Bars are means, "
+        "thin lines 95 % over seeds.",
+        wide=True,
+    ),
+    chart(
+        "The race: IC on validation days",
+        series("race none", "nothing added", colour=ORANGE),
+        series("race augmented", "edited windows", colour=BLUE),
+        series("race jitter", "noise of equal size", colour=BROWN, dash="dash", optional=True),
+        series("race shuffled", "edits with wrong labels", colour=RED, dash="dot", optional=True),
+        series("race duplicate", "plain copies", colour=GREY, optional=True),
+        series("race target_only", "edits by a model of the few", colour=PINK, optional=True),
+        series("race pooled", "real windows of all shares", colour=GREEN, optional=True),
+        x="training step",
+        y="IC, mean over seeds",
+    ),
     numbers(
         "In numbers",
         number("ic none", "IC, nothing added", formula=IC, meaning="0.03 is good in a real market."),
@@ -206,25 +226,6 @@ SIGNAL_OUTPUTS = (
             optional=True,
         ),
         number("rec augmented", "Signal found, edited windows", formula=REC, meaning="1 would be all of it.", optional=True),
-    ),
-    figure(
-        "bars",
-        "How much signal does each find? One dot for each seed",
-        note="Left: IC, which luck moves a lot. Right: the planted signal that was found, which luck moves little. Bars are means, "
-        "thin lines 95 % over seeds.",
-        wide=True,
-    ),
-    chart(
-        "The race: IC on validation days",
-        series("race none", "nothing added", colour="orange"),
-        series("race augmented", "edited windows", colour="blue"),
-        series("race jitter", "noise of equal size", colour="brown", dash="dash", optional=True),
-        series("race shuffled", "edits with wrong labels", colour="red", dash="dot", optional=True),
-        series("race duplicate", "plain copies", colour="grey", optional=True),
-        series("race target_only", "edits by a model of the few", colour="pink", optional=True),
-        series("race pooled", "real windows of all shares", colour="green", optional=True),
-        x="training step",
-        y="IC, mean over seeds",
     ),
     figure(
         "pca",

@@ -61,6 +61,14 @@ def turn_the_steering(page) -> None:
     page.wait_for_function("document.querySelector('#strength-answer').innerText.includes('connector is as before')", timeout=60_000)
 
 
+def check_the_future(page) -> None:
+    """The factor page's way in: everything is made twice to see whether it knows the future; with a table of one's own under More."""
+    page.get_by_role("tab", name="Does anything know the future?").click()
+    page.get_by_role("button", name="Check it", exact=True).click()
+    page.wait_for_function("document.querySelector('#leak-answer')?.innerText.includes('bit for bit')", timeout=60_000)
+    assert "put there on purpose" in page.locator("#leak-answer").inner_text()
+
+
 def draw_a_letter(page) -> None:
     """The depth page's way in: a letter of one's own, read by a network of any depth."""
     page.wait_for_function("document.querySelector('#grow-answer')?.innerText.includes('no training')", timeout=60_000)
@@ -177,6 +185,8 @@ CHECKED = [
             "chance", build_a_scene),
     Checked("modality-steering", {"steps": 2, "pictures": 50, "questions": 20, "batch": 4}, {"steps": 2000, "questions": 20}, "LoRA",
             turn_the_steering),
+    Checked("factor-augmentation", {"strength": 100, "guidance": 0, "seeds": 2, "copies": 1, "steps": 40, "controls": '["jitter"]'},
+            {"steps": 4000}, "noise of equal size", check_the_future),
     Checked("cot-energy", {}, {"problem": "3+4*2-5*7*9-8"}, "certainty of the token", think_it_out, think_slowly),
     Checked("emoagent", {"chances": 2, "picture": "rocket"}, {"count": 6, "picture": "coffee"}, "by chance", try_a_tool,
             edit_slowly),
