@@ -186,6 +186,8 @@ CHECKED = [
     Checked("modality-steering", {"steps": 2, "pictures": 50, "questions": 20, "batch": 4}, {"steps": 2000, "questions": 20}, "LoRA",
             turn_the_steering),
     Checked("factor-augmentation", {"strength": 100, "guidance": 0, "seeds": 2, "copies": 1, "steps": 40, "controls": '["jitter"]'},
+    Checked("factor-augmentation",
+            {"strength": 100, "guidance": 0, "denoiser_steps": 20, "seeds": 2, "steps": 40, "controls": '["jitter"]'},
             {"steps": 4000}, "noise of equal size", check_the_future),
     Checked("cot-energy", {}, {"problem": "3+4*2-5*7*9-8"}, "certainty of the token", think_it_out, think_slowly),
     Checked("emoagent", {"chances": 2, "picture": "rocket"}, {"count": 6, "picture": "coffee"}, "by chance", try_a_tool,
