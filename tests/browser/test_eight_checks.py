@@ -185,7 +185,6 @@ CHECKED = [
             "chance", build_a_scene),
     Checked("modality-steering", {"steps": 2, "pictures": 50, "questions": 20, "batch": 4}, {"steps": 2000, "questions": 20}, "LoRA",
             turn_the_steering),
-    Checked("factor-augmentation", {"strength": 100, "guidance": 0, "seeds": 2, "copies": 1, "steps": 40, "controls": '["jitter"]'},
     Checked("factor-augmentation",
             {"strength": 100, "guidance": 0, "denoiser_steps": 20, "seeds": 2, "steps": 40, "controls": '["jitter"]'},
             {"steps": 4000}, "noise of equal size", check_the_future),
