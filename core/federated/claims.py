@@ -1,0 +1,59 @@
+"""The claims of methods/07 section 10. Signs are the method's; thresholds beyond them were set from seeds 0 to 2 before any other was run.
+
+A seed draws pictures, tests, strangers, noise and training; the painter is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from core.engine.claims import Claim
+
+SEEDS = (0, 1, 2)
+Results = list[dict[str, Any]]
+RUN: dict[str, Any] = {"rivals": "all"}
+
+
+def _metric(result: dict[str, Any], name: str) -> float:
+    value = result["metrics"][name]
+    return value[-1] if isinstance(value, list) else value
+
+
+def _less(one: str, *others: str) -> Callable[[Results], float]:
+    """Accuracy of `one` minus the best of the others, at equal pictures."""
+    return lambda results: _metric(results[0], f"accuracy {one}") - max(_metric(results[0], f"accuracy {other}") for other in others)
+
+
+def _halves(results: Results) -> float:
+    """The better half minus public words, or both together plus a point minus the better half, whichever is less."""
+    both, words, *halves = (_metric(results[0], f"accuracy {name}") for name in ("fedbip", "prompts", "instance", "concept"))
+    return min(max(halves) - words, both + 0.01 - max(halves))
+
+
+def _claim(number: str, statement: str, kind: str, configs: list[dict[str, Any]], measure: Callable[[Results], float], threshold: str,
+           note: str = "", scale: str = "points") -> Claim:
+    return Claim(id=f"07.{number}", paper="07", statement=statement, kind=kind, experiment="federated/run", configs=configs,
+                 measure=measure, threshold=threshold, seeds=SEEDS, note=note, scale=scale)
+
+
+CLAIMS = [
+    _claim("F1", "What a place sends helps: FedBiP beats public words alone.", "gate", [RUN], _less("fedbip", "prompts"), ">= 1e-06"),
+    _claim("F2", "FedBiP beats networks that are averaged once.", "gate", [RUN], _less("fedbip", "fedavg"), ">= 1e-06"),
+    _claim("F3", "All pictures in one room are the limit.", "report", [RUN], _less("central", "fedbip"), ">= 0"),
+    _claim("F3b", "Half of it is as good as public words, and at most a point better than the whole.", "report", [RUN],
+           _halves, ">= 0"),
+    _claim("F4", "Words and pictures together beat each alone.", "report", [RUN], _less("fedbip", "instance", "concept"), ">= 1e-06"),
+    _claim("F5", "More paintings of the same uploads help less and less.", "report", [{}, {"copies": 5}, {"copies": 10}],
+           lambda results: (_metric(results[1], "accuracy fedbip") - _metric(results[0], "accuracy fedbip"))
+           - (_metric(results[2], "accuracy fedbip") - _metric(results[1], "accuracy fedbip")), ">= 1e-06"),
+    _claim("F6", "The lead over averaged networks grows when digits are shared out unevenly.", "report",
+           [{"tilt": 0.5}, {"tilt": 0.01}],
+           lambda results: _less("fedbip", "fedavg")(results[1:]) - _less("fedbip", "fedavg")(results[:1]), ">= 1e-06"),
+    _claim("F7", "The nearest painting does not tell members from strangers: distance of its AUC from 0.5.", "report", [RUN],
+           lambda results: abs(_metric(results[0], "leak pixels") - 0.5), "<= 0.1", scale="number"),
+    _claim("F7b", "Clean latents would tell more than noised ones.", "gate", [RUN],
+           lambda results: _metric(results[0], "leak clean") - _metric(results[0], "leak latents"), ">= 1e-06", scale="number"),
+    _claim("F8", "An upload is smaller than a network: upload / network.", "report", [RUN],
+           lambda results: _metric(results[0], "bytes fedbip") / _metric(results[0], "bytes fedavg"), "<= 1", scale="number"),
+]

@@ -1,0 +1,124 @@
+"""Pictures of paper 07: numbers in, Plotly figures and contact sheets out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from core.engine.settings import ASSETS
+from core.federated.spec import COLOURS, METHODS, PLACE_WORDS
+from core.plots import BLUE, BROWN, GREEN, GREY, ORANGE, RED, percent, plain
+
+TILE, GAP, BAND, TITLE = 64, 14, 26, 108
+WORDS = (128, 134, 142)  # readable on light and on dark ground
+COLUMNS = ("what a place holds", "what is sent", "what is painted")
+
+
+def as_image(pixels: Tensor) -> Image.Image:
+    """A picture (3, 32, 32) in -1..1, enlarged."""
+    array = ((pixels.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
+    return Image.fromarray(array).resize((TILE, TILE), Image.Resampling.NEAREST)
+
+
+def latent_image(latent: Tensor) -> Image.Image:
+    """A latent (4, 8, 8) as colours: its first three channels, two deviations to each side of grey."""
+    array = ((latent[:3].float() / 4 + 0.5).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    return Image.fromarray(array).resize((TILE, TILE), Image.Resampling.NEAREST)
+
+
+def sheet(rows: Mapping[str, Sequence[Sequence[Image.Image]]], columns: Sequence[str], each: int) -> Image.Image:
+    """Rows of pictures with their names on the left, in as many groups as there are `columns`; a group that is empty yet stays blank."""
+    font = ImageFont.truetype(str(ASSETS / "fonts" / "Cabin-Regular.otf"), 17)
+    width = TITLE + len(columns) * (each * TILE + GAP)
+    page = Image.new("RGBA", (width, BAND + len(rows) * (TILE + 4)))
+    pen = ImageDraw.Draw(page)
+    for i, words in enumerate(columns):
+        pen.text((TITLE + i * (each * TILE + GAP), 2), words, fill=WORDS, font=font)
+    for y, (name, groups) in enumerate(rows.items()):
+        top = BAND + y * (TILE + 4)
+        pen.text((0, top + TILE // 2 - 10), name, fill=WORDS, font=font)
+        for i, group in enumerate(groups):
+            for x, picture in enumerate(group[:each]):
+                page.paste(picture, (TITLE + i * (each * TILE + GAP) + x * TILE, top))
+    return page
+
+
+def accuracy(found: Mapping[str, Sequence[float]], bounds: Mapping[str, tuple[float, float]], start: float) -> dict[str, Any]:
+    """Means as bars with intervals, a dot per place, the public network as a line. `found`: method -> share right at each place."""
+    figure = go.Figure()
+    names = [METHODS[method] for method in found]
+    means = [float(np.mean(shares)) for shares in found.values()]
+    errors = [(mean - low, high - mean) for mean, (low, high) in zip(means, bounds.values(), strict=True)]
+    figure.add_bar(x=names, y=percent(means), marker_color=[COLOURS[method] for method in found], showlegend=False,
+                   text=[f"{100 * mean:.0f} %" for mean in means], textposition="inside", insidetextanchor="start",
+                   error_y={"type": "data", "symmetric": False, "array": percent([e[1] for e in errors]),
+                            "arrayminus": percent([e[0] for e in errors]), "color": GREY, "thickness": 1.5})
+    for i, place in enumerate(PLACE_WORDS.values()):
+        figure.add_scatter(x=names, y=percent([shares[i] for shares in found.values()]), mode="markers", name=place,
+                           marker={"color": GREY, "size": 9, "symbol": ("circle", "square", "diamond", "cross")[i]})
+    figure.add_hline(y=100 * start, line={"color": GREY, "dash": "dot"}, annotation={"text": "before anybody shares", "font": {"size": 12}})
+    return plain(figure, yaxis={"title": {"text": "right of new pictures, %"}, "range": [0, 100]})
+
+
+def sizes(bytes_of: Mapping[str, float]) -> dict[str, Any]:
+    """What has to be sent, on a logarithmic axis; the first one is the method's."""
+    figure = go.Figure(go.Bar(y=list(bytes_of), x=list(bytes_of.values()), orientation="h", text=[said(size) for size in bytes_of.values()],
+                              marker_color=[BLUE, *[BROWN] * (len(bytes_of) - 1)], textposition="auto"))
+    return plain(figure, xaxis={"type": "log", "title": {"text": "bytes"}}, yaxis={"autorange": "reversed", "automargin": True},
+                 showlegend=False)
+
+
+def said(size: float) -> str:
+    """Bytes in words."""
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB" if size >= 1e3 else f"{size:.0f} bytes"
+
+
+def leak(found: Mapping[str, tuple[float, float, float]]) -> dict[str, Any]:
+    """AUC of each attack with its interval; half is coin tossing. `found`: words -> (AUC, low, high)."""
+    names, values = list(found), [value for value, _, _ in found.values()]
+    colours = [RED if low > 0.5 else GREY for _, low, _ in found.values()]
+    figure = go.Figure(go.Scatter(
+        x=values, y=names, mode="markers", showlegend=False, marker={"size": 13, "color": colours},
+        error_x={"type": "data", "symmetric": False, "array": [high - value for value, _, high in found.values()],
+                 "arrayminus": [value - low for value, low, _ in found.values()], "color": GREY}))
+    figure.add_vline(x=0.5, line={"color": GREY, "dash": "dot"})
+    return plain(figure, xaxis={"range": [0.3, 1.02], "title": {"text": "members told from strangers (AUC)"}},
+                 yaxis={"autorange": "reversed", "automargin": True})
+
+
+def noise(values: Tensor) -> dict[str, Any]:
+    """A histogram of everything that was sent (...), beside the normal distribution."""
+    heights, edges = np.histogram(values.flatten().numpy(), bins=61, range=(-4, 4), density=True)
+    middle = (edges[:-1] + edges[1:]) / 2
+    figure = go.Figure(go.Bar(x=middle.round(3).tolist(), y=heights.round(4).tolist(), name="what is sent", marker_color=BLUE))
+    figure.add_scatter(x=middle.round(3).tolist(), y=(np.exp(-(middle**2) / 2) / np.sqrt(2 * np.pi)).round(4).tolist(), name="pure noise",
+                       mode="lines", line={"color": ORANGE, "width": 3})
+    return plain(figure, xaxis={"title": {"text": "value"}}, yaxis={"title": {"text": "how often"}}, bargap=0)
+
+
+def holdings(counts: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """How many pictures of each digit a place has."""
+    figure = go.Figure()
+    for i, (place, numbers) in enumerate(counts.items()):
+        figure.add_bar(x=[str(digit) for digit in range(len(numbers))], y=list(numbers), name=place,
+                       marker_color=(BLUE, ORANGE, GREEN, BROWN)[i % 4])
+    return plain(figure, barmode="stack", xaxis={"title": {"text": "digit"}, "type": "category"}, yaxis={"title": {"text": "pictures"}})
+
+
+def trade(levels: Sequence[int], right: Sequence[float], told: Sequence[tuple[float, float, float]], clean: float) -> dict[str, Any]:
+    """Accuracy and leak against the noise level, the deepest first. `told`: (AUC, low, high) of the matched filter."""
+    x = [f"step {level}" for level in levels]
+    figure = go.Figure(go.Scatter(x=x, y=percent(right), name="right of new pictures, %", mode="lines+markers",
+                                  line={"color": BLUE, "width": 3}))
+    figure.add_scatter(x=x, y=percent([value for value, _, _ in told]), name="members told from strangers, %", mode="lines+markers",
+                       line={"color": RED, "width": 3, "dash": "dash"},
+                       error_y={"type": "data", "symmetric": False, "array": percent([high - value for value, _, high in told]),
+                                "arrayminus": percent([value - low for value, low, _ in told]), "color": GREY})
+    for y, colour, words in ((100 * clean, RED, "if clean latents were sent"), (50, GREY, "coin tossing")):
+        figure.add_hline(y=y, line={"color": colour, "dash": "dot"}, annotation={"text": words, "font": {"size": 12}})
+    return plain(figure, yaxis={"range": [0, 104], "title": {"text": "per cent"}}, xaxis={"title": {"text": "pictures are noised up to"}})

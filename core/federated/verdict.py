@@ -1,0 +1,56 @@
+"""What a round and an attack say in words, from their numbers alone. Never "private": what an attacker can tell is named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from core.engine.events import Verdict
+
+Bounds = tuple[float, float]
+Told = tuple[float, float, float]
+
+
+def run_verdict(right: Mapping[str, float], over: Mapping[str, Bounds], told: Told, sent: float, n: int) -> Verdict:
+    """right: method -> share.  over: rival -> 95 % interval of FedBiP minus it.  told: AUC of the matched filter.  sent: bytes."""
+    ours, words, rival = right["fedbip"], right["prompts"], max(("prompts", "fedavg"), key=lambda name: right[name])
+    better = over[rival][0] > 0
+    leaks = told[1] > 0.5
+    if better:
+        head = f"Sharing noise and words helps: {ours:.0%} read rightly, {right['central']:.0%} if all pictures were shared."
+    elif over[rival][1] < 0:
+        head = f"It does not pay here: {'public words alone' if rival == 'prompts' else 'averaged networks'} read better."
+    else:
+        head = f"No clear gain here: {ours:.0%} read rightly, {right[rival]:.0%} without the pictures' noise."
+    head += " But the uploads tell who was there." if leaks else ""
+    gap = right["central"] - words
+    closed = f" It closes {(ours - words) / gap:.0%} of the way from public words to all pictures in one room." if gap > 0.02 else ""
+    text = (f"On {n} new pictures of the four places FedBiP reads {ours:.1%} rightly, public words alone {words:.1%} (difference 95 %: "
+            f"{_points(over['prompts'])}), averaged networks {right['fedavg']:.1%} ({_points(over['fedavg'])}), all pictures in one room "
+            f"{right['central']:.1%} ({_points(over['central'])}); before anybody shared it was {right['start']:.1%}.{closed} "
+            f"An attacker who sees the uploads tells members from strangers with AUC {told[0]:.2f} [{told[1]:.2f}, {told[2]:.2f}]; "
+            f"0.5 is coin tossing. There is no formal promise in this method.")
+    evidence = dict(right) | {f"over {name}": list(bounds) for name, bounds in over.items()} | {"auc": list(told), "bytes": sent, "n": n}
+    return Verdict(text, evidence, head)
+
+
+def attack_verdict(levels: Mapping[int, tuple[float, Told]], clean: Told, chosen: int) -> Verdict:
+    """levels: noise level -> (share right, AUC of the matched filter with interval).  clean: the same for latents without noise."""
+    deepest, lightest = levels[max(levels)], levels[min(levels)]
+    right, told = levels[chosen]
+    if clean[1] <= 0.5:
+        head = "Even clean latents tell nothing here: the attack is too weak to judge the noise."
+    elif lightest[1][1] > 0.5 >= deepest[1][1]:
+        head = "At the paper's depth the attacker is near coin tossing; with less noise the uploads tell who was there."
+    elif deepest[1][1] > 0.5:
+        head = "At every depth the uploads tell members from strangers better than a coin."
+    else:
+        head = "At no depth does this attacker do clearly better than a coin."
+    text = (f"Noised up to step {chosen}: {right:.1%} read rightly, members told from strangers with AUC {told[0]:.2f} "
+            f"[{told[1]:.2f}, {told[2]:.2f}]. At step {max(levels)}: {deepest[0]:.1%} and {deepest[1][0]:.2f}; at step {min(levels)}: "
+            f"{lightest[0]:.1%} and {lightest[1][0]:.2f}. Had clean latents been sent: {clean[0]:.2f} [{clean[1]:.2f}, {clean[2]:.2f}]. "
+            f"An attacker with larger pictures, or one who thinks of something better, can do more.")
+    return Verdict(text, {"chosen": chosen, "right": right, "auc": list(told), "clean": list(clean)}, head)
+
+
+def _points(bounds: Bounds) -> str:
+    return f"{100 * bounds[0]:+.1f} to {100 * bounds[1]:+.1f} points"
