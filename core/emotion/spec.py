@@ -286,7 +286,6 @@ EDIT_OUTPUTS = (
         text("recipe", "Recipe: repeats the edit at full size", note="Save it as a file and bring it to 'Repeat at full size'."),
     ),
     table("plan", "The steps that stand", rare=True),
-    table("search", "All that the planner tried", rare=True),
     metric("reached", "Results that reach the target by the first judge", unit="share"),
     metric("second right", "Results that the second judge calls the target", unit="share"),
     metric("agree", "Results on which both agree", unit="share"),
