@@ -1,4 +1,4 @@
-"""One run as a file to take away: HTML that needs nothing else, JSON, or CSV.
+"""One run as a file to take away: HTML that needs nothing else, JSON, or CSV. The HTML begins with one page for those who read no more.
 
     Path("run.html").write_text(report.html(engine.records, run_id))
 
@@ -26,10 +26,15 @@ from core.engine.stored import RunRecord
 from core.engine.text_values import to_text
 
 _DRAW = """
-for (const place of document.querySelectorAll("[data-figure]")) {
+const places = [...document.querySelectorAll("[data-figure]")];
+for (const place of places) {
   const figure = JSON.parse(document.getElementById(place.dataset.figure).textContent);
   Plotly.newPlot(place, figure.data, figure.layout, { responsive: true, displaylogo: false });
 }
+const heights = places.map((place) => place.layout?.height ?? null);
+const sized = (layout) => () => places.forEach((place, i) => Plotly.relayout(place, layout(i)));
+addEventListener("beforeprint", sized((i) => (i ? { width: 640 } : { width: 640, height: 300 })));  // the first one shares its page
+addEventListener("afterprint", sized((i) => ({ width: null, height: heights[i], autosize: true })));
 """
 
 STYLE = """
@@ -40,6 +45,15 @@ table { border-collapse: collapse; font-size: .9rem; display: block; overflow-x:
 th, td { border-bottom: 1px solid #d5dbe3; padding: .3rem .7rem; text-align: left; vertical-align: top }
 pre { background: #f4f5f7; padding: .7rem 1rem; white-space: pre-wrap; overflow-wrap: anywhere } img { max-width: 100% }
 .quiet { color: #525e6e }
+.numbers { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .6rem;
+  margin: 1rem 0 }
+.numbers p { margin: 0; padding: .5rem .8rem; background: #f4f5f7; font-size: .9rem }
+.numbers .value { font-size: 1.4rem; padding-bottom: 0 }
+@page { size: A4; margin: 15mm }
+@media print {
+  body { margin: 0; padding: 0; font-size: 11pt } .summary { break-after: page } .summary .figure { height: 300px !important }
+  .figure, tr, img { break-inside: avoid } h2 { break-after: avoid } .verdict, .numbers p { print-color-adjust: exact }
+}
 """
 
 
@@ -85,15 +99,50 @@ def _series(lines: list[dict[str, Any]]) -> dict[str, Any] | None:
     return {"data": data, "layout": {"xaxis": {"title": {"text": "step"}}, "legend": {"orientation": "h"}}}
 
 
-def _figures(lines: list[dict[str, Any]], declared: outputs.Outputs) -> str:
+def _figures(lines: list[dict[str, Any]], declared: outputs.Outputs) -> list[str]:
+    """Every figure with its heading, the main one of the page first."""
     from core.engine.events import safe_labels
 
     found = {name: line["figure"] for name, line in last_of_each(lines, "figure").items()}
+    main = next((one.name for one in outputs.each(declared) if one.kind == "figure" and one.look == "figure" and one.name in found), None)
+    found = {main: found[main]} | found if main else found
     if series := _series(lines):
-        found = {"while it ran": safe_labels(series)} | found
-    return "".join(f'<h2>{_heading(declared, "figure", name)}</h2><div data-figure="figure-{i}" style="height:26rem"></div>'
-                   f'<script type="application/json" id="figure-{i}">{_embed(figure)}</script>'
-                   for i, (name, figure) in enumerate(found.items()))
+        found |= {"while it ran": safe_labels(series)}
+    return [f'<h2>{_heading(declared, "figure", name)}</h2>'
+            f'<div class="figure" data-figure="figure-{i}" style="height:{_height(figure)}px"></div>'
+            f'<script type="application/json" id="figure-{i}">{_embed(figure)}</script>' for i, (name, figure) in enumerate(found.items())]
+
+
+def _height(figure: dict[str, Any]) -> int:
+    asked = figure.get("layout", {}).get("height")
+    return int(asked) if isinstance(asked, (int, float)) and 100 <= asked <= 2000 else 416
+
+
+def _numbers(lines: list[dict[str, Any]], declared: outputs.Outputs) -> str:
+    """The numbers that stand large on the page, under their names there."""
+    last = last_of_each(lines, "metric")
+    group = next((one for one in declared if isinstance(one, outputs.Group) and one.look == "numbers"), None)
+    tiles = "".join(f'<div><p class="value">{escape(_worded(last[one.name]["value"], one.unit or last[one.name]["unit"]))}</p>'
+                    f"<p>{escape(one.title)}</p></div>" for one in (group.outputs if group else ()) if one.name in last)
+    return tiles and f'<div class="numbers">{tiles}</div>'
+
+
+def _worded(value: Any, unit: str) -> str:
+    """Three digits are enough for somebody who reads no more than this page; all of them stand below."""
+    if value is None:
+        return "–"
+    if not isinstance(value, (int, float)):
+        return f"{value} {unit}".strip()
+    return f"{100 * value:.3g} %" if unit == "share" else f"{value:,.{3 if abs(value) < 1000 else 6}g} {unit}".strip()
+
+
+def _about(run: RunRecord) -> str:
+    """Of which model, whose questions and what day the summary speaks."""
+    config = run["config"]
+    asked = "their own questions" if config.get("questions") else "the lab's own questions"
+    said = [f"Model: {config['model']}." if config.get("model") else "", f"Asked: {asked}." if "questions" in config else "",
+            f"Computed on {run['created'][:10]}, seed {run['seed']}."]
+    return " ".join(filter(None, said))
 
 
 def _pictures(records: Records, run_id: str, lines: list[dict[str, Any]], declared: outputs.Outputs) -> str:
@@ -121,9 +170,13 @@ def _answer(run: RunRecord, verdict: dict[str, Any] | None) -> str:
     if verdict is None:
         return f'<p class="verdict">{escape(run["outcome"])}: {escape(run["error"])} {escape(run["hint"])}</p>'
     found = layers(verdict)
-    evidence = found["evidence"] and _rows(["evidence", ""], list(map(list, found["evidence"].items())))
     sure = "" if found["text"] == found["headline"] else f'<h2>How sure?</h2><p>{escape(found["text"])}</p>'
-    return f'<p class="verdict">{escape(found["headline"])}</p>{sure}{evidence or ""}'
+    return f'<p class="verdict">{escape(found["headline"])}</p>{sure}'
+
+
+def _evidence(verdict: dict[str, Any] | None) -> str:
+    found = layers(verdict)["evidence"] if verdict else None
+    return "<h2>What the answer rests on</h2>" + _rows(["evidence", ""], list(map(list, found.items()))) if found else ""
 
 
 def _policy(*scripts: str) -> str:
@@ -137,6 +190,7 @@ def html(records: Records, run_id: str) -> str:
 
     run, lines = records.read(run_id), records.events(run_id)
     declared = _declared(run["name"])
+    figures = _figures(lines, declared)
     plotly = get_plotlyjs().replace("</script", "<\\/script")
     verdict = next((line for line in reversed(lines) if line["kind"] == "verdict"), None)
     numbers = [[name, line["value"], line["unit"]] for name, line in last_of_each(lines, "metric").items()]
@@ -151,8 +205,9 @@ def html(records: Records, run_id: str) -> str:
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{_policy(plotly, _DRAW)}">
 <title>{escape(run["title"])}</title><style>{STYLE}</style></head><body>
-<h1>{escape(run["title"])}</h1><p class="quiet">Glassbox Lab, {escape(run["name"])}, {escape(run["created"])}</p>
-{_answer(run, verdict)}{_figures(lines, declared)}{_pictures(records, run_id, lines, declared)}{tables}{texts}
+<div class="summary"><h1>{escape(run["title"])}</h1><p class="quiet">Glassbox Lab, {escape(run["name"])}. {escape(_about(run))}</p>
+{_answer(run, verdict)}{"".join(figures[:1])}{_numbers(lines, declared)}</div>
+{_evidence(verdict)}{"".join(figures[1:])}{_pictures(records, run_id, lines, declared)}{tables}{texts}
 <h2>All numbers</h2>{_rows(["name", "last value", "unit"], numbers)}
 <h2>Settings</h2>{_rows(["field", "value"], list(map(list, run["config"].items())))}
 <h2>Compute it again</h2><pre>{escape(command(run))}</pre>

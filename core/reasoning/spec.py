@@ -143,7 +143,7 @@ TRACE_OUTPUTS = (
     figure("scoreboard", "E. Every score of this output",
            note="Where it stands among this model's outputs; 50 is usual. Nobody has measured what is usual for a model of your own: for "
                 "it this stays empty. One output is too few to judge any score by: the ROC lab below tests them on a thousand, with 95 % "
-                "intervals.", wide=True, height=720),
+                "intervals.", wide=True, height=720, few=("R2 think", "MaxProb think", "CoE-R", "Late entropy")),
     text("output", "What the model wrote", note="Between the think tags: its reasoning. After them: the answer."),
     text("prompt", "What the model was given",
          note="In logic each operation gets a letter: T and F repeat so often that the model could not tell by them where it is."),

@@ -7,10 +7,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from apps.lab.server import create_app
 from core.engine.runner import Engine
 from core.engine.settings import Settings
+from tests.engine.tiny_models import save, tiny
+from tests.lab.bad_models import make
 from tests.servers import serving
 
 PATIENCE_MS = 150_000  # a busy machine is no failure
@@ -59,6 +62,27 @@ def lab_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 def lab_address(lab_engine: Engine) -> Iterator[str]:
     """The site, served once for the session: visitors share it as they would share a lab."""
     with serving(create_app(engine=lab_engine)) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def engine_with_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """With a folder of models: the bad ones, `tiny`, which never learned anything, `huge`, with nearly the largest numbers there are."""
+    root = tmp_path_factory.mktemp("models")
+    folder = make(root)
+    save(tiny("llama"), folder / "tiny")
+    huge = save(tiny("llama"), folder / "huge") / "model.safetensors"
+    weights = load_file(huge)
+    head = next(name for name in weights if "lm_head" in name or "embed_tokens" in name)
+    save_file(weights | {head: weights[head] * 1e37}, huge, metadata={"format": "pt"})
+    engine = Engine(Settings(home=root / "home", models_dir=folder, threads=1))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def address_with_models(engine_with_models: Engine) -> Iterator[str]:
+    with serving(create_app(engine=engine_with_models)) as address:
         yield address
 
 

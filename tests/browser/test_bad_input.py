@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator
 
 import pytest
 
-from apps.lab.server import create_app
 from core.engine.records import Log
 from core.engine.runner import Engine
-from core.engine.settings import Settings
-from tests.lab.bad_models import REFUSED, make
-from tests.servers import serving
+from tests.lab.bad_models import REFUSED
 
 AUDITOR = "unlearning-auditor"
 
 
 @pytest.fixture(scope="module")
-def lab_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    root = tmp_path_factory.mktemp("bad")
-    engine = Engine(Settings(home=root / "home", models_dir=make(root), threads=1))
-    yield engine
-    engine.close()
+def lab_engine(engine_with_models: Engine) -> Engine:
+    return engine_with_models
 
 
 @pytest.fixture(scope="module")
-def lab_address(lab_engine: Engine) -> Iterator[str]:
-    with serving(create_app(engine=lab_engine)) as address:
-        yield address
+def lab_address(address_with_models: str) -> str:
+    return address_with_models
 
 
 def open_and_run(visitor, query: str):

@@ -18,6 +18,7 @@ import pytest
 from apps.lab.pages import PAGES
 from core.engine.events import layers
 from core.reasoning.reading import Reader
+from tests.browser.harness.view import look_at_all
 
 AIM_S = 1.0
 
@@ -228,8 +229,7 @@ def says(page, verdict: dict[str, Any]) -> bool:
 
 
 def rival_and_interval(page, rival: str) -> None:
-    # what is out of sight is drawn last
-    page.wait_for_function("[...document.querySelectorAll('.gb-live .gb-plot--empty')].every((place) => !place.clientWidth)")
+    look_at_all(page)
     data = page.evaluate("[...document.querySelectorAll('.js-plotly-plot')]"
                          ".map((p) => p.data.map((t) => ({ name: t.name || '', bars: Boolean(t.error_y || t.error_x) })))")
     assert any(len(traces) > 1 and any(rival in trace["name"] for trace in traces) for traces in data)

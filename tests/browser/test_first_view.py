@@ -7,6 +7,7 @@ import re
 import pytest
 
 from apps.lab.ui.scripts import SCRIPTS
+from tests.browser.harness.view import look_at_all
 
 AUDITOR = "unlearning-auditor"
 A_MOMENT_MS = 700  # for a request that should not come: on a slow machine it may be missed, never made up
@@ -20,9 +21,9 @@ def asked(lab_engine, monkeypatch) -> list[tuple[str, str]]:
     """(probe, model) of every question put to the engine."""
     found, probe = [], lab_engine.probe
 
-    def listening(name, config):
+    def listening(name, config, **more):
         found.append((name, config.get("model")))
-        return probe(name, config)
+        return probe(name, config, **more)
 
     monkeypatch.setattr(lab_engine, "probe", listening)
     return found
@@ -59,6 +60,9 @@ def test_a_page_asks_for_everything_at_once_and_a_second_look_fetches_nothing_ag
     page = one.open("soft-token-bench")
     page.wait_for_function(FULL)
     header = page.evaluate("fetch(location.href).then((answer) => answer.headers.get('link'))")
+    far = "[...document.querySelectorAll('.gb-live .gb-plot')].filter((one) => one.getBoundingClientRect().top > 2 * innerHeight)"
+    assert page.evaluate(f"{far}.length") > 0 == page.evaluate(f"{far}.filter((one) => one.querySelector('.main-svg')).length")
+    look_at_all(page)  # and what stands far below is drawn when somebody comes near
     needed = {name for name, _ in page.evaluate(FETCHED, SCRIPTS) if name.endswith((".js", ".css"))}
     assert len(needed) > 10 and needed == set(re.findall(r"/([\w.-]+)>", header))
     again = one.open(AUDITOR)

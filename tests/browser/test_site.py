@@ -113,6 +113,7 @@ def test_a_good_run_works_after_a_refused_one(visitor):
     assert "nobody" in said and "Traceback" not in said
     assert run_of(page) == f"first-{AUDITOR}"
     page.get_by_role("button", name="Back to defaults").click()
+    page.locator(".gb-form .gb-drawer-handle").click()
     page.get_by_label("Look inside (ActPert)").uncheck()
     page.locator("#field-steps input[type=number]").fill("0")
     page.locator("#field-steps input[type=number]").press("Tab")
@@ -198,25 +199,29 @@ def test_any_question_gets_an_answer_or_a_sentence(visitor):
     assert len(box.input_value()) <= 400 or "400" in said
 
 
-def test_the_lesson_sets_up_asks_counts_and_explains(visitor):
+def test_the_lesson_asks_locks_counts_runs_and_only_then_explains(visitor):
     one, two = visitor(), visitor()
+    explained = ".gb-lesson-explain:visible"
     for person, guess in ((one, 0), (two, 1)):
         page = person.open(AUDITOR)
         settled(page)
         page.get_by_role("tab", name="Lesson").click()
+        run = page.get_by_role("button", name="Run it and see").locator("visible=true").first
         options = page.locator(".gb-lesson input[type=radio]:visible")
-        explained = page.locator(".gb-lesson-explain:visible").count()
+        options.nth(guess).wait_for()
+        assert run.is_disabled()
         options.nth(guess).check()
         page.wait_for_selector(".gb-tally:visible")
-        page.wait_for_function("(wanted) => [...document.querySelectorAll('.gb-lesson-explain')]"
-                               ".filter((one) => one.checkVisibility()).length === wanted", arg=explained + 1)
+        assert "Your guess is locked." in page.locator(".gb-lesson").inner_text() and options.first.is_disabled()
+        assert page.locator(explained).count() == page.locator(".gb-tally--right").count() == 0
     counts = page.locator(".gb-tally:visible .gb-tally-count").all_inner_texts()
     assert sum(int(count) for count in counts) == 2
-    setup = page.get_by_role("button", name="Set it up and run").locator("visible=true").first
-    setup.click()
+    run.click()
     page.wait_for_function("!document.querySelector('[data-run]').dataset.run.startsWith('first-')")
     settled(page)
     assert len(page.locator(".gb-verdict").inner_text()) > 20
+    page.wait_for_selector(explained)
+    assert page.locator(explained).count() == 1 and page.locator(".gb-tally--right:visible").count() >= 1
 
 
 def test_the_worksheet_can_be_printed_and_holds_every_step(visitor):
@@ -250,7 +255,7 @@ def test_a_pressed_row_is_asked(visitor):
     row.scroll_into_view_if_needed()
     words = row.inner_text()
     row.click()
-    page.wait_for_function(f"document.querySelector('#question textarea, #question input').value === {words!r}")
+    page.wait_for_function(f"document.querySelector('#ask-question textarea, #ask-question input').value === {words!r}")
 
 
 def test_the_keyboard_reaches_run(visitor):

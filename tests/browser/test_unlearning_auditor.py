@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file, save_file
 
 from core.engine.runner import Engine
-from core.engine.settings import Settings
-from tests.engine.tiny_models import save, tiny
+from tests.browser.harness.view import look_at_all
 
 AUDITOR = "unlearning-auditor"
 HOSTILE = '<img src=x onerror="document.title=1">'
@@ -18,17 +15,13 @@ MATRIX = ".gb-panel--matrix"
 
 
 @pytest.fixture(scope="module")
-def lab_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """With a folder of two models: `tiny`, which never learned anything, and `huge`, whose numbers are near the largest there are."""
-    root = tmp_path_factory.mktemp("auditor")
-    save(tiny("llama"), root / "models" / "tiny")
-    huge = save(tiny("llama"), root / "models" / "huge") / "model.safetensors"
-    weights = load_file(huge)
-    head = next(name for name in weights if "lm_head" in name or "embed_tokens" in name)
-    save_file(weights | {head: weights[head] * 1e37}, huge, metadata={"format": "pt"})
-    engine = Engine(Settings(home=root / "home", models_dir=root / "models", threads=1))
-    yield engine
-    engine.close()
+def lab_engine(engine_with_models: Engine) -> Engine:
+    return engine_with_models
+
+
+@pytest.fixture(scope="module")
+def lab_address(address_with_models: str) -> str:
+    return address_with_models
 
 
 def opened(visitor, query: str = "", **size):
@@ -38,12 +31,19 @@ def opened(visitor, query: str = "", **size):
     return page
 
 
+def bring(page, file: Path) -> None:
+    page.locator("#way label").nth(1).click()
+    page.locator("#field-questions-bring").wait_for()
+    page.locator(".gb-controls input[type=file]").first.set_input_files(file)
+
+
 def run_to_its_end(page) -> str:
-    """Presses Run and waits; what the head of the view says then."""
+    """Presses Run and waits; what the head of the view says then, in all of its layers."""
     page.get_by_role("button", name="Run", exact=True).click()
     page.wait_for_function("!document.querySelector('[data-run]').dataset.run.startsWith('first-')"
                            " && /^(done|bad)$/.test(document.querySelector('.gb-status').dataset.tone)")
-    return page.locator(".gb-status").inner_text()
+    page.evaluate("for (const layer of document.querySelectorAll('.gb-layer')) layer.open = true")
+    return page.locator(".gb-status").first.inner_text()
 
 
 def last(engine: Engine, run: str, name: str) -> dict:
@@ -57,7 +57,7 @@ def press_cell(page, model: int, question: int, way: int) -> None:
     x, y = page.evaluate(f"""() => {{
         const plot = document.querySelector('{MATRIX} .js-plotly-plot'), box = plot.getBoundingClientRect();
         const across = plot._fullLayout['xaxis{model + 1 if model else ""}'], down = plot._fullLayout.yaxis;
-        return [box.x + across._offset + across.c2p({way}), box.y + down._offset + down.c2p({question})]; }}""")
+        return [box.x + across._offset + across.c2p({question}), box.y + down._offset + down.c2p({way})]; }}""")
     page.mouse.move(x - 1, y - 1)
     page.mouse.click(x, y)
 
@@ -69,16 +69,18 @@ def test_a_pressed_cell_tells_what_was_asked_and_said_and_leads_inside(visitor, 
     question = answers["rows"][2][0]
     page = opened(visitor)
     press_cell(page, 0, 2, 1)
-    asked, how = (page.locator(f"{MATRIX} select").nth(place) for place in (1, 2))  # the first chooses a map on a phone
+    asked, chosen = page.locator(f"{MATRIX} select").nth(1), page.locator(f"{MATRIX} .gb-interview [aria-pressed=true]")
     page.wait_for_function("(select) => select.value === '2'", arg=asked.element_handle())
     cell = page.locator(f"{MATRIX} .gb-cell")
-    assert how.input_value() == way
+    assert chosen.get_attribute("value") == way
     assert f"The key fact is {row[5]}." in cell.inner_text()
     assert [text.strip() for text in cell.locator(".gb-answer-text").all_inner_texts()] == row[6:-2]
     cell.locator("summary").click()
     assert cell.locator("pre").inner_text().strip() == row[4].strip()
 
-    how.select_option(label="any way")  # the same without a mouse
+    page.locator(f"{MATRIX} .gb-interview button").last.focus()  # the same without a mouse
+    page.keyboard.press("Enter")
+    assert chosen.inner_text() == "any way" and page.evaluate("document.activeElement.innerText") == "any way"
     listed = cell.locator(".gb-cell-ways li")
     listed.first.wait_for()
     assert listed.count() == len({row[1] for row in cells["rows"]})
@@ -104,10 +106,11 @@ def test_a_pressed_cell_tells_what_was_asked_and_said_and_leads_inside(visitor, 
     page.wait_for_function("document.querySelector('#inside-answer .js-plotly-plot')?.layout.shapes?.length === 1")
 
 
-def test_folded_parts_open_full_and_a_phone_shows_numbers_for_names(visitor):
+def test_folded_parts_open_full_and_a_phone_shows_one_map_with_every_way_named(visitor, lab_engine):
     page = opened(visitor, width=390, height=844, dark=True)
-    ticks = page.locator(f"{MATRIX} .yaxislayer-above text").all_text_contents()
-    assert ticks and all(tick.strip().isdigit() for tick in ticks)
+    ways = next(trace["x"] for trace in last(lab_engine, f"first-{AUDITOR}", "matrix")["figure"]["data"] if trace.get("z"))
+    assert page.locator(f"{MATRIX} .yaxislayer-above text").all_text_contents() == ways
+    assert 2 < page.locator(f"{MATRIX} .xaxislayer-above text").count() < 30  # people in short, or numbers with gaps
     whose = page.locator(MATRIX).get_by_label("Map of")
     assert whose.input_value() == "After forgetting"
     whose.select_option("Never knew")
@@ -118,8 +121,8 @@ def test_folded_parts_open_full_and_a_phone_shows_numbers_for_names(visitor):
     for fold in page.locator(".gb-fold").all():
         fold.locator("> summary").click()
         assert fold.locator(".gb-panel--empty:visible").count() == 0
-    page.wait_for_function("[...document.querySelectorAll('.gb-fold .gb-plot')].every((plot) => plot.querySelector('.main-svg'))",
-                           timeout=120_000)
+    look_at_all(page, ".gb-fold .gb-plot")
+    assert page.evaluate("[...document.querySelectorAll('.gb-fold .gb-plot')].every((plot) => plot.querySelector('.main-svg'))")
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
@@ -129,7 +132,7 @@ def test_a_wrong_file_is_refused_in_words_before_anybody_presses_run(visitor, tm
     for name, content, words in (("columns.csv", b"name,town\nIda,Porto\n", "no column 'question'"),
                                  ("binary.csv", bytes(range(256)) * 40, "not a text"), ("long.csv", long, "20,000 rows")):
         (tmp_path / name).write_bytes(content)
-        page.locator(".gb-controls input[type=file]").first.set_input_files(tmp_path / name)
+        bring(page, tmp_path / name)
         refused = page.locator(".gb-controls .gb-notice--bad").filter(has_text=words)
         refused.wait_for(timeout=60_000)
         assert "Traceback" not in refused.inner_text()
@@ -140,7 +143,7 @@ def test_own_questions_three_clicks_and_no_cell_is_more_than_text(visitor, lab_e
                                        '"=HYPERLINK(""http://example.com"")",It is Ben.,Ben\nWho is left?,,\n', encoding="utf-8")
     page = opened(visitor, 'model=path/tiny&reference=null&audits=["prefix"]')
     title = page.title()
-    page.locator(".gb-controls input[type=file]").first.set_input_files(tmp_path / "mine.csv")
+    bring(page, tmp_path / "mine.csv")
     page.wait_for_selector(".gb-controls .gb-notice--good")
     found = page.locator(".gb-controls .gb-notice--good").inner_text()
     assert "2 questions" in found and "Row 4" in found
@@ -148,7 +151,7 @@ def test_own_questions_three_clicks_and_no_cell_is_more_than_text(visitor, lab_e
     assert "As it stands, the model answers" in said and "No model that never knew was chosen" in said
     run = page.evaluate("document.querySelector('[data-run]').dataset.run")
     assert lab_engine.result(run)["metrics"]["steps taken"] == 0
-    assert "nothing is trained" in page.locator(".gb-panel--rare.gb-panel--text").inner_text()
+    assert "Nothing is trained" in page.locator(".gb-panel--rare.gb-panel--text").inner_text()
     page.locator(f"{MATRIX} .gb-cell-prompt summary").click()
     assert HOSTILE in page.locator(f"{MATRIX} .gb-cell pre").inner_text()
     page.locator(".gb-fold > summary").last.click()

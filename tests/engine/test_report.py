@@ -142,6 +142,18 @@ def test_headings_are_the_declared_titles(engine, monkeypatch):
     assert headings().count("by layer") == 4, "the run of an experiment that is no more"
 
 
+def test_the_first_page_says_what_was_found_and_no_more(engine, monkeypatch):
+    run = engine.wait(engine.start("test/hostile", {"text": "by_layer"}).id, timeout=120)["id"]
+    said = (outputs.figure("never said", "Not this one"), outputs.figure("by_layer", "After which layer?"),
+            outputs.numbers("In numbers", outputs.number("by_layer", "Leaks", unit="share"), outputs.number("fine", "Without a value")))
+    monkeypatch.setitem(registry.EXPERIMENTS, "test/hostile", replace(small.hostile.experiment, outputs=said))
+    page = re.sub(r"<script>.*?</script>", "", report.html(engine.records, run), flags=re.S)
+    summary, rest = page[page.index('class="summary"'):].split("What the answer rests on")
+    for words in ("Is it inert?", "by_layer", "After which layer?", "150 %", "Leaks", "–", "seed 0"):
+        assert words in summary
+    assert "while it ran" in rest and not any(words in summary for words in ("while it ran", "Settings", "Not this one", "<table"))
+
+
 def test_a_failed_run_is_reported_with_its_sentence(engine):
     run = engine.wait(engine.start("test/ending", {"how": "sentence"}).id, timeout=120)
     assert "failed: It went wrong on purpose. Choose another ending." in report.html(engine.records, run["id"])

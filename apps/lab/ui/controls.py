@@ -24,6 +24,7 @@ from core.engine.experiment import Config, Experiment
 from core.engine.fields import Setting, fields
 
 RADIO_AT_MOST = 4
+_TURN = "(way) => { document.querySelector('#way').closest('.gb-form').classList.toggle('gb-form--own', way === 'own'); }"
 IN_SIGHT = 3  # so many controls stand beside the picture, the others in a drawer
 
 
@@ -138,15 +139,19 @@ def _number(field: Setting, common: dict[str, Any]) -> Any:
 class Controls(Fields):
     """All fields of an experiment, in order: the first three in sight, the others and those that are "more" in a drawer.
 
-    `inputs` are the components, the last one is the seed.
+    `inputs` are the components, the last one is the seed.  own: fields for who brings a model and data, the first a file: a choice on
+    top, "Demo" or "My model and my questions", shows these in place of the second and third.
     """
 
     def __init__(self, experiment: Experiment, *, models: Mapping[str, Sequence[str]] | None = None,
-                 leave_out: Sequence[str] = (), prefix: str = "field", engine: Here | None = None) -> None:
+                 leave_out: Sequence[str] = (), prefix: str = "field", engine: Here | None = None, own: Sequence[str] = ()) -> None:
         super().__init__(experiment, models=models, prefix=prefix, engine=engine)
-        shown = [field for field in self._settings.values() if field.name not in leave_out]
+        shown = [field for field in self._settings.values() if field.name not in (*leave_out, *own)]
         plain = [field.name for field in shown if not field.more]
-        self.add(*plain[:IN_SIGHT])
+        if own:
+            self._two_ways(plain[:IN_SIGHT], own)
+        else:
+            self.add(*plain[:IN_SIGHT])
         with Drawer("More settings" if len(plain) > IN_SIGHT else "More"):
             self.add(*plain[IN_SIGHT:], *(field.name for field in shown if field.more))
             self.seed = gr.Number(0, label="Seed", precision=0, elem_id=f"{prefix}-seed",
@@ -155,6 +160,26 @@ class Controls(Fields):
         twins = [self.components[field.name] for field in shown if field.kind == "model" and field.optional and field.default]
         if self.own and twins:  # what comes with the lab is no twin of somebody's own model
             self.own.input(lambda: [gr.Dropdown(value=None)] * len(twins), outputs=twins, **QUIET)
+
+    def _two_ways(self, demo: Sequence[str], own: Sequence[str]) -> None:
+        way = gr.Radio([("Demo", "demo"), ("My model and my questions", "own")], value="demo", show_label=False, container=False,
+                       label="Whose model and questions", elem_id="way", elem_classes="gb-way")
+        self.add(demo[0])
+        with gr.Column(elem_classes="gb-way-demo"):
+            self.add(*demo[1:])
+        with gr.Column(elem_classes="gb-way-own"):
+            self.add(*own)
+        defaults = self.experiment.config()
+        unlike = {name: None for name in own if self._settings[name].kind == "model"}  # the built-in twin knows nothing of their questions
+
+        def turn(chosen: str) -> list[Any]:
+            said = {name: getattr(defaults, name) for name in own} | (unlike if chosen == "own" else {})
+            return [self.value(name, said[name]) if chosen == "demo" or name in unlike else gr.skip() for name in own]
+
+        way.input(turn, inputs=way, outputs=[self.components[name] for name in own], **QUIET)
+        way.change(None, inputs=way, js=_TURN, **QUIET)
+        for file in self.files:  # a link, a run from before or an upload brings questions: they are to be seen
+            file.choice.change(lambda chosen: "own" if chosen else gr.skip(), inputs=file.choice, outputs=way, **QUIET)
 
     def split(self, values: Sequence[Any]) -> tuple[dict[str, Any], Any]:
         """What the controls say, as (config fields, seed)."""

@@ -68,7 +68,8 @@ class Desk:
     reader rests.  widgets: by field, what makes a component of the page's own for it.  shared: components of other desks.
     instead: fields of which the one touched last counts.  momentary: fields that count only when they are moved.
     side, left: fields at the right (in `self.side`, where a page may build more) and at the left of the answer.  invite: what stands
-    before the first answer.  unasked: ask before anybody pressed.  extra: a script of the page's with panels of its own.
+    before the first answer.  unasked: ask before anybody pressed.  opens: hidden fields of that first question.  extra: a script of the
+    page's with panels of its own.
     """
 
     def __init__(self, view: View | Site, name: str, *, fields: Sequence[str] = (), more: Sequence[str] = (), shows: Outputs = (),
@@ -77,7 +78,7 @@ class Desk:
                  closely: Mapping[str, Any] | None = None, models: Mapping[str, Sequence[str]] | None = None,
                  widgets: Mapping[str, Callable[[], Any]] | None = None, shared: Mapping[str, Any] | None = None,
                  instead: Sequence[str] = (), momentary: Sequence[str] = (), side: Sequence[str] = (), left: Sequence[str] = (),
-                 prefix: str = "", invite: str = "", unasked: bool = True, extra: str = "") -> None:
+                 prefix: str = "", invite: str = "", unasked: bool = True, opens: Mapping[str, Any] | None = None, extra: str = "") -> None:
         self.probe, self._shows, self._given, self._among = find(name), tuple(shows), given, among
         self._live = getattr(view, "live", None)
         self._engine = view.site.engine if self._live else view.engine
@@ -96,7 +97,7 @@ class Desk:
             with gr.Column(scale=1, min_width=270, visible=bool(left)):
                 self._add(left, widgets)
             with gr.Column(scale=3, min_width=320):
-                self._answer(hears, hovers, nothing, whole, invite, unasked, extra)
+                self._answer(hears, hovers, nothing, whole, invite, unasked, opens, extra)
             with gr.Column(scale=1, min_width=270, visible=bool(side)) as self.side:
                 self._add(side, widgets)
         with Drawer("More", visible=bool(more)) as self.drawer:
@@ -132,10 +133,10 @@ class Desk:
         return made
 
     def _answer(self, hears: Sequence[Any], hovers: Sequence[str], nothing: Mapping[str, Any] | None, whole: str, invite: str,
-                unasked: bool, extra: str) -> None:
+                unasked: bool, opens: Mapping[str, Any] | None, extra: str) -> None:
         answer = f"{self.prefix}-answer"
         heard = [answer, *(one.answer.elem_id if isinstance(one, Desk) else LIVE for one in hears)]
-        self.asker = Asker(answer=answer, hears=heard, hovers=list(hovers), first=unasked)
+        self.asker = Asker(answer=answer, hears=heard, hovers=list(hovers), first=unasked, opens=dict(opens or {}))
         self.answer = Answered(elem_id=answer, id=answer, aria=self.probe.title, panels=panels(self._shows), whole=whole,
                                nothing=dict(nothing or {}), invite=invite, extra=extra and SCRIPTS + extra)
 
@@ -158,7 +159,9 @@ class Desk:
     def _due(self, by: str, field: str = "", sets: Mapping[str, Any] | None = None) -> str:
         """For the browser: tells the asker. Not through its value, which is the question that may just be on its way."""
         detail = json.dumps({"id": self.answer.elem_id, "by": by, "field": field, "sets": sets or {}})
-        return f"() => {{ document.dispatchEvent(new CustomEvent('gb-due', {{ detail: {detail} }})); }}"
+        # A desk in a tab that has not been open yet is made when it opens: it finds there what it was pressed for.
+        kept = f"(window.gbPressed ??= {{}})[{json.dumps(self.answer.elem_id)}] = {detail}; " if by == "press" else ""
+        return f"() => {{ {kept}document.dispatchEvent(new CustomEvent('gb-due', {{ detail: {detail} }})); }}"
 
     # --- asking
 
@@ -166,14 +169,14 @@ class Desk:
         untouched = [gr.skip()] * (len(self.components) + len(self._widgets))
         if not isinstance(asked, dict):
             return [gr.skip(), *untouched]
-        live = values[-1] if self._live else None
+        live, sets = values[-1] if self._live else None, {}
         try:
             config, sets = self._config(asked, values, live)
             if config is None:
                 return [{"asked": asked.get("n")}, *untouched]
             answers = self._answers(config, live, asked.get("by"))
         except LabError as error:
-            return [refused(asked, error), *untouched]
+            return [refused(asked, error), *self._put(sets)]  # the controls say what was pressed, and can be set to something better
         for answer in answers.values():
             sets |= answer.get("sets") or {}
         return [self._shown(asked, answers, config, live), *self._put(sets)]
@@ -286,8 +289,9 @@ def _event(one: Output, answer: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     if one.kind == "metric":
         measure = found if isinstance(found, dict) else {"value": found}
-        return None if measure["value"] is None else {"kind": "metric", "name": one.name, "unit": one.unit} | {
-            key: value for key, value in measure.items() if value != ""}
+        if measure["value"] is None and not measure.get("remark"):
+            return None
+        return {"kind": "metric", "name": one.name, "unit": one.unit} | {key: value for key, value in measure.items() if value != ""}
     about = {"figure": {"figure": found}, "text": {"text": found}, "picture": {"src": found, "alt": one.note or one.title}}
     return {"kind": one.kind, "name": one.name} | (found if one.kind == "table" else about[one.kind])
 

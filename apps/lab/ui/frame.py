@@ -54,26 +54,27 @@ def header(current: Page | None = None) -> None:
 
 @contextlib.contextmanager
 def page(site: Site, described: Page, *, intro: str, models: Mapping[str, Sequence[str]] | None = None,
-         top: Callable[[Site], None] | None = None, pace: float = 0) -> Iterator[View]:
+         top: Callable[[Site], None] | None = None, pace: float = 0, own: Sequence[str] = ()) -> Iterator[View]:
     """Builds the shared parts around what the body adds as tabs. `intro`: two sentences on what one is looking at.
 
-    `top` builds what stands above the run: a page whose probe is its main thing. `pace`: see LiveView.
+    `top` builds what stands above the run, beside Run: a page whose probe is its main thing. `pace`: see LiveView. `own`: see
+    Controls.
     """
     experiment = find(described.experiments[0])
     header(described)
     gr.HTML(f'<header class="gb-head"><h1 class="gb-question">{escape(described.question)}</h1><details class="gb-about gb-side">'
             f'<summary>What is this?</summary><p class="gb-intro">{escape(intro)}</p></details></header>', apply_default_css=False)
-    if top:
-        top(site)
     with gr.Row(elem_classes="gb-columns"):
         with gr.Column(scale=1, min_width=270, elem_classes="gb-side gb-controls gb-form"):
             run = gr.Button("Run", variant="primary", elem_id="run")
             gr.HTML(FORM_HANDLE, js_on_load=FORM_OPENS, apply_default_css=False, elem_classes="gb-form-opener")
-            controls = Controls(experiment, models=models, engine=site.engine)
+            controls = Controls(experiment, models=models, engine=site.engine, own=own)
             with gr.Row():
                 reset = gr.Button("Back to defaults", size="sm")
                 again = gr.Button("Compute again", size="sm", elem_id="run-again")
         with gr.Column(scale=3, min_width=320, elem_classes="gb-stage"):
+            if top:
+                top(site)
             live = LiveView(page=described.route, experiment=experiment.name, title=described.question, outputs=experiment.outputs,
                             value=first_view(site, described), pace=pace, first=experiment.name)
     with gr.Tabs(elem_classes="gb-tabs gb-side") as tabs:

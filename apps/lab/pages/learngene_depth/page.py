@@ -80,7 +80,7 @@ def _slider(site: frame.Site) -> Desk:
                     widgets={"drawing": lambda: DrawPad("Draw one here", elem_id="pad")},
                     more=("learngene", "ancestor", "task", "pictures"),
                     instead=("drawing", "own", "picture"), hidden=("tried",), closely={"latency": True}, models=MODELS, shows=GROWN,
-                    invite="Making the first network ...")
+                    opens={"tried": [2, 4, 12, 16]}, invite="Making the first networks ...")
         with desk.row:
             desk.button("Try all 16", every=True)
     gene, ancestor, task = (desk.components[name] for name in ("learngene", "ancestor", "task"))

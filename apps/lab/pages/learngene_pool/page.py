@@ -18,6 +18,7 @@ INTRO = ("Twelve trained blocks, six small and six large, can be put together in
          "the small ones, crosses a stitch and goes on in the large ones: press blocks and read what that network costs and how often it "
          "is right.")
 SMALL, LARGE, ANCESTOR = "embedded/learngene-pool-small", "embedded/learngene-pool-large", "embedded/learngene-pool-ancestor"
+FIRST_PATHS = [[-1, 0], [0, 1], [1, 2], [3, 4], [4, 5], [5, -1]]  # from the large model alone to the small one; -1 for none
 PARTS = {"small": ["embedded/learngene-instances-small"], "large": ["embedded/learngene-instances-large"], "ancestor": [ANCESTOR]}
 SHARE = "right answers / test pictures, mean over the 16 stitched paths"
 MAKE = ("Make a pool of digits, letters or symbols, or of your own pictures. An ancestor that does not know them learns them first. "
@@ -67,7 +68,8 @@ def _board(site: frame.Site, page: Page) -> Desk:
                     more=("small", "large", "task", "pictures"), hidden=("last_small", "first_large", "tried", "timed"),
                     widgets={"drawing": lambda: DrawPad("Draw a digit here", elem_id="pad")}, instead=("drawing", "own", "picture"),
                     momentary=("budget",), closely={"latency": True}, models={"small": [SMALL], "large": [LARGE]}, shows=WALKED,
-                    extra=f"pages/{page.folder}/desk.js", invite="Walking the first path ...")
+                    extra=f"pages/{page.folder}/desk.js", opens={"tried": FIRST_PATHS},
+                    invite="Walking the first paths ...")
         with desk.row:
             desk.button("Try all paths", every=True)
     return desk

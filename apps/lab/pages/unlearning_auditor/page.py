@@ -48,7 +48,7 @@ AFTER, BEFORE, NEVER = "After forgetting", "Before", "Never knew"
 
 def build(site: frame.Site, page: Page) -> None:
     """The run on top; in tabs the models to ask, one question from the inside, the visitor's own model, lesson and evidence."""
-    with frame.page(site, page, intro=INTRO, models=MODELS) as view:
+    with frame.page(site, page, intro=INTRO, models=MODELS, own=("questions", "reference")) as view:
         def among(shown: dict[str, Any] | None) -> dict[str, str]:
             return models_on_show(view, shown)
 
@@ -107,8 +107,8 @@ def _picked(event: gr.EventData) -> list[Any]:
 def _own(page: Page) -> str:
     steps = [
         ("1. Choose the model",
-         "In the field <b>Model</b> on the left: pick a built-in one, or type <code>hf/</code> and the name of a model on the Hugging Face "
-         "hub."),
+         "On the left choose <b>My model and my questions</b>. In the field <b>Model</b> pick a built-in one, or type <code>hf/</code> and "
+         "the name of a model on the Hugging Face hub."),
         ("2. Bring your questions",
          "Under <b>Your own questions</b> press <b>Bring a file</b>: a table (CSV) whose first row says <code>question,answer</code>. "
          "Better with <code>key</code> (the one word that counts), <code>subject</code> (the name) and <code>wrong_answers</code> "
@@ -121,9 +121,9 @@ def _own(page: Page) -> str:
     example, as_it_is = (escape(setups.address(page, {"steps": 0, **model})) for model in ({"model": SMALL_MODEL}, {}))
     words = ", ".join(term(word, meaning) for word, meaning in WORDS.items())
     return (f'<div class="gb-answers-row">{cards}</div>'
-            '<p class="gb-quiet">The built-in models never saw your questions, so they can only guess. Under More stands the built-in twin '
-            "as the model that never knew; better is a model like yours that never saw the questions, and beside it the model from before "
-            "it forgot. Without a model that never knew, nobody can tell luck from memory. To begin with: "
+            '<p class="gb-quiet">The built-in models never saw your questions, so they can only guess. Best is to name a model '
+            "like yours that never saw the questions as well, and under More settings the model from before it forgot. "
+            "Without a model that never knew, nobody can tell luck from memory. To begin with: "
             f'<a href="{example}">a small public model</a> (135 million numbers, 270 MB, downloaded once) with the sample questions, '
             f'or <a href="{as_it_is}">the built-in model as it is, nothing trained</a>. What you bring stays on this computer.</p>'
             f'<p class="gb-quiet">Words on this page: {words}.</p>')

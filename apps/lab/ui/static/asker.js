@@ -8,11 +8,11 @@
 
 const PATIENT = ["sight", "run", "heard"]; // these wait until the desk is in sight; what somebody did at the desk itself does not
 
-export function mount(place, { answer, hears, hovers, first, say }) {
+export function mount(place, { answer, hears, hovers, first, opens, say }) {
   let due = first ? "sight" : "";
   let field = "";
   let near = false;
-  let sets = {};
+  let sets = { ...opens };
   let keep = {};
   let asked = null;
   let waiting = false; // one question at a time; of what changes meanwhile the last is asked next
@@ -56,6 +56,7 @@ export function mount(place, { answer, hears, hovers, first, say }) {
   }).observe(place.closest("[role=tabpanel], .gb-try") ?? place);
 
   function changed({ by, field: moved, sets: given }) {
+    delete window.gbPressed?.[answer];
     if (moved) {
       const { [moved]: _, ...others } = sets; // a control that was moved knows better
       sets = others;
@@ -65,6 +66,7 @@ export function mount(place, { answer, hears, hovers, first, say }) {
     again(by);
   }
   document.addEventListener("gb-due", ({ detail }) => detail.id === answer && changed(detail));
+  if (window.gbPressed?.[answer]) changed(window.gbPressed[answer]); // pressed for before this desk was made
 
   return {
     show(value) {

@@ -180,27 +180,58 @@ function sliceTable(traces) {
   return { columns: ["label", "value"], rows };
 }
 
+/** `figure` with those rows alone that are named `names`; the figure itself where it has none of them. */
+export function onlyRows(figure, names) {
+  const data = (figure.data || []).map((trace) => {
+    const rows = list(trace.y);
+    const kept = rows.map((_, i) => i).filter((i) => names.includes(rows[i]));
+    const at = (values) => (Array.isArray(values) || values?.bdata ? kept.map((i) => list(values)[i]) : values);
+    const marker = trace.marker && { ...trace.marker, color: at(trace.marker.color) };
+    return { ...trace, x: at(trace.x), y: at(trace.y), customdata: at(trace.customdata), ...(marker ? { marker } : {}) };
+  });
+  return data.some((trace) => trace.y?.length) ? { ...figure, data } : figure;
+}
+
+const onAxis = (figure) => JSON.stringify(list(figure.layout?.xaxis?.ticktext ?? []));
+
 /**
- * `figure` with the pinned run's one drawn into it: lines dashed, bars hatched. Null for kinds where two in one picture
- * would hide each other (heat maps, pies): those are looked at in turn.
+ * `figure` with the pinned run's one drawn into it: lines dashed, bars hatched, one entry of the legend for all of them. Where they
+ * stand over other things (the words of another text), the pinned ones get a row and an axis of their own. Null for kinds where two in
+ * one picture would hide each other (heat maps, pies, two rows with two scales): those are looked at in turn.
  */
 export function overlay(figure, pinned, label, colours) {
   const kind = (trace) => trace.type || "scatter";
   const every = [...(figure.data || []), ...(pinned.data || [])];
   if (!every.every((trace) => ["scatter", "scattergl", "bar"].includes(kind(trace)))) return null;
+  const apart = onAxis(figure) !== onAxis(pinned);
+  if (apart && every.some((trace) => trace.yaxis || trace.xaxis)) return null;
+  const place = apart ? { xaxis: "x2", yaxis: "y2" } : {};
   const colour = (trace, i) =>
     [trace.line?.color, trace.marker?.color].find((own) => typeof own === "string") || colours[i % colours.length];
   const olds = (pinned.data || []).map((trace, i) => {
     const name = `pinned: ${trace.name || `series ${i + 1}`} (${label})`;
     if (kind(trace) === "bar")
-      return { ...trace, name, opacity: 0.6, marker: { color: colour(trace, i), pattern: { shape: "/", solidity: 0.35 } } };
+      return { ...trace, ...place, name, showlegend: false, opacity: 0.6, marker: { color: colour(trace, i), pattern: { shape: "/", solidity: 0.35 } } };
     return {
       ...trace,
+      ...place,
       name,
+      showlegend: false,
       opacity: 0.75,
       line: { ...trace.line, color: colour(trace, i), dash: "dash" },
       marker: { ...trace.marker, color: colour(trace, i), symbol: "circle-open" },
     };
   });
-  return { data: [...(figure.data || []), ...olds], layout: { ...figure.layout, showlegend: true } };
+  const hatched = olds.some((trace) => kind(trace) === "bar");
+  const word = {
+    name: `${hatched ? "hatched" : "dashed"} = pinned: ${label}`, type: "scatter", mode: "lines", x: [null], y: [null], meta: "extent",
+    line: { color: "#596065", dash: hatched ? "solid" : "dash" },
+  };
+  const rows = apart && {
+    xaxis: { ...figure.layout?.xaxis, anchor: "y" },
+    yaxis: { ...figure.layout?.yaxis, domain: [0.58, 1] },
+    xaxis2: { ...pinned.layout?.xaxis, anchor: "y2" },
+    yaxis2: { ...pinned.layout?.yaxis, domain: [0, 0.36], anchor: "x2" },
+  };
+  return { data: [...(figure.data || []), ...olds, word], layout: { ...figure.layout, ...rows, showlegend: true } };
 }

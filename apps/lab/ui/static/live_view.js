@@ -13,7 +13,7 @@ import { Player, SPEEDS } from "./player.js";
 import { goTo } from "./panel.js";
 import { fillRows, makePanel } from "./panels.js";
 import { loadPlotly } from "./plot.js";
-import { present, presenting, watchPresenter } from "./presenter.js";
+import { present, presenting, turnPage, watchPresenter } from "./presenter.js";
 import { ReplayBar } from "./replay.js";
 import { Status } from "./status.js";
 import { Take } from "./take.js";
@@ -230,7 +230,10 @@ class LiveView {
   #watch() {
     const restyle = () => {
       relabel(this.#present, presenting() ? "Leave presenter mode" : "Present");
-      if (presenting() && this.#present.getAttribute("aria-pressed") === "false") this.#place.scrollIntoView({ block: "start" });
+      if (presenting() && this.#present.getAttribute("aria-pressed") === "false") {
+        if (this.#leads()) this.#place.querySelector(".gb-view").focus({ preventScroll: true }); // so that space plays and does not press
+        scrollTo({ top: 0, behavior: "instant" });
+      }
       this.#present.setAttribute("aria-pressed", String(presenting()));
       this.#panels.forEach((panel) => panel.redraw());
       this.#schedule(PROMPT);
@@ -240,7 +243,14 @@ class LiveView {
     const second = setInterval(() => {
       if (this.#feed?.running) this.#schedule(CALM);
     }, 1000);
-    this.#undo = [() => theme.disconnect(), () => clearInterval(second), watchPresenter(restyle)];
+    const press = (event) => this.#leads() && !this.#place.contains(event.target) && this.#key(event);
+    this.#undo = [() => theme.disconnect(), () => clearInterval(second), watchPresenter(restyle, press)];
+  }
+
+  /** Whether this is the view that the keys of presenter mode move: that of the page's own Run. */
+  #leads() {
+    const { first, experiment } = this.#options;
+    return !first || first === experiment;
   }
 
   #key(event) {
@@ -250,6 +260,7 @@ class LiveView {
     if (!scrub && target.closest?.("input, textarea, select, [contenteditable]")) return;
     if (target.closest?.(".gb-scrolls")) return;
     if (key === " " && target.closest?.("button, a, summary")) return;
+    const turn = (direction) => () => turnPage(this.#place, direction);
     const act = {
       " ": () => this.#player.toggle(),
       ArrowLeft: () => this.#player.step(-1),
@@ -257,6 +268,7 @@ class LiveView {
       Home: () => this.#player.seek(0),
       End: () => this.#player.follow(),
       f: () => present(),
+      ...(presenting() && { ArrowDown: turn(1), PageDown: turn(1), ArrowUp: turn(-1), PageUp: turn(-1) }),
     }[key];
     if (!act || this.#feed.timeline.length === 0) return;
     event.preventDefault();

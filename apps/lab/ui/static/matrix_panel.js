@@ -1,4 +1,5 @@
-// Question by way of asking as a heat map, and under it the pressed cell: what was asked, what every model said, and the control.
+// Question by way of asking as a heat map, and under it the interview: ways of asking as buttons, and for the chosen cell what was asked,
+// what every model said, and the control.
 //
 // Reads the figure `panel.name`, the table `cells` (Number | Way | Question | Way of asking | Prompt | Key | models ... | Key given |
 // Blind guess) and the table `answers`, whose rows hold the questions in full. "Ask it yourself" and "Look inside" are told to the page.
@@ -28,14 +29,14 @@ export class MatrixPanel {
   #shown = null;
   #cell = h("div", { class: "gb-cell", "aria-live": "polite" });
   #question = h("select", { class: "gb-cell-choice", onchange: (event) => this.#choose({ question: Number(event.target.value) }) });
-  #way = h("select", { class: "gb-cell-choice", onchange: (event) => this.#choose({ way: event.target.value }) });
+  #ways = h("div", { class: "gb-interview", role: "group", "aria-label": "Way of asking" }); // a button each, in the colour of its cell
   #whose = h("select", { class: "gb-cell-choice", onchange: (event) => this.#turnTo(event.target.value) });
   #maps = h("div", { class: "gb-cell-choices", hidden: true }, h("label", {}, "Map of ", this.#whose));
   #choice = h(
     "div",
     { class: "gb-cell-choices", hidden: true },
     h("label", {}, "Question ", this.#question),
-    h("label", {}, "Way of asking ", this.#way),
+    this.#ways,
   );
 
   constructor(panel, context) {
@@ -105,12 +106,25 @@ export class MatrixPanel {
   }
   #last = null;
 
+  // The buttons stay where they are, so that whoever goes through them by keyboard keeps the place.
+  #interview(grid, at) {
+    const names = grid.ways.map(([id]) => id);
+    if (names.join("\n") !== [...this.#ways.children].map((one) => one.value).join("\n"))
+      this.#ways.replaceChildren(
+        ...grid.ways.map(([id, name]) => h("button", { type: "button", class: "gb-button", value: id, onclick: () => this.#choose({ way: id }) }, name)),
+      );
+    for (const one of this.#ways.children) {
+      one.setAttribute("aria-pressed", String(one.value === String(at.way)));
+      one.dataset.state = String(grid.state(grid.subject, at.question, one.value));
+    }
+  }
+
   #fill(grid, at) {
     this.#choice.hidden = !grid?.cells;
     if (!grid) return this.#cell.replaceChildren();
     if (!grid.cells) return this.#cell.replaceChildren(h("p", { class: "gb-empty" }, SOON));
     options(this.#question, grid.questions.map((name, i) => [i, name]), at.question);
-    options(this.#way, grid.ways, at.way);
+    this.#interview(grid, at);
     const asked = grid.question(at.question);
     const act = (go) => () => {
       this.#context.onPoint({ panel: "cells", go, values: { Question: asked } });

@@ -2,6 +2,8 @@
 //
 //   const plot = new Plot(place, { name: "Forget loss", onPoint });
 //   plot.draw({ data, layout }, runId);      // as often as you like; drawn at most four times a second by the caller
+//
+// A chart is drawn once it stands less than a screen away, and what changes while it is farther away is drawn when it comes near.
 
 export const PALETTE = {
   light: ["#0072B2", "#D55E00", "#6B9F7F", "#473006", "#596065", "#B0558A"],
@@ -21,6 +23,8 @@ const SQUARES = {
 const PARTNER = Object.fromEntries(
   [PALETTE, WRONG, SQUARES].flatMap(({ light, dark }) => light.map((colour, i) => [colour, dark[i]])),
 );
+const BREAK = /<br\s*\/?>/,
+  BREAKS = /<br\s*\/?>/g;
 const HARMLESS = /<(?!\/?(?:br|b|i|sub|sup|extra)\s*\/?>)/gi;
 
 let loading = null;
@@ -107,7 +111,7 @@ export function inLines(text, most) {
     return lines;
   };
   return String(text)
-    .split(/<br\s*\/?>/)
+    .split(BREAK)
     .flatMap((line) => line.split(" ").reduce(fill, []))
     .join("<br>");
 }
@@ -117,6 +121,42 @@ const BESIDE = 90;
 const NARROW = 480,
   BELOW = { orientation: "h", yref: "container", y: 0, yanchor: "bottom", xref: "paper", x: 0, xanchor: "left" }; // the picture first
 const LETTER = 0.55; // the width of a letter, in font sizes
+
+const USUAL = 13; // the letters for which figures choose their own sizes; on a projector all are large
+
+function sized(font, ink) {
+  return font?.size && ink.size > USUAL ? { ...font, size: Math.max(ink.size - 1, (font.size * ink.size) / USUAL) } : font;
+}
+
+/** Names of rows in one line each, where two lines would run into the row below. */
+function inOneLine(layout, data, ink) {
+  for (const key of Object.keys(layout).filter((one) => /^yaxis\d*$/.test(one))) {
+    const axis = layout[key];
+    const mine = data.filter((trace) => (trace.yaxis ?? "y") === key.replace("axis", "") && Array.isArray(trace.y));
+    const names = axis.ticktext ?? axis.categoryarray ?? [...new Set(mine.flatMap((trace) => trace.y))];
+    if (!Array.isArray(names) || !names.some((name) => BREAK.test(name))) continue;
+    const [from, to] = axis.domain ?? [0, 1];
+    const room = ((to - from) * (ink.height - BESIDE)) / names.length;
+    const lines = Math.max(...names.map((name) => String(name).split(BREAK).length));
+    if (room >= lines * 1.3 * axis.tickfont.size) continue;
+    Object.assign(axis, { tickmode: "array", tickvals: axis.tickvals ?? names, ticktext: names.map((name) => String(name).replaceAll(BREAKS, " ")) });
+  }
+  return layout;
+}
+
+/** Words under an axis that would run into each other stand upright, and where even that is too narrow only every second or third is said. */
+function apart(layout, ink) {
+  for (const key of Object.keys(layout).filter((one) => /^xaxis\d*$/.test(one))) {
+    const { ticktext, tickvals, tickangle, tickfont, domain: [from, to] = [0, 1] } = layout[key];
+    if (!Array.isArray(ticktext) || ticktext.length < 2 || tickangle !== undefined) continue;
+    const step = ((to - from) * Math.max(0, ink.width - BESIDE)) / ticktext.length;
+    if ((Math.max(...ticktext.map((word) => String(word).length)) + 1) * LETTER * tickfont.size <= step) continue;
+    const every = Math.ceil((1.05 * tickfont.size) / step);
+    const kept = (list) => list.filter((_, i) => i % every === 0);
+    Object.assign(layout[key], { tickangle: -90, ticktext: kept(ticktext), tickvals: kept(tickvals ?? ticktext.map((_, i) => i)) });
+  }
+  return layout;
+}
 
 // A title longer than its axis would be cut off: it gets another line.
 function axis(own, ink, upright = false) {
@@ -134,8 +174,8 @@ function axis(own, ink, upright = false) {
     tickcolor: ink.grid,
     zerolinewidth: 1,
     ...own,
-    title: { standoff: 8, ...title, font: { size: ink.size, color: ink.quiet, ...title.font } },
-    tickfont: { size: ink.size - 1, color: ink.quiet, ...own.tickfont },
+    title: { standoff: 8, ...title, font: { size: ink.size, color: ink.quiet, ...sized(title.font, ink) } },
+    tickfont: { size: ink.size - 1, color: ink.quiet, ...sized(own.tickfont, ink) },
   };
 }
 
@@ -172,7 +212,7 @@ export function themed(layout, ink, dark, revision) {
     annotations: (own.annotations || []).map((note) => ({
       ...note,
       text: inLines(note.text ?? "", Math.max(12, Math.floor((ink.width - BESIDE) / (LETTER * ink.size)))),
-      font: { size: ink.size - 1, color: ink.quiet, ...note.font },
+      font: { size: ink.size - 1, color: ink.quiet, ...sized(note.font, ink) },
     })),
     uirevision: revision,
   };
@@ -186,7 +226,12 @@ function inked(data, ink) {
   const whisker = (bars) => (bars ? { color: ink.quiet, thickness: 1.5, ...bars } : bars);
   return data
     .filter((trace) => !MAPS.test(trace.type || ""))
-    .map((trace) => ({ ...trace, error_x: whisker(trace.error_x), error_y: whisker(trace.error_y) }));
+    .map((trace) => ({
+      ...trace,
+      error_x: whisker(trace.error_x),
+      error_y: whisker(trace.error_y),
+      ...(trace.textfont ? { textfont: sized(trace.textfont, ink) } : {}),
+    }));
 }
 
 const CONFIG = {
@@ -208,6 +253,10 @@ export class Plot {
   #drawing = null;
   #observer;
   #size = [0, 0];
+  #near = false;
+  #arrived = null; // lets the drawing go on that waits for the place to come near
+  #watch = new IntersectionObserver((entries) => this.#moved(entries.at(-1).isIntersecting), { rootMargin: "100% 0px" });
+  #print = () => this.#moved(true); // on paper every place is in sight
 
   /** `onPoint(data)` gets a click on a point, `onHover(customdata)` what is pointed at, `onZoom(zoomed)` tells whether the reader has zoomed in. */
   constructor(place, options) {
@@ -215,9 +264,11 @@ export class Plot {
     this.#options = options;
     this.#observer = new ResizeObserver(() => this.#resize());
     this.#observer.observe(place);
+    this.#watch.observe(place);
+    addEventListener("beforeprint", this.#print);
   }
 
-  /** At once where it can be seen, soon elsewhere; of figures that come faster than that the last is drawn. */
+  /** At once where it can be seen, soon near by, elsewhere when it comes near; of figures that come faster than that the last is drawn. */
   draw(figure, revision) {
     this.#last = [figure, revision];
     this.#drawing ??= this.#drawLast();
@@ -226,8 +277,9 @@ export class Plot {
 
   async #drawLast() {
     try {
+      if (!this.#near) await new Promise((resolve) => (this.#arrived = resolve));
       await loadPlotly();
-      if (!inSight(this.#place)) await turn();
+      if (!inSight(this.#place) && !matchMedia("print").matches) await turn();
     } finally {
       this.#drawing = null;
     }
@@ -236,9 +288,14 @@ export class Plot {
     const dark = isDark();
     const { data = [], layout = {} } = harmless(figure, dark);
     const ink = inkOf(this.#place);
-    await window.Plotly.react(this.#place, inked(data, ink), themed(layout, ink, dark, revision), CONFIG);
+    await window.Plotly.react(this.#place, inked(data, ink), apart(inOneLine(themed(layout, ink, dark, revision), data, ink), ink), CONFIG);
     this.#size = [this.#place.clientWidth, this.#place.clientHeight];
     this.#listen();
+  }
+
+  #moved(near) {
+    this.#near = near;
+    if (near) this.#arrived?.();
   }
 
   /** Again with the colours and sizes of now. */
@@ -269,7 +326,10 @@ export class Plot {
 
   close() {
     this.#observer.disconnect();
+    this.#watch.disconnect();
+    removeEventListener("beforeprint", this.#print);
     this.#last = null;
+    this.#moved(true);
     if (this.#listening) window.Plotly.purge(this.#place);
   }
 

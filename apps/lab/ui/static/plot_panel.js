@@ -1,7 +1,7 @@
 // A chart of live series, or the last figure of a name: drawn, pinned run laid over it, as a table, as a picture file.
 
 import { h, number, say } from "./dom.js";
-import { asTable, chart, lookOf, overlay } from "./figures.js";
+import { asTable, chart, lookOf, onlyRows, overlay } from "./figures.js";
 import { lit } from "./linked.js";
 import { card, same, titleOf, waiting } from "./panel.js";
 import { PALETTE, Plot, isDark, shade } from "./plot.js";
@@ -14,6 +14,7 @@ export class PlotPanel {
   #drawn = null;
   #figure = null;
   #pinnedOnly = false;
+  #whole = false; // of a figure with many rows: all of them, not the few that the page names
   #revision = "";
   #legend = h("ul", { class: "gb-legend" });
   #place = h("div", { class: "gb-plot gb-plot--empty" });
@@ -21,6 +22,7 @@ export class PlotPanel {
   #tablePlace = h("div", { class: "gb-plot-table", hidden: true });
   #showTable = link("Show as table", () => this.#toggleTable(), { "aria-expanded": "false" });
   #swap = link("Show the pinned run here", () => this.#toggleSwap(), { "aria-pressed": "false", hidden: true });
+  #rows = link("Show all", () => this.#toggleRows(), { "aria-expanded": "false", hidden: true });
   #reset = link("Undo zoom", () => this.#plot.reset(), { hidden: true });
 
   constructor(panel, context) {
@@ -28,10 +30,11 @@ export class PlotPanel {
     this.#context = context;
     const title = titleOf(panel);
     const save = link("Save picture", () => this.#plot.picture(title.replace(/[^\w.-]+/g, "-").toLowerCase(), title));
-    this.#place.style.setProperty("--gb-height", `${panel.height || 320}px`);
+    this.#measure();
     this.#place.setAttribute("role", "figure");
     this.#place.setAttribute("aria-label", `${title}. The numbers are under “Show as table”.`);
-    this.foot = h("div", { class: "gb-panel-foot" }, this.#showTable, this.#reset, this.#swap, save);
+    this.#rows.hidden = !panel.few;
+    this.foot = h("div", { class: "gb-panel-foot" }, this.#rows, this.#showTable, this.#reset, this.#swap, save);
     this.element = card(
       panel,
       panel.kind,
@@ -114,10 +117,24 @@ export class PlotPanel {
     const now = state?.figures[this.#panel.name]?.figure;
     const old = pinned?.state.figures[this.#panel.name]?.figure;
     if (!now) return null;
+    if (this.#panel.few && !this.#whole) return { key: [feed.id, now, isDark(), "few"], figure: { ...onlyRows(now, this.#panel.few), origin: now } };
     const both = old ? overlay(now, old, pinned.label, PALETTE.light) : null;
     this.#swap.hidden = !old || Boolean(both);
     const swapped = this.#pinnedOnly && !this.#swap.hidden;
     return { key: [feed.id, now, old, pinned?.label, swapped, isDark()], figure: swapped ? old : both || now };
+  }
+
+  #measure() {
+    const { few, height = 320 } = this.#panel;
+    this.#place.style.setProperty("--gb-height", `${few && !this.#whole ? 110 + 36 * few.length : height}px`);
+  }
+
+  #toggleRows() {
+    this.#whole = !this.#whole;
+    this.#rows.setAttribute("aria-expanded", String(this.#whole));
+    say(this.#rows, this.#whole ? "Show the most important alone" : "Show all");
+    this.#measure();
+    this.#context.refresh();
   }
 
   #toggleTable() {

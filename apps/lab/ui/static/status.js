@@ -79,8 +79,10 @@ export class Status {
     this.#again.hidden = !(recorded && feed?.ended && !feed.info?.first_view && feed.info?.mine !== false);
     this.#clear.hidden = !(feed?.waiting && feed.info?.host);
     for (const stop of [this.#stop, this.barStop]) {
+      const focused = document.activeElement === stop;
       stop.hidden = !feed?.running || left || feed.info?.mine === false;
       stop.disabled = this.#halting !== null;
+      if (focused && stop.hidden) stop.closest("section.gb-view")?.focus({ preventScroll: true }); // the next Tab goes on from here
       relabel(stop, this.#halting ? "Stopping …" : "Stop");
     }
   }
