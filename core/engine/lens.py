@@ -46,10 +46,10 @@ def unembed(model: PreTrainedModel, hidden: Tensor) -> Tensor:
     norm = attrgetter(family.final_norm)(base)
     hidden = hidden if norm is None else norm(hidden)
     narrow = getattr(getattr(base, "decoder", None), "project_out", None)  # OPT-350m
-    return _scaled(model, head(hidden if narrow is None else narrow(hidden)))
+    return scaled(model, head(hidden if narrow is None else narrow(hidden)))
 
 
-def _scaled(model: PreTrainedModel, logits: Tensor) -> Tensor:
+def scaled(model: PreTrainedModel, logits: Tensor) -> Tensor:
     """What some models do to their logits: Cohere and Granite scale them, Gemma 2 and 3 bend them towards a limit."""
     config = getattr(model.config, "text_config", model.config)
     logits = logits * getattr(model, "logit_scale", 1.0) / getattr(config, "logits_scaling", 1.0)

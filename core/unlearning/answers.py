@@ -21,6 +21,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.engine.encoding import PromptText, as_prompt, encode_pairs, encode_prompt, end_ids
+from core.engine.lens import scaled
 from core.engine.thinking import Said, split_ids, thinks
 from core.unlearning.decoding import cache_argument, decode_greedily, left_padded, positions_of, read_ahead
 
@@ -208,7 +209,7 @@ def token_scores(model: PreTrainedModel, encoded: Encoded) -> TokenScores:
     hidden = plain.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[:, :-1]
     wanted = labels[:, 1:]
     asked = wanted != IGNORED
-    return TokenScores(len(ids), asked.nonzero()[:, 0], wanted[asked], plain.get_output_embeddings()(hidden[asked]))
+    return TokenScores(len(ids), asked.nonzero()[:, 0], wanted[asked], scaled(plain, plain.get_output_embeddings()(hidden[asked])))
 
 
 def sequence_losses(model: PreTrainedModel, encoded: Encoded) -> Losses:
@@ -261,6 +262,7 @@ def _rivals_of_few(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, p
     seen = torch.cat([mask[rows], there[:, :-1].to(mask)], dim=-1)
     hidden = plain.base_model(input_ids=step, attention_mask=seen, position_ids=positions_of(seen)[:, read:], use_cache=True,
                               **{cache_argument(plain): cache}).last_hidden_state
-    scores = TokenScores(len(rows), asked.nonzero()[:, 0], rest[asked], plain.get_output_embeddings()(hidden[asked]))
+    words = scaled(plain, plain.get_output_embeddings()(hidden[asked]))
+    scores = TokenScores(len(rows), asked.nonzero()[:, 0], rest[asked], words)
     means = iter(scores.losses.mean.tolist())
     return [[next(means) for _ in texts] for texts in rivals]
