@@ -70,7 +70,8 @@ def _settings(rows: Sequence[Row], names: dict[str, str]) -> None:
     st.subheader("Settings")
     if len(rows) > 1:
         some = ", ".join(differ) if len(differ) <= 8 else f"{', '.join(differ[:8])} and others"
-        st.caption(f"{len(differ)} differ and are marked: {some}." if differ else "All settings are the same.")
+        marked = "1 differs and is marked" if len(differ) == 1 else f"{len(differ)} differ and are marked"
+        st.caption(f"{marked}: {some}." if differ else "All settings are the same.")
     only = len(rows) > 1 and st.toggle("Only what differs", value=bool(differ), key="only-differing")
     fields = differ if only else list(dict.fromkeys(field for config in configs for field in config))
     titles = _titles(rows[0].name) if len({row.name for row in rows}) == 1 else {}
