@@ -126,7 +126,7 @@ def leak(config: LeakConfig, lab: Lab) -> Leaks:
     first = max(panel.history, min(60, panel.days // 4))
     split = {"horizon": study.horizon, "train": max(1, day - first - 2 * study.horizon - 1), "valid": 5} if panel.days - day > 30 else {}
     checks += leaks.audit_training(panel, split)
-    on_purpose = list(leaks.audit_factors(panel, day, lambda given: {"tomorrow": np.concatenate([given.close[1:], given.close[-1:]])}))[0]
+    (on_purpose,) = leaks.audit_factors(panel, day, lambda given: {"peeks": given.close / np.nanmean(given.close, 0)})
     wrong = [check for check in checks if not check.same]
     groups = _grouped(checks)
     says = (
@@ -138,7 +138,7 @@ def leak(config: LeakConfig, lab: Lab) -> Leaks:
         clean=not wrong, control_found=not on_purpose.same, says=says,
         aside=f"Cut after {panel.dates[day - 1]}; {len(panel.names)} shares, {panel.days} days."
         + (" Factors of your own table are taken as they come." if panel.own else ""),
-        figures={"leaks": figures.leaks([*groups, "put there on purpose: tomorrow's close"],
+        figures={"leaks": figures.leaks([*groups, "put there on purpose: price by the mean of all days"],
                                         [*(d / n for n, d in groups.values()), on_purpose.differs / on_purpose.compared])},
         tables={"checks": {"columns": ["made twice", "numbers compared", "that differ"],
                            "rows": [[check.name, check.compared, check.differs] for check in [*wrong, *(c for c in checks if c.same)]]}},

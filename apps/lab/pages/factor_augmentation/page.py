@@ -52,7 +52,7 @@ LEAK_SHOWS = (
         "leaks",
         "What changes when the future is taken away?",
         wide=True,
-        note="Green: nothing. The red bar is tomorrow's price, put there on purpose: it shows that the check finds what cheats.",
+        note="Green: nothing. The red bar was put there on purpose, with a mean over days to come: the check has to find it.",
     ),
     numbers("In numbers", number("checks", "Made twice"), number("wrong", "Know the future")),
     table("checks", "Everything that was made twice", wide=True),
