@@ -26,6 +26,7 @@ from apps.lab.visitors import Here
 from core.engine import reader
 from core.engine.door import HostOnly
 from core.engine.errors import LabError
+from core.engine.experiment import IMPORTING
 from core.engine.runner import Engine
 from core.engine.settings import Settings
 
@@ -95,8 +96,9 @@ def _moved(route: str) -> Callable[[Request], RedirectResponse]:
 def _warm_up() -> None:
     """Imports what the first run needs (seconds), while the first visitor still reads."""
     reader.prepare("core.learngene.opened", "core.emotion.opened", "core.scenes.opened", "core.engine.rows", "PIL.Image")
-    import torch  # noqa: F401
-    from transformers import LlamaForCausalLM  # noqa: F401
+    with IMPORTING:  # who presses Run meanwhile waits for it
+        import torch  # noqa: F401
+        from transformers import LlamaForCausalLM  # noqa: F401
 
 
 async def _say(request: Request, error: Exception) -> JSONResponse:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import threading
 import typing
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -29,6 +30,7 @@ from core.engine import outputs as declared
 from core.engine.errors import LabError
 
 Kind = Literal["experiment", "probe"]
+IMPORTING = threading.RLock()  # two threads that import a large library at once may each find half of it
 
 def _is_control(c: str) -> bool:
     return unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"
@@ -100,7 +102,8 @@ class Experiment:
         if callable(self.run):
             return self.run
         module, _, name = self.run.partition(":")
-        return getattr(importlib.import_module(module), name)
+        with IMPORTING:
+            return getattr(importlib.import_module(module), name)
 
     def validate(self, given: dict[str, Any] | Config) -> Config:
         """A config of this experiment, or a LabError that names each wrong field and what is allowed."""
