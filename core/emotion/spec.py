@@ -12,6 +12,7 @@ from pydantic import Field
 from core.emotion.mikels import EMOTIONS
 from core.engine.experiment import CleanText, Config, DataRef, ModelRef, experiment, probe
 from core.engine.outputs import chart, figure, fold, metric, number, numbers, picture, series, table, text
+from core.plots import BLUE, GREY, ORANGE
 
 FAMILIES = ("vit",)
 MODEL = "embedded/emotion-judge"
@@ -246,9 +247,9 @@ EDIT_OUTPUTS = (
     table("talk", "What the agents say", wide=True),
     chart(
         "Step by step",
-        series("first judge", "first judge", colour="orange"),
-        series("second judge", "second judge", colour="blue"),
-        series("likeness", "likeness to the original", colour="grey", dash="dot"),
+        series("first judge", "first judge", colour=ORANGE),
+        series("second judge", "second judge", colour=BLUE),
+        series("likeness", "likeness to the original", colour=GREY, dash="dot"),
         x="verdict",
         y="share",
         note="Share of the wanted emotion after each edit that was tried, also of those that were undone.",
