@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from core.engine.families import LANGUAGE, family_name
 from core.engine.lens import read_layers
 from core.unlearning.algorithms import ALGORITHMS
 from core.unlearning.answers import answer_losses, encode_answers
@@ -14,11 +15,12 @@ from core.unlearning.replies import reply
 from core.unlearning.soft_tokens.attack import AttackSettings, attack, speak
 from core.unlearning.soft_tokens.targets import encode_target
 from core.unlearning.unlearn import unlearn
-from tests.engine.row_models import build
+from tests.engine.row_models import CAUSAL, build
 from tests.engine.tiny_models import tiny_tokenizer
 
-# what differs between them here: nothing, the end of the stream, scaled words (twice), words bent towards a limit
-SHAPES = ("llama", "opt post-norm", "cohere", "granite", "gemma2")
+# one of each family, and of the Llamas one with experts
+SHAPES = ("llama", "gpt_oss", "gpt2", "gpt_neox", "opt post-norm", "falcon", "stablelm", "phi", "cohere", "gemma2", "olmo2", "glm4",
+          "granite")
 FACTS = [Prompt("Where was the author born?", " The author was born.", "born"), Prompt("Who?", " The author.", "author")]
 
 
@@ -26,6 +28,10 @@ def by_hand(model, ids: list[int], border: int) -> float:
     """Mean NLL of what stands behind the border, from the library's own logits."""
     logp = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, border - 1:-1].float().log_softmax(-1)
     return -logp.gather(-1, torch.tensor(ids[border:])[:, None]).mean().item()
+
+
+def test_every_family_that_is_said_to_be_audited_and_attacked_is_here() -> None:
+    assert {family_name(CAUSAL[label][0]) for label in SHAPES} == set(LANGUAGE)
 
 
 @pytest.mark.parametrize("label", SHAPES)
