@@ -87,12 +87,13 @@ def _points(view: View) -> dict[str, Any]:
     if recorded:
         found, n = recorded["metrics"], 5 * recorded["config"]["questions"]
         points += [_point(ROWS[name].title, ROWS[name].recipe, found, f"{name} {{}}", n) for name in recorded["config"]["methods"]]
-    for run in _own(view):
-        result = engine.result(run["id"])
+    races = [(run["id"], "your ") for run in _own(view)]
+    for run, whose in [(f"first-{view.page.route}", "recorded "), *races] if frame.first_view(view.site, view.page) else races:
+        result = engine.result(run)
         config, found = result["config"], result["metrics"]
         n, rival = 5 * config["questions"], ROWS[config["rival"]]
-        points.append(_point(f"your {config['method']} {config['rank']}", config["method"], found, "{} steered", n))
-        points.append(_point(f"your {rival.title}", rival.recipe, found, "{} rival", n))
+        points.append(_point(f"{whose}{config['method']} {config['rank']}", config["method"], found, "{} steered", n))
+        points.append(_point(f"{whose}{rival.title}", rival.recipe, found, "{} rival", n))
     return {"points": points}
 
 
