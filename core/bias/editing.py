@@ -24,7 +24,7 @@ from core.bias.free import free_text
 from core.bias.items import Item, Split, assert_apart, occupation_items, split_hash
 from core.bias.letters import Letters
 from core.bias.metrics import meta_of, temperature_of, tempered
-from core.bias.reporting import report, rounded, summary
+from core.bias.reporting import Chosen, report, rounded, summary
 from core.bias.residuals import Vectors, by_layer, labels_of, marginal, mean_vectors
 from core.bias.spec import EditConfig, TextConfig
 from core.bias.subject import SCENES, Subject, bias_items, more_items, of, subject, words_of
@@ -50,18 +50,6 @@ class Calibrated:
     peak: int
     twins: tuple[torch.Tensor, torch.Tensor] | None
     items: tuple[Item, ...]
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """Strength and layers, and in words where they come from. halved: whether an allowed setting of the dev split halves the gap in
-    nats.  temperature: that brings the dev split closest to the reference answer, 0 where there is no fair option."""
-
-    strength: Strength
-    layers: Sequence[int]
-    said: str
-    halved: bool = False
-    temperature: float = 0.0
 
 
 def calibrate(lab: Lab, config: EditConfig, who: Subject) -> Calibrated:

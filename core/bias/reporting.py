@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.bias import figures, verdict
+from core.bias.edits import Strength
 from core.bias.experiments import plain_accuracy
 from core.bias.items import Item
 from core.bias.metrics import bootstrap, difference, fairness, measure, meta_of, resampled
@@ -20,7 +22,6 @@ from core.engine.events import Event, Figure, Metric, Table
 from core.engine.lab import Lab
 
 if TYPE_CHECKING:
-    from core.bias.editing import Chosen
     from core.bias.spec import EditConfig
 
 MAIN = ("fair_rate", "fairness", "paradox", "tv", "ece", "signed_gap", "confidence_gap", "log_gap")
@@ -30,6 +31,18 @@ COLUMNS = {"fair answers": "fair_rate", "F": "fairness", "gap, nats": "log_gap",
 WAYS = {"chance": "chance", "down": "turn down only", "up": "turn up only", "group difference": "group difference",
         "fair": "trained: fair", "uncertain": "trained: unsure", "instruction": "instruction", "temperature": "temperature"}
 NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Strength and layers, and in words where they come from. halved: whether an allowed setting of the dev split halves the gap in
+    nats.  temperature: that brings the dev split closest to the reference answer, 0 where there is no fair option."""
+
+    strength: Strength
+    layers: Sequence[int]
+    said: str
+    halved: bool = False
+    temperature: float = 0.0
 
 
 def summary(items: Sequence[Item], p: np.ndarray, nats: float | None = None) -> dict[str, float]:
