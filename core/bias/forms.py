@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from core.bias.items import Item
+from core.bias.spelling import option_tokens
 from core.engine.errors import LabError
 from core.scenes.pictures import Photo
 from core.scenes.render import SIZE, render
@@ -99,39 +100,6 @@ class Continuation:
         start = self.tokenizer.bos_token_id
         ids = torch.full((len(pictures), 0 if start is None else 1), start or 0, device=self.model.device)
         return self.model.get_input_embeddings()(ids)
-
-
-def option_tokens(tokenizer: Any, options: Sequence[str], *, spaced: bool = False) -> list[list[int]]:
-    """The tokens by which each option is recognised: its spellings with and without a space before, `|` between further ones.
-
-    spaced: only those with a space, where every option has one, as a sentence goes on.
-    Raises LabError for options that a model cannot tell apart by their first token, or that its tokenizer does not know.
-    """
-    found = [_spelled(tokenizer, option, whole=True, spaced=True) for option in options]
-    if spaced and all(found) and len({i for tokens in found for i in tokens}) == sum(map(len, found)):
-        return found
-    found = [_spelled(tokenizer, option, whole=True) or _spelled(tokenizer, option, whole=False) for option in options]
-    for i, option in enumerate(options):
-        if not found[i]:
-            raise LabError(f"This model has no token for '{option[:40]}'.", "Choose a word that it knows.")
-        for j in range(i):
-            if set(found[i]) & set(found[j]):
-                found[i], found[j] = (_spelled(tokenizer, options[k], whole=False, spaced=True) for k in (i, j))
-            if set(found[i]) & set(found[j]):
-                raise LabError(f"'{options[j][:40]}' and '{option[:40]}' begin with the same piece for this model.",
-                               "Choose words that begin differently.")
-    return found
-
-
-def _spelled(tokenizer: Any, option: str, *, whole: bool, spaced: bool = False) -> list[int]:
-    """First tokens of the spellings of an option; `whole`: only of spellings that are one token; `spaced`: only after a space."""
-    found = set()
-    for word in filter(None, (part.strip() for part in option.split("|"))):
-        for text in (f" {word}",) if spaced or not whole else (f" {word}", word):
-            ids = [i for i in tokenizer(text, add_special_tokens=False).input_ids if tokenizer.decode([i]).strip()]
-            if ids and ids[0] != tokenizer.unk_token_id and (len(ids) == 1 or not whole):
-                found.add(ids[0])
-    return sorted(found)
 
 
 def form_of(loaded: Any) -> Form:

@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.bias.forms import option_tokens
 from core.bias.items import Item
+from core.bias.spelling import option_tokens
 from core.scenes.pictures import Photo
 from core.scenes.render import render
 

@@ -68,14 +68,17 @@ def augment_verdict(scored: Scored, study: Study, config: AugmentConfig) -> Verd
         said += f" Of the planted signal it found {found['augmented']:.2f} against {found['none']:.2f} ({least:+.3f} to {most:+.3f}). "
         rivals = {arm: value for arm, value in found.items() if arm not in ("none", "augmented", "pooled")}
         best = max(rivals, key=rivals.get, default="")
+        beaten = least
         if best:
-            said += f"The best control, {ARM_WORDS[best]}, found {rivals[best]:.2f}."
+            over, beaten, by = interval([x - y for x, y in zip(scored.rec["augmented"], scored.rec[best], strict=True)])
+            evidence |= {"best control": best, "over it": [over, beaten, by]}
+            said += f"The best control, {ARM_WORDS[best]}, found {rivals[best]:.2f} (difference {beaten:+.3f} to {by:+.3f})."
         if "pooled" in found:
             said += f" Whoever has the real windows of all shares finds {found['pooled']:.2f}."
-        if least > 0 and (not best or found["augmented"] > rivals[best]):
+        if least > 0 and beaten > 0:
             head = f"Here, yes: edited windows found {found['augmented']:.2f} of the planted signal, without them {found['none']:.2f}."
         elif least > 0:
-            head = f"It found more signal, but so did {ARM_WORDS[best]}: that proves nothing about editing."
+            head = f"More signal was found, {found['augmented']:.2f}, but not clearly more than with {ARM_WORDS[best]}: {rivals[best]:.2f}."
         elif most < 0:
             head = f"No: with edited windows it found less of the signal, {found['augmented']:.2f} against {found['none']:.2f}."
         else:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.bias.forms import option_tokens
 from core.bias.items import assert_apart
 from core.bias.sets import set_items
+from core.bias.spelling import option_tokens
 from core.bias.subject import subject
 from core.bias.words import Words, name_items, read_words, split_options, text_items
 from core.engine.errors import LabError
