@@ -8,9 +8,10 @@ The runner says which flag counts; threads that take part are started with `cont
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 from core.engine.errors import Stopped
 
@@ -41,3 +42,15 @@ def go_on() -> None:
     """Raises Stopped if so."""
     if _flag.get()():
         raise Stopped
+
+
+def ask_before(modules: Iterable[Any]) -> None:
+    """Asks before every forward of these modules from now on, in whichever thread: for large batches through layers that nobody traces."""
+    for module in modules:
+        if not getattr(module, "_asks_before", False):
+            module.register_forward_pre_hook(_asks)
+            module._asks_before = True
+
+
+def _asks(*_: Any) -> None:
+    go_on()

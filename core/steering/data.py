@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from core.engine.errors import LabError
+from core.engine.stopping import ask_before
 from core.scenes import questions as q
 from core.scenes.packing import IMAGE_TOKENS, Line, Packed, pack
 from core.scenes.render import render
@@ -37,6 +38,11 @@ def prompt(text: str) -> str:
     return f"{text} answer"
 
 
+def meets_stop(model: Any) -> None:
+    """Lets Stop end a batch before any layer of tower and language model: one layer of a large batch takes a good part of a second."""
+    ask_before(module for module in model.modules() if type(module).__name__.endswith(("EncoderLayer", "DecoderLayer")))
+
+
 class Scenes:
     """A model of scenes and what asking it takes: tokenizer, and the tower's view of pictures, computed once.
 
@@ -49,6 +55,7 @@ class Scenes:
         if not getattr(self.tokenizer, "image_token", None) or not {"answer", *SHAPES} <= set(words):
             raise LabError(f"{loaded.ref} cannot be asked about scenes.",
                            "Train embedded/scenes-base; the tab 'Any model' shows how other models look at a picture.")
+        meets_stop(self.model)
 
     @property
     def width(self) -> int:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from core.engine.trace import Edit, Site
 from core.scenes.packing import IMAGE_TOKENS, Packed, inner_model
 from core.steering import positions
-from core.steering.data import at, prompt_ends
+from core.steering.data import at, meets_stop, prompt_ends
 from core.steering.rows import Row
 from core.steering.steer import Steering
 
@@ -58,6 +58,7 @@ class Tuned:
 def tune(model: Any, row: Row, rng: torch.Generator, painted: list[int] | None = None) -> Tuned:
     """Freezes all of `model`, a fork of the caller's own, and frees what `row` trains. `painted`: patches the visitor chose."""
     model.requires_grad_(False)
+    meets_stop(model)
     with torch.random.fork_rng(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.manual_seed(int(torch.randint(2**31, (1,), generator=rng)))
