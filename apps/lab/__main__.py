@@ -54,7 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
     notebook = _notebook(options, address) if options.with_notebook else None
     threading.Thread(target=_announce, args=(server, address, options), daemon=True).start()
     try:
-        server.run(sockets=[listening])
+        with contextlib.suppress(KeyboardInterrupt):  # that is how uvicorn says that somebody pressed Ctrl-C
+            server.run(sockets=[listening])
     finally:
         if notebook:
             notebook.terminate()
