@@ -20,6 +20,7 @@ from core.emotion.tools import TOOLS
 
 FILE = Path(__file__).with_name("factors.txt")
 TOP, EACH_FACTOR = 8, 3
+WISH = 8.0  # a factor named in the words of the visitor comes before all others
 LARGEST_GAP = 2.0
 Leaf = tuple[str, int]  # tool, and +1 or -1
 
@@ -96,7 +97,7 @@ def retrieve(
             continue
         lacks = gap(one.aims, z) if by_gap else 1.0
         novelty = 0.5 ** min((used or {}).get(tool, 0) for tool, _ in one.leaves)
-        found.append(Found(one, one.weight * lacks * novelty * (1 + 3 * words.get(one.phrase, 0.0)), lacks, novelty))
+        found.append(Found(one, one.weight * lacks * novelty * (1 + WISH * words.get(one.phrase, 0.0)), lacks, novelty))
     found.sort(key=lambda item: (-item.score, item.factor.phrase))
     kept, kinds = [], Counter[str]()
     for item in found:

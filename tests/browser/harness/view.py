@@ -11,16 +11,16 @@ def drawn(page, selector: str = CHART) -> None:
 
 
 def look_at_all(page, selector: str = ".gb-live .gb-plot") -> None:
-    """Scrolls past every picture that has a place, since one is drawn when it comes near, waits for all of them, and goes back up."""
+    """Scrolls past every picture that is not folded away, since one is drawn when it comes near, waits for all, and goes back up."""
     page.evaluate("""async (selector) => {
         for (const place of document.querySelectorAll(selector)) {
-            if (!place.clientWidth) continue;
+            if (!place.checkVisibility()) continue;
             place.scrollIntoView({ behavior: "instant" });
             for (let frame = 0; frame < 2; frame += 1) await new Promise(requestAnimationFrame);
         }
         scrollTo({ top: 0, behavior: "instant" });
     }""", selector)
-    page.wait_for_function("(selector) => [...document.querySelectorAll(selector)].every((place) => !place.clientWidth"
+    page.wait_for_function("(selector) => [...document.querySelectorAll(selector)].every((place) => !place.checkVisibility()"
                            " || !place.classList.contains('gb-plot--empty') || place.closest('.gb-panel--empty'))", arg=selector)
 
 
