@@ -50,7 +50,7 @@ def unembed(model: PreTrainedModel, hidden: Tensor) -> Tensor:
 
 
 def scaled(model: PreTrainedModel, logits: Tensor) -> Tensor:
-    """What some models do to their logits: Cohere and Granite scale them, Gemma 2 and 3 bend them towards a limit."""
+    """What some models do to their logits (..., vocabulary): Cohere and Granite scale them, Gemma 2 and 3 bend them towards a limit."""
     config = getattr(model.config, "text_config", model.config)
     logits = logits * getattr(model, "logit_scale", 1.0) / getattr(config, "logits_scaling", 1.0)
     limit = getattr(config, "final_logit_softcapping", None)

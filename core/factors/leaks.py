@@ -63,7 +63,8 @@ def audit_training(panel: Panel, split: dict[str, int]) -> Iterator[Check]:
 
 def _trained(study: Study) -> tuple[np.ndarray, np.ndarray]:
     rng = torch.Generator().manual_seed(0)
-    model = new_denoiser(study.names, int(study.panel.industry.max()) + 1, rng)
+    with torch.random.fork_rng():  # making a network draws from the generator that all share
+        model = new_denoiser(study.names, int(study.panel.industry.max()) + 1, rng)
     rows = study.rows("train", target=False)
     with torch.enable_grad():  # a probe is asked without
         for _ in train_denoiser(model, *conditions(study, rows), steps=STEPS, rng=rng):

@@ -53,11 +53,11 @@ class LinearSteer(nn.Module):
         super().__init__()
         if not 1 <= rank <= width:
             raise LabError(f"A rank of {rank} does not fit: this model's states have {width} numbers.", f"Choose a rank from 1 to {width}.")
-        rotation = nn.Linear(width, rank, bias=False)
+        rotation = nn.utils.skip_init(nn.Linear, width, rank, bias=False)  # draws nothing from the generator that all share
         nn.init.orthogonal_(rotation.weight, generator=rng)
         parametrize.register_parametrization(rotation, "weight", Householder())
         self.rotation = rotation
-        self.read = nn.Linear(width, rank)
+        self.read = nn.utils.skip_init(nn.Linear, width, rank)
         with torch.no_grad():
             if init == "identity":
                 self.read.weight.copy_(self.rotation.weight)

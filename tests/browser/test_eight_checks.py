@@ -247,7 +247,7 @@ def test_1_4_5_7_and_8_a_full_first_view_with_rival_and_interval_the_visitors_ow
     one, began = visitor(), time.monotonic()
     page = one.open(checked.route)
     page.wait_for_function("document.querySelector('.gb-status')?.dataset.tone === 'recorded'"
-                           " && document.querySelectorAll('.gb-live .main-svg').length > 1")
+                           " && document.querySelector('.gb-live .js-plotly-plot, .gb-live img, .gb-desk-place .main-svg')")
     took("full first view, nothing in the browser's cache", began)
     assert page.locator(".gb-badge").inner_text() == "Recorded run"
     assert len(page.locator(".gb-verdict").inner_text()) > 20
@@ -255,6 +255,7 @@ def test_1_4_5_7_and_8_a_full_first_view_with_rival_and_interval_the_visitors_ow
     empty = page.locator(".gb-live .gb-panel--empty:visible")
     assert empty.count() == 0, "the first view leaves a panel empty"
     rival_and_interval(page, checked.rival)
+    assert page.locator(".gb-live .main-svg").count() > 1
 
     assert one.outside == [] == one.complaints
     assert page.evaluate("fetch('https://example.com/').then(() => 'sent', (error) => 'refused')") == "refused"

@@ -37,8 +37,15 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
             return handle.id
 
         ann = [run(ANN, steps=4), run(ANN, seed=1, steps=6), run(ANN, steps=6, word="<b>tock</b>"), run(ANN, steps=2)]
-        yield Kept(engine, ann, run(BOB, steps=3))
-        engine.close()
+        bob = run(BOB, steps=3)
+    yield Kept(engine, ann, bob)
+    engine.close()
+
+
+@pytest.fixture(autouse=True)
+def _listed(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only as long as a test of the notebook runs: others list what the lab really has."""
+    monkeypatch.setattr(registry, "EXPERIMENTS", registry.EXPERIMENTS | small.TABLE)
 
 
 @pytest.fixture
@@ -48,7 +55,6 @@ def opened(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> Callable:
 
     from apps.notebook import here
 
-    monkeypatch.setattr(registry, "EXPERIMENTS", registry.EXPERIMENTS | small.TABLE)
     here.open_home(kept.engine.settings)
 
     def open_page(page: str, reader: str = here.OWNER, **query: str) -> AppTest:
