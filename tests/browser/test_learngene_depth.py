@@ -143,6 +143,6 @@ def test_own_pictures_are_checked_trained_on_and_put_on_the_slider(visitor, tmp_
 
 def test_the_page_opens_at_its_top(visitor):
     page = opened(visitor)
-    page.wait_for_selector(".gb-live .main-svg")
+    page.wait_for_selector("#grow-answer .main-svg")
     page.wait_for_timeout(800)
     assert page.evaluate("scrollY") == 0

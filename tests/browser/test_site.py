@@ -74,7 +74,7 @@ def test_everybody_can_use_it_light_dark_and_on_a_phone(visitor, route):
     from axe_playwright_python.sync_playwright import Axe
 
     page = visitor(bypass_csp=True).open(route)
-    page.wait_for_selector({"": ".gb-recent", programs.ROUTE: ".gb-bar"}.get(route, ".gb-live .main-svg"))
+    page.wait_for_selector({"": ".gb-recent", programs.ROUTE: ".gb-bar"}.get(route, ".main-svg"))
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         page.wait_for_function(f"document.body.classList.contains('dark') === {str(scheme == 'dark').lower()}")
