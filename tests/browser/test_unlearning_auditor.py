@@ -151,7 +151,7 @@ def test_own_questions_three_clicks_and_no_cell_is_more_than_text(visitor, lab_e
     assert "As it stands, the model answers" in said and "No model that never knew was chosen" in said
     run = page.evaluate("document.querySelector('[data-run]').dataset.run")
     assert lab_engine.result(run)["metrics"]["steps taken"] == 0
-    assert "Nothing is trained" in page.locator(".gb-panel--rare.gb-panel--text").inner_text()
+    assert "Nothing is trained" in page.locator(".gb-panel--text").filter(has_text="What was left out").inner_text()
     page.locator(f"{MATRIX} .gb-cell-prompt summary").click()
     assert HOSTILE in page.locator(f"{MATRIX} .gb-cell pre").inner_text()
     page.locator(".gb-fold > summary").last.click()

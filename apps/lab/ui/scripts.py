@@ -62,7 +62,8 @@ def version() -> str:
 
 VERSION = version()
 SCRIPTS = f"lab/static/{VERSION}/"
-VIEW = [*modules("live_view.js"), "answer.js", "asker.js"]  # what every page with a live view needs, and its desks
+# what every page with a live view needs, its desks and its fields of models
+VIEW = list(dict.fromkeys([*modules("live_view.js"), "answer.js", "asker.js", *modules("own_models.js")]))
 
 
 def announcement() -> str:
