@@ -15,10 +15,12 @@ SHORT = "subjects=1&actpert=false&audits=[]"  # a run that is over soon
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script> \u0000\u202e"
 
 # Every drawn figure has the colours of the page, and nothing moves.
+# far plots take the new colours when somebody comes near
 AT_REST = """() => {
   const view = document.querySelector('.gb-view');
   const ink = view && getComputedStyle(view).getPropertyValue('--gb-ink').trim();
-  const plots = [...document.querySelectorAll('.gb-live .js-plotly-plot')].filter((plot) => plot.clientWidth && plot._fullLayout);
+  const plots = [...document.querySelectorAll('.gb-live .js-plotly-plot')]
+    .filter((plot) => plot._fullLayout && plot.checkVisibility() && plot.getBoundingClientRect().top < 1.5 * innerHeight);
   return plots.every((plot) => plot._fullLayout.font.color === ink) && document.getAnimations().every((one) => one.playState !== 'running');
 }"""
 

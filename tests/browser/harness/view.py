@@ -12,16 +12,16 @@ def drawn(page, selector: str = CHART) -> None:
 
 def look_at_all(page, selector: str = ".gb-live .gb-plot") -> None:
     """Scrolls past every picture that is not folded away, since one is drawn when it comes near, waits for all, and goes back up."""
-    page.evaluate("""async (selector) => {
-        for (const place of document.querySelectorAll(selector)) {
-            if (!place.checkVisibility()) continue;
-            place.scrollIntoView({ behavior: "instant" });
-            for (let frame = 0; frame < 2; frame += 1) await new Promise(requestAnimationFrame);
-        }
-        scrollTo({ top: 0, behavior: "instant" });
-    }""", selector)
+    for number in range(page.locator(selector).count()):
+        page.evaluate("""([selector, number]) => {
+            const place = document.querySelectorAll(selector)[number];
+            if (place?.checkVisibility()) place.scrollIntoView({ behavior: "instant" });
+        }""", [selector, number])
+        page.wait_for_timeout(50)  # a moment for the browser to see it; a script that waits for frames there may wait for ever
+    page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
     page.wait_for_function("(selector) => [...document.querySelectorAll(selector)].every((place) => !place.checkVisibility()"
-                           " || !place.classList.contains('gb-plot--empty') || place.closest('.gb-panel--empty'))", arg=selector)
+                           " || !place.classList.contains('gb-plot--empty') || place.closest('.gb-panel--empty'))", arg=selector,
+                           polling=100)
 
 
 def traces(page, selector: str = CHART) -> dict:
