@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from core.engine.claims import Claim
+from core.engine.claims import Claim, metric
 
 MODELS = ("embedded/scenes",)
 SEEDS = (0, 1, 2)
@@ -19,22 +19,17 @@ MAP: tuple[str, dict[str, Any]] = ("bias/map", {})
 EDIT: tuple[str, dict[str, Any]] = ("bias/edit", {})
 
 
-def _metric(result: dict[str, Any], name: str) -> float:
-    value = result["metrics"][name]
-    return value[-1] if isinstance(value, list) else value
-
-
 def _of(name: str) -> Callable[[Results], float]:
-    return lambda results: _metric(results[0], name)
+    return lambda results: metric(results[0], name)
 
 
 def _less(one: str, *others: str) -> Callable[[Results], float]:
     """`one` minus the largest of the others."""
-    return lambda results: _metric(results[0], one) - max(_metric(results[0], other) for other in others)
+    return lambda results: metric(results[0], one) - max(metric(results[0], other) for other in others)
 
 
 def _fallen(before: str, after: str) -> Callable[[Results], float]:
-    return lambda results: 1 - _metric(results[0], after) / _metric(results[0], before)
+    return lambda results: 1 - metric(results[0], after) / metric(results[0], before)
 
 
 TEXT: tuple[str, dict[str, Any]] = ("bias/text", {"model": "got/smollm2"})
@@ -59,7 +54,7 @@ CLAIMS = [
     _claim("C1b", "Fairness paradox, inside: behind fair answers one group is clearly ahead.", "gate", AUDIT, _of("paradox"), ">= 0.3"),
     _claim("C2", "The group in the picture matters to an answer that it should not touch.", "gate", AUDIT, _of("tv"), ">= 0.1"),
     _claim("C2b", "It matters more than three times as much as drift of the picture.", "gate", AUDIT,
-           lambda results: _metric(results[0], "tv") / max(1e-6, _metric(results[0], "tv drift")), ">= 3"),
+           lambda results: metric(results[0], "tv") / max(1e-6, metric(results[0], "tv drift")), ">= 3"),
     _claim("C3", "Fairness fluctuates over the layers.", "gate", AUDIT, _of("fluctuation"), ">= 0.1"),
     _claim("C4", "Fairness erodes in the last layers.", "report", AUDIT, _of("erosion"), ">= 0.02", "Not seen in our pilot either."),
     _claim("C5", "In at least half of the layers the two residuals push in opposite ways.", "gate", MAP, _of("disagree"), ">= 0.5"),
@@ -81,7 +76,7 @@ CLAIMS = [
     _claim("C14", "The edit beats removing the difference between groups: fairness.", "report", EDIT,
            _less("edit fairness", "group difference fairness"), ">= 0", "The paper did not test this."),
     _claim("C14b", "The edit beats removing the difference between groups: what the pictured group changes.", "report", EDIT,
-           lambda results: _metric(results[0], "group difference tv") - _metric(results[0], "edit tv"), ">= 0"),
+           lambda results: metric(results[0], "group difference tv") - metric(results[0], "edit tv"), ">= 0"),
     _claim("C15", "It carries over to the other kind of question, the jobs.", "report", EDIT, _of("job gain"), ">= 0.08",
            "Verbs and scenes of the test were never used to measure or choose; C7 says that it carries over to them."),
     _text("T1", "In a real text model the edit halves the gap between he and she.", "gap fallen", ">= 0.5",

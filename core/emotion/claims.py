@@ -12,7 +12,7 @@ from typing import Any
 
 from core.emotion.mikels import EMOTIONS
 from core.emotion.spec import MODEL, PHOTOGRAPHS
-from core.engine.claims import Claim
+from core.engine.claims import Claim, metric
 
 Results = list[dict[str, Any]]
 SEEDS = (0, 1)
@@ -26,8 +26,7 @@ UNIT = "mean over seeds, of the same photographs and emotions"
 
 
 def _values(results: Results, name: str) -> list[float]:
-    found = [result["metrics"][name] for result in results]
-    return [value[-1] if isinstance(value, list) else value for value in found]
+    return [metric(result, name) for result in results]
 
 
 def _median(name: str) -> Callable[[Results], float]:

@@ -59,6 +59,11 @@ class Claim:
     scale: Scale = "number"
 
 
+def metric(result: dict[str, Any], name: str) -> float:
+    """The last value of a metric in a result, as `Engine.result` gives it: what most measures of claims begin with."""
+    return result["metrics"][name]
+
+
 def claims(paper: str | None = None) -> list[Claim]:
     """The registered claims of one paper, or of all. Raises LabError for a paper without any."""
     if paper is not None and paper not in CLAIM_TABLES:

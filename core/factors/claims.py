@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from core.engine.claims import Claim
+from core.engine.claims import Claim, metric
 
 MODELS = ("embedded/factors",)
 SEEDS = (1, 2, 3, 4, 5)
@@ -22,31 +22,26 @@ NOTED = "One edit of a window in place of four, to stay within the time for clai
 MINIMUM = "the smallest of several comparisons, mean over markets"
 
 
-def _metric(result: dict[str, Any], name: str) -> float:
-    value = result["metrics"][name]
-    return value[-1] if isinstance(value, list) else value
-
-
 def _rising(name: str, strengths: tuple[int, ...]) -> Callable[[Results], float]:
     """The smallest step from one strength to the next, with and without guidance."""
 
     def smallest(results: Results) -> float:
-        values = [[_metric(results[0], f"{name} {s}{end}") for s in strengths] for end in ("", " w0")]
+        values = [[metric(results[0], f"{name} {s}{end}") for s in strengths] for end in ("", " w0")]
         return min(b - a for row in values for a, b in zip(row, row[1:], strict=False))
 
     return smallest
 
 
 def _wins(one: str, other: str) -> Callable[[Results], float]:
-    return lambda results: float(_metric(results[0], f"rec {one}") > _metric(results[0], f"rec {other}"))
+    return lambda results: float(metric(results[0], f"rec {one}") > metric(results[0], f"rec {other}"))
 
 
 def _less(one: str, other: str, kind: str = "rec") -> Callable[[Results], float]:
-    return lambda results: _metric(results[0], f"{kind} {one}") - _metric(results[0], f"{kind} {other}")
+    return lambda results: metric(results[0], f"{kind} {one}") - metric(results[0], f"{kind} {other}")
 
 
 def _fades(results: Results) -> float:
-    first, second, third = (_metric(results[0], f"label {s} w0") for s in (25, 300, 700))
+    first, second, third = (metric(results[0], f"label {s} w0") for s in (25, 300, 700))
     return min(first - second, second - third)
 
 
@@ -94,7 +89,7 @@ CLAIMS = [
         "Edits look more real than equal noise: at most half its Frechet distance at 200, 300 and 500.",
         "gate",
         GRID,
-        lambda results: max(_metric(results[0], f"fid {s}") / _metric(results[0], f"noise fid {s}") for s in (200, 300, 500)),
+        lambda results: max(metric(results[0], f"fid {s}") / metric(results[0], f"noise fid {s}") for s in (200, 300, 500)),
         "<= 0.5",
         seeds=FEW,
         unit="the largest of three ratios, mean over markets",
@@ -115,7 +110,7 @@ CLAIMS = [
         "Guidance brings the label back at strengths 700 and 1000.",
         "gate",
         GRID,
-        lambda results: min(_metric(results[0], f"label {s}") - _metric(results[0], f"label {s} w0") for s in (700, 1000)),
+        lambda results: min(metric(results[0], f"label {s}") - metric(results[0], f"label {s} w0") for s in (700, 1000)),
         ">= 0.02",
         seeds=FEW,
         unit=MINIMUM,
@@ -125,7 +120,7 @@ CLAIMS = [
         "At strengths up to 300 guidance changes little.",
         "gate",
         GRID,
-        lambda results: max(abs(_metric(results[0], f"label {s}") - _metric(results[0], f"label {s} w0")) for s in (25, 100, 200, 300)),
+        lambda results: max(abs(metric(results[0], f"label {s}") - metric(results[0], f"label {s} w0")) for s in (25, 100, 200, 300)),
         "<= 0.01",
         seeds=FEW,
         unit="the largest of four differences, mean over markets",

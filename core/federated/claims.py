@@ -8,26 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from core.engine.claims import Claim
+from core.engine.claims import Claim, metric
 
 SEEDS = (0, 1, 2)
 Results = list[dict[str, Any]]
 RUN: dict[str, Any] = {"rivals": "all"}
 
 
-def _metric(result: dict[str, Any], name: str) -> float:
-    value = result["metrics"][name]
-    return value[-1] if isinstance(value, list) else value
-
-
 def _less(one: str, *others: str) -> Callable[[Results], float]:
     """Accuracy of `one` minus the best of the others, at equal pictures."""
-    return lambda results: _metric(results[0], f"accuracy {one}") - max(_metric(results[0], f"accuracy {other}") for other in others)
+    return lambda results: metric(results[0], f"accuracy {one}") - max(metric(results[0], f"accuracy {other}") for other in others)
 
 
 def _halves(results: Results) -> float:
     """The better half minus public words, or both together plus a point minus the better half, whichever is less."""
-    both, words, *halves = (_metric(results[0], f"accuracy {name}") for name in ("fedbip", "prompts", "instance", "concept"))
+    both, words, *halves = (metric(results[0], f"accuracy {name}") for name in ("fedbip", "prompts", "instance", "concept"))
     return min(max(halves) - words, both + 0.01 - max(halves))
 
 
@@ -45,15 +40,15 @@ CLAIMS = [
            _halves, ">= 0"),
     _claim("F4", "Words and pictures together beat each alone.", "report", [RUN], _less("fedbip", "instance", "concept"), ">= 1e-06"),
     _claim("F5", "More paintings of the same uploads help less and less.", "report", [{}, {"copies": 5}, {"copies": 10}],
-           lambda results: (_metric(results[1], "accuracy fedbip") - _metric(results[0], "accuracy fedbip"))
-           - (_metric(results[2], "accuracy fedbip") - _metric(results[1], "accuracy fedbip")), ">= 1e-06"),
+           lambda results: (metric(results[1], "accuracy fedbip") - metric(results[0], "accuracy fedbip"))
+           - (metric(results[2], "accuracy fedbip") - metric(results[1], "accuracy fedbip")), ">= 1e-06"),
     _claim("F6", "The lead over averaged networks grows when digits are shared out unevenly.", "report",
            [{"tilt": 0.5}, {"tilt": 0.01}],
            lambda results: _less("fedbip", "fedavg")(results[1:]) - _less("fedbip", "fedavg")(results[:1]), ">= 1e-06"),
     _claim("F7", "The nearest painting does not tell members from strangers: distance of its AUC from 0.5.", "report", [RUN],
-           lambda results: abs(_metric(results[0], "leak pixels") - 0.5), "<= 0.1", scale="number"),
+           lambda results: abs(metric(results[0], "leak pixels") - 0.5), "<= 0.1", scale="number"),
     _claim("F7b", "Clean latents would tell more than noised ones.", "gate", [RUN],
-           lambda results: _metric(results[0], "leak clean") - _metric(results[0], "leak latents"), ">= 1e-06", scale="number"),
+           lambda results: metric(results[0], "leak clean") - metric(results[0], "leak latents"), ">= 1e-06", scale="number"),
     _claim("F8", "An upload is smaller than a network: upload / network.", "report", [RUN],
-           lambda results: _metric(results[0], "bytes fedbip") / _metric(results[0], "bytes fedavg"), "<= 1", scale="number"),
+           lambda results: metric(results[0], "bytes fedbip") / metric(results[0], "bytes fedavg"), "<= 1", scale="number"),
 ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from core.engine.claims import Claim, Scale
+from core.engine.claims import Claim, Scale, metric
 
 MODELS = ("embedded/scenes-base",)
 SEEDS = (0, 1, 2)
@@ -19,18 +19,13 @@ Results = list[dict[str, Any]]
 RUN: dict[str, Any] = {"methods": METHODS, "steps": 50}
 
 
-def _metric(results: Results, name: str) -> float:
-    value = results[0]["metrics"][name]
-    return value[-1] if isinstance(value, list) else value
-
-
 def _ratio(one: str, other: str) -> Callable[[Results], float]:
-    return lambda results: _metric(results, one) / max(1e-9, _metric(results, other))
+    return lambda results: metric(results[0], one) / max(1e-9, metric(results[0], other))
 
 
 def _minus(one: str, *others: str) -> Callable[[Results], float]:
     """`one` minus the largest of the others."""
-    return lambda results: _metric(results, one) - max(_metric(results, other) for other in others)
+    return lambda results: metric(results[0], one) - max(metric(results[0], other) for other in others)
 
 
 def _claim(number: str, statement: str, kind: str, measure: Callable[[Results], float], threshold: str, scale: Scale = "points",
@@ -47,20 +42,20 @@ CLAIMS = [
     _claim("T3", "Steering keeps nine tenths of LoRA's right answers.", "gate", _ratio("mores mean", "lora-16 mean"), ">= 0.9", "number"),
     _claim("T3b", "It keeps nineteen twentieths of them.", "report", _ratio("mores mean", "lora-16 mean"), ">= 0.95", "number"),
     _claim("T4", "Steering is within two points of IA3, which trains more.", "report",
-           lambda results: abs(_metric(results, "mores mean") - _metric(results, "ia3 mean")), "<= 0.02"),
+           lambda results: abs(metric(results[0], "mores mean") - metric(results[0], "ia3 mean")), "<= 0.02"),
     _claim("T5", "On 'is there a ...?' steering is within half a point of the best of LoRA and IA3.", "report",
            _minus("mores existence", "lora-16 existence", "ia3 existence"), ">= -0.005"),
     _claim("T6", "Steering gives the picture more attention than LoRA and full fine-tuning do: mean LMAR.", "report",
            _minus("mores lmar", "lora-16 lmar", "full lmar"), ">= 0", "number"),
     _claim("T6b", "Steering is better balanced than LoRA: B.", "report",
-           lambda results: _metric(results, "lora-16 balance") - _metric(results, "mores balance"), ">= 0", "number"),
+           lambda results: metric(results[0], "lora-16 balance") - metric(results[0], "mores balance"), ">= 0", "number"),
     _claim("T7", "Text is answered as before: words-only questions right, steered minus untouched.", "gate",
-           lambda results: abs(_metric(results, "mores words") - _metric(results, "base words")), "<= 0", "points",
+           lambda results: abs(metric(results[0], "mores words") - metric(results[0], "base words")), "<= 0", "points",
            "Bit for bit in the unit tests."),
     _claim("T8", "Nine steered patches are as good as all.", "report", _minus("mores-f4l5 mean", "mores mean"), ">= -0.01"),
     _claim("T9", "Rank 8 is hardly better than rank 1.", "report", _minus("mores-8 mean", "mores mean"), "<= 0.01"),
     _claim("T10", "Every second layer is enough.", "report",
-           lambda results: abs(_metric(results, "mores-every2 mean") - _metric(results, "mores mean")), "<= 0.01"),
+           lambda results: abs(metric(results[0], "mores-every2 mean") - metric(results[0], "mores mean")), "<= 0.01"),
     _claim("T13", "Steering adds something to the connector, which alone is trained beside it.", "report",
            _minus("mores mean", "connector mean"), ">= 0", note="The control that the paper lacks."),
     _claim("T13b", "Steering alone, with the connector as it was, beats the untouched model.", "report",
