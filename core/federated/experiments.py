@@ -140,7 +140,7 @@ def paintings(made: World, config: FederatedConfig, lab: Lab, uploads: dict[str,
     batches = order.split(AT_ONCE)
     for k, some in enumerate(batches):
         for step, now in enumerate(made.painter.paint(latents[some], context[some], t_start=t_start, steps=config.steps,
-                                                      guidance=config.guidance, go_on=lambda: lab.rng("stop"))):
+                                                      guidance=config.guidance)):
             yield Progress(k * total + step + 1, len(batches) * total, f"painting: {METHODS[method].lower()}")
             if live and k == 0 and step % 2 == 0:
                 seen = made.painter.decode(now[: sum(min(SHOWN, size) for size in sizes)]).split([min(SHOWN, size) for size in sizes])
@@ -164,7 +164,7 @@ def learned(made: World, config: FederatedConfig, lab: Lab, uploads: dict[str, P
     """The classifier of one method, all from the same start and for equally many steps; the generator's value.
 
     painted: place -> pictures (m, 3, 32, 32) and labels (m,)."""
-    options: dict[str, Any] = dict(steps=config.learning, generator=lab.rng("learning"), go_on=lambda: lab.rng("stop"))
+    options: dict[str, Any] = dict(steps=config.learning, generator=lab.rng("learning"))
     if method == "central":
         return server.fit(made.start, *made.pooled, **options)
     if method == "fedavg":

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 
 from core.engine.errors import LabError
+from core.engine.stopping import go_on
 from core.federated.places import CLASSES, STYLES
 
 WORDS = ("[BOS]", "a", "style", "of", "[EOS]", "[PAD]", *STYLES, *CLASSES)
@@ -117,11 +118,10 @@ class Painter:
         noisy = level.sqrt() * latents + (1 - level).sqrt() * noise
         return (self.unet(noisy, times, context).sample - noise).square().flatten(1).mean(1)
 
-    def paint(self, latents: Tensor, context: Tensor, *, t_start: int, steps: int, guidance: float,
-              go_on: Callable[[], None] = lambda: None) -> Iterator[Tensor]:
+    def paint(self, latents: Tensor, context: Tensor, *, t_start: int, steps: int, guidance: float) -> Iterator[Tensor]:
         """Denoises (n, 4, 8, 8), noised to `t_start`, by DDIM with eta 0 and classifier-free guidance; yields after every step.
 
-        guidance: w in e = e0 + w (ec - e0); 1 needs no second pass.  go_on: called before every step, may raise."""
+        guidance: w in e = e0 + w (ec - e0); 1 needs no second pass.  Meets Stop before every step."""
         sampler, times = schedule(steps, t_start)
         empty = self.prompt([("", "")]).expand(len(latents), -1, -1)
         for t in times:

@@ -76,8 +76,7 @@ def paint(config: PaintConfig, lab: Lab) -> PaintAnswer:
         pixels, _ = draw(PLACES[config.place], read_bank().clients, 1, generator, torch.tensor([config.digit]))
         start = noised(painter.encode(pixels), t_start, start)
     context = painter.prompt([(config.style, CLASSES[config.digit])])
-    stages = [start, *painter.paint(start, context, t_start=t_start, steps=config.steps, guidance=config.guidance,
-                                    go_on=lambda: lab.rng("stop"))]
+    stages = [start, *painter.paint(start, context, t_start=t_start, steps=config.steps, guidance=config.guidance)]
     pictures = painter.decode(torch.cat(stages))
     with torch.no_grad():
         chance, read = network(pictures[-1:]).softmax(-1)[0].max(0)

@@ -10,12 +10,13 @@ methods/07 sections 2.4 and 2.5.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.engine.stopping import go_on
 from core.federated.classifier import Classifier
 from core.federated.painter import LATENT, Painter
 from core.federated.payload import Payload
@@ -44,8 +45,7 @@ def easel(painter: Painter, payload: Payload, nearest: str, *, copies: int, spre
     return payload.latents.float().repeat(copies, 1, 1, 1) if start else noise, context, labels
 
 
-def fit(initial: Classifier, pixels: Tensor, labels: Tensor, *, steps: int, generator: torch.Generator,
-        go_on: Callable[[], None] = lambda: None) -> Classifier:
+def fit(initial: Classifier, pixels: Tensor, labels: Tensor, *, steps: int, generator: torch.Generator) -> Classifier:
     """A copy of `initial` after `steps` batches of 64 drawn so that classes are balanced (section 13, Q11)."""
     network = copy.deepcopy(initial).train().requires_grad_(True)
     share = torch.bincount(labels.long(), minlength=len(CLASSES)).clamp(min=1)
