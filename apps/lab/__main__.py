@@ -25,13 +25,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Serves until Ctrl-C. Returns 2 when it cannot start, after a sentence that says why."""
     options = _options(arguments)
     if options.models is not None and not options.models.is_dir():
-        return _refuse(f"There is no folder {options.models}.", "Give --models a folder that holds model folders.")
+        return refuse(f"There is no folder {options.models}.", "Give --models a folder that holds model folders.")
     try:
         listening = listen(options.host, options.port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            return _refuse(f"Port {options.port} is taken.", f"Is the lab open already? Or choose another: --port {options.port + 1}")
-        return _refuse(f"The lab cannot listen on {options.host}:{options.port} ({error.strerror or error}).",
+            return refuse(f"Port {options.port} is taken.", f"Is the lab open already? Or choose another: --port {options.port + 1}")
+        return refuse(f"The lab cannot listen on {options.host}:{options.port} ({error.strerror or error}).",
                        "Try --host 127.0.0.1 --port 7860.")
 
     print("Glassbox Lab is starting ...", flush=True)
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         app = create_app(settings, host=options.host, allow_hosts=options.allow_host, trusted=options.behind_proxy, mcp=options.mcp,
                          notebook=options.notebook_port if options.with_notebook else None)
     except OSError as error:
-        return _refuse(f"The lab cannot write into its folder {settings.home} ({error.strerror or error}).",
+        return refuse(f"The lab cannot write into its folder {settings.home} ({error.strerror or error}).",
                        "Make room there, or choose another folder with GLASSBOX_HOME.")
     port = listening.getsockname()[1]
     address = f"http://{'127.0.0.1' if everywhere(options.host) else options.host}:{port}/"
@@ -54,8 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     notebook = _notebook(options, address) if options.with_notebook else None
     threading.Thread(target=_announce, args=(server, address, options), daemon=True).start()
     try:
-        with contextlib.suppress(KeyboardInterrupt):  # that is how uvicorn says that somebody pressed Ctrl-C
-            server.run(sockets=[listening])
+        serve(server, listening)
     finally:
         if notebook:
             notebook.terminate()
@@ -113,6 +112,12 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
+def serve(server, listening: socket.socket) -> None:
+    """Until Ctrl-C, which uvicorn hands on as KeyboardInterrupt."""
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listening])
+
+
 def everywhere(host: str) -> bool:
     """Whether an address stands for all of this machine's."""
     try:
@@ -133,7 +138,8 @@ def _announce(server, address: str, options: argparse.Namespace) -> None:
         webbrowser.open(address)
 
 
-def _refuse(message: str, hint: str) -> int:
+def refuse(message: str, hint: str) -> int:
+    """Says why it cannot start; the exit status for that."""
     print(message, hint, sep="\n", file=sys.stderr)
     return 2
 

@@ -18,20 +18,20 @@ PORT = 8501
 def main(arguments: list[str] | None = None) -> int:
     """Serves until Ctrl-C. Returns 2 when it cannot start, after a sentence that says why."""
     options = _options(arguments)
-    from apps.lab.__main__ import everywhere, listen
+    from apps.lab.__main__ import everywhere, listen, refuse, serve
 
     try:
         listening = listen(options.host, options.port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            return _refuse(f"Port {options.port} is taken.", f"Is it open already? Or choose another: --port {options.port + 1}")
-        return _refuse(f"The notebook cannot listen on {options.host}:{options.port} ({error.strerror or error}).",
+            return refuse(f"Port {options.port} is taken.", f"Is it open already? Or choose another: --port {options.port + 1}")
+        return refuse(f"The notebook cannot listen on {options.host}:{options.port} ({error.strerror or error}).",
                        f"Try --host 127.0.0.1 --port {PORT}.")
     print("The notebook is starting ...", flush=True)
     try:
         here.open_home(Settings(any_path=True), alone=not options.beside_lab, lab=options.lab)
     except LabError as error:
-        return _refuse(error.message, error.hint)
+        return refuse(error.message, error.hint)
     import uvicorn
 
     from apps.notebook.serve import create_app
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="websockets-sansio", timeout_graceful_shutdown=2,
                                            server_header=False, proxy_headers=options.behind_proxy))
     threading.Thread(target=_announce, args=(server, address, options), daemon=True).start()
-    server.run(sockets=[listening])
+    serve(server, listening)
     return 0
 
 
@@ -63,11 +63,6 @@ def _announce(server, address: str, options: argparse.Namespace) -> None:
     print(f"The notebook is open at {address}   (Ctrl-C closes it)", flush=True)
     if not options.no_browser:
         webbrowser.open(address)
-
-
-def _refuse(message: str, hint: str) -> int:
-    print(message, hint, sep="\n", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":
