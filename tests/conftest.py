@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item):
     report = yield
-    if report.skipped and not hasattr(report, "wasxfail") and browser_required() and item.get_closest_marker("browser"):
+    if report.skipped and browser_required() and item.get_closest_marker("browser"):
         report.outcome = "failed"
         report.longrepr = f"Skipped, but GLASSBOX_REQUIRE_BROWSER=1 asks for every browser test: {report.longrepr}"
     return report

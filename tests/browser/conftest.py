@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,14 +16,6 @@ from tests.lab.bad_models import make
 from tests.servers import serving
 
 PATIENCE_MS = 150_000  # a busy machine is no failure
-# Tests whose page was rebuilt and that have not been seen to pass since: they run and are reported, and each is to leave this list.
-UNSETTLED = frozenset(Path(__file__).with_name("unsettled.txt").read_text(encoding="utf-8").split("\n")) - {""}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.nodeid.partition("tests/browser/")[2] in UNSETTLED:
-            item.add_marker(pytest.mark.xfail(reason="not seen to pass since its page was rebuilt, see unsettled.txt", strict=False))
 
 
 class Visitor:
