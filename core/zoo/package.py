@@ -24,8 +24,8 @@ def store(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Pa
 
 
 def seal(folder: Path) -> None:
-    """Writes the hashes of all files of a model folder, as `core.engine.weights.check_manifest` reads them."""
-    files = sorted(file.name for file in folder.iterdir() if file.is_file() and file.name != MANIFEST)
+    """Writes the hashes of all files below a model folder, as `core.engine.weights.check_manifest` reads them."""
+    files = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file() and file.name != MANIFEST)
     hashes = {name: sha256(folder / name) for name in files}
     (folder / MANIFEST).write_text(json.dumps({"sha256": hashes}, indent=1) + "\n", encoding="utf-8")
 
