@@ -26,6 +26,7 @@ usage() {
 ./launch.sh test [...]      runs the tests; what follows goes to pytest
 ./launch.sh cli VERB ...    the command line: ./launch.sh cli list
 ./launch.sh notebook        opens the notebook, where every run stands beside every other, at http://127.0.0.1:8501
+./launch.sh flower [...]    the round of the federated page over Flower, in an environment of its own, beside the same in one process
 ./launch.sh audit           asks a public data base for known faults of the packages in use
 ./launch.sh help            shows this
 
@@ -180,6 +181,20 @@ audit() {
     exec "$place/bin/python" -m pip_audit --requirement "$ROOT/constraints.txt" --no-deps --disable-pip --strict
 }
 
+# flower: wants older releases of what the site runs on, so it has an environment of its own with what the round needs.
+flower() {
+    local place="$VENV-flower" want
+    want=$(cksum <"$ROOT/constraints-flower.txt" | tr ' ' '-')
+    find_python
+    if [ "$(cat "$place/.installed" 2>/dev/null)" != "$want" ]; then
+        say "Setting up Flower in $place. This happens once and takes a few minutes."
+        "$PYTHON" -m venv "$place" && "$place/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+            --requirement "$ROOT/constraints-flower.txt" && printf '%s\n' "$want" >"$place/.installed" ||
+            die "Flower could not be installed." "Check the network and start again."
+    fi
+    cd "$ROOT" && exec env PYTHONPATH="$ROOT" "$place/bin/python" -m core.federated.flower "$@"
+}
+
 extra_of_lab() {
     local word found=""
     for word in "$@"; do
@@ -215,6 +230,10 @@ case ${1:-} in
         shift
         set_up notebook
         exec "$VENV/bin/python" -P -m apps.notebook "$@"
+        ;;
+    flower)
+        shift
+        flower "$@"
         ;;
     audit)
         audit

@@ -72,9 +72,10 @@ def match(clean: Tensor, labels: Tensor, sent: Tensor, sent_labels: Tensor, ampl
     return scores
 
 
-def guarantee(t_start: int, extra: float, radius: float, weight: float = 1.0) -> float:
-    """mu of the Gaussian mechanism for one upload of latents clipped to length `radius`: 2 w B sqrt(signal / noise) (section 8).
+def guarantee(t_start: int, extra: float, radius: float, weight: float = 1.0, uploads: int = 1) -> float:
+    """mu of the Gaussian mechanism for latents clipped to length `radius`: 2 w B sqrt(uploads * signal / noise) (section 8).
 
-    Covers the latents alone, not the word vectors; weight: the largest share that a picture has in a mixture."""
+    Covers the latents alone, not the word vectors.  weight: the largest share that a picture has in a mixture.  uploads: in how
+    many it has one: two where pictures are mixed in pairs, its own and its partner's."""
     level = float(signal()[t_start])
-    return 2 * weight * radius * math.sqrt(level / ((1 - level) + level * extra**2))
+    return 2 * weight * radius * math.sqrt(uploads * level / ((1 - level) + level * extra**2))

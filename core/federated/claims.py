@@ -51,4 +51,8 @@ CLAIMS = [
            lambda results: metric(results[0], "leak clean") - metric(results[0], "leak latents"), ">= 1e-06", scale="number"),
     _claim("F8", "An upload is smaller than a network: upload / network.", "report", [RUN],
            lambda results: metric(results[0], "bytes fedbip") / metric(results[0], "bytes fedavg"), "<= 1", scale="number"),
+    _claim("F9", "Where the schedule leaves no signal, noised pictures alone are worth no more than public words.", "report",
+           [{"rivals": "all", "t_start": 981, "erase": True}],
+           lambda results: abs(metric(results[0], "accuracy instance") - metric(results[0], "accuracy prompts")), "<= 0.05",
+           note="Pure noise is sent, as such a schedule would leave it. 5 points: about what 400 pictures cannot tell apart."),
 ]

@@ -6,6 +6,7 @@ ResNet-18. Another set of weights, the public reader, has learned digits in the 
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -30,6 +31,7 @@ class Classifier(nn.Module):
         return self.head(self.features(pixels))
 
 
+@functools.lru_cache(maxsize=4)
 def read_classifier(folder: Path, name: str = "classifier") -> Classifier:
     """One of the two networks beside the painter, "classifier" (the common start) or "reader", in fp32, frozen."""
     from safetensors.torch import load_file

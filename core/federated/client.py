@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from core.engine.errors import LabError
-from core.federated.painter import WIDTH, Painter, noised
+from core.federated.painter import WIDTH, Painter, noised, signal
 from core.federated.places import CLASSES
 
 MIX_MEAN, MIX_SPREAD = 0.5, 0.1
+RADIUS = 24.0  # no latent leaves that is longer than this; one of unit deviation has length 16
 BATCH, LOOK = 32, 20  # pictures of a place in one step; steps between looks at those held back
 HELD = 0.2  # share of a place's pictures whose noise loss decides when tuning stops helping
 
@@ -39,18 +40,26 @@ def instance_level(painter: Painter, pixels: Tensor, labels: Tensor, *, t_start:
     """Mixed and noised latents fp16 (m, 4, 8, 8) of pictures (n, 3, 32, 32) in -1..1, with their labels uint8 (m,).
 
     A picture that is alone in its class is not sent (section 13, Q6).  mix: off sends every picture on its own.  extra: deviation
-    of Gaussian noise added to the clean latent, after which the whole is brought back to unit variance (section 8).
+    of Gaussian noise added to the clean latent, after which the whole is brought back to unit variance (section 8).  Latents are
+    clipped to length RADIUS first, which the bound of `attacks.guarantee` rests on.
     """
-    clean = painter.encode(pixels, generator)
+    clean = clipped(painter.encode(pixels, generator))
     partner = partners(labels, generator)
     keep = partner >= 0
     if mix:
         weight = (MIX_MEAN + MIX_SPREAD * torch.randn(len(labels), 1, 1, 1, generator=generator)).clamp(0, 1)
         clean = torch.where(keep[:, None, None, None], weight * clean + (1 - weight) * clean[partner], clean)
     if extra:
-        clean = (clean + extra * torch.randn(clean.shape, generator=generator)) / (1 + extra**2) ** 0.5
-    sent = noised(clean, t_start, torch.randn(clean.shape, generator=generator))
+        clean = clean + extra * torch.randn(clean.shape, generator=generator)
+    whole = (1 + float(signal()[t_start]) * extra**2) ** 0.5
+    sent = noised(clean, t_start, torch.randn(clean.shape, generator=generator)) / whole
     return sent[keep].half(), labels[keep].to(torch.uint8)
+
+
+def clipped(latents: Tensor, radius: float = RADIUS) -> Tensor:
+    """Latents (n, 4, 8, 8), those longer than `radius` made as long."""
+    length = latents.flatten(1).norm(dim=1).clamp(min=1e-12)
+    return latents * (radius / length).clamp(max=1)[:, None, None, None]
 
 
 @dataclass
@@ -97,6 +106,25 @@ def concept_level(painter: Painter, places: Sequence[tuple[Tensor, Tensor, str]]
             best = Words(torch.where(better[:, None], style.detach(), best.style),
                          torch.where(better[:, None, None], classes.detach(), best.classes), torch.where(better, held, best.held))
         yield step, best
+
+
+def descriptions(painter: Painter, places: Sequence[tuple[Tensor, Tensor, str]], *, steps: int, rate: float,
+                 generators: Sequence[torch.Generator]) -> Iterator[tuple[int, Tensor]]:
+    """The rival after FedDEO: one whole prompt (places, 10, 8, 64) a class, tuned on the same loss for as many steps as the words are,
+    from the natural prompt on; its own code takes one pass of SGD (section 5). All places at once. Yields after every step."""
+    data = [_split(painter, pixels, labels, generator) for (pixels, labels, _), generator in zip(places, generators, strict=True)]
+    whole = torch.stack([painter.prompt([(style, digit) for digit in CLASSES]) for *_, style in places]).requires_grad_()
+    optimizer = torch.optim.Adam([whole], lr=rate)
+    yield 0, whole.detach()
+    for step in range(1, steps + 1):
+        batches = [_batch(one, BATCH, generator) for one, generator in zip(data, generators, strict=True)]
+        place = torch.arange(len(batches)).repeat_interleave(BATCH)
+        latents, labels, times, noise = (torch.cat(part) for part in zip(*batches, strict=True))
+        loss = painter.noise_loss(latents, whole[place, labels.long()], times, noise).mean() * len(batches)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        yield step, whole.detach()
 
 
 @dataclass

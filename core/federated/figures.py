@@ -11,11 +11,12 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from core.engine.settings import ASSETS
-from core.federated.spec import COLOURS, METHODS, PLACE_WORDS
+from core.federated.spec import COLOURS, METHODS
 from core.plots import BLUE, BROWN, GREEN, GREY, ORANGE, RED, percent, plain
 
 TILE, GAP, BAND, TITLE = 64, 14, 26, 108
 WORDS = (128, 134, 142)  # readable on light and on dark ground
+SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "star")
 COLUMNS = ("what a place holds", "what is sent", "what is painted")
 
 
@@ -48,7 +49,8 @@ def sheet(rows: Mapping[str, Sequence[Sequence[Image.Image]]], columns: Sequence
     return page
 
 
-def accuracy(found: Mapping[str, Sequence[float]], bounds: Mapping[str, tuple[float, float]], start: float) -> dict[str, Any]:
+def accuracy(found: Mapping[str, Sequence[float]], bounds: Mapping[str, tuple[float, float]], start: float,
+             places: Sequence[str]) -> dict[str, Any]:
     """Means as bars with intervals, a dot per place, the public network as a line. `found`: method -> share right at each place."""
     figure = go.Figure()
     names = [METHODS[method] for method in found]
@@ -58,9 +60,9 @@ def accuracy(found: Mapping[str, Sequence[float]], bounds: Mapping[str, tuple[fl
                    text=[f"{100 * mean:.0f} %" for mean in means], textposition="inside", insidetextanchor="start",
                    error_y={"type": "data", "symmetric": False, "array": percent([e[1] for e in errors]),
                             "arrayminus": percent([e[0] for e in errors]), "color": GREY, "thickness": 1.5})
-    for i, place in enumerate(PLACE_WORDS.values()):
+    for i, place in enumerate(places):
         figure.add_scatter(x=names, y=percent([shares[i] for shares in found.values()]), mode="markers", name=place,
-                           marker={"color": GREY, "size": 9, "symbol": ("circle", "square", "diamond", "cross")[i]})
+                           marker={"color": GREY, "size": 9, "symbol": SYMBOLS[i % len(SYMBOLS)]})
     figure.add_hline(y=100 * start, line={"color": GREY, "dash": "dot"}, annotation={"text": "before anybody shares", "font": {"size": 12}})
     return plain(figure, yaxis={"title": {"text": "right of new pictures, %"}, "range": [0, 100]})
 
@@ -93,12 +95,39 @@ def leak(found: Mapping[str, tuple[float, float, float]]) -> dict[str, Any]:
 
 def noise(values: Tensor) -> dict[str, Any]:
     """A histogram of everything that was sent (...), beside the normal distribution."""
-    heights, edges = np.histogram(values.flatten().numpy(), bins=61, range=(-4, 4), density=True)
+    heights, edges = np.histogram(values.flatten().numpy(), bins=61, range=(-4, 4))
+    heights = heights / max(1, heights.sum()) / (edges[1] - edges[0])
     middle = (edges[:-1] + edges[1:]) / 2
     figure = go.Figure(go.Bar(x=middle.round(3).tolist(), y=heights.round(4).tolist(), name="what is sent", marker_color=BLUE))
     figure.add_scatter(x=middle.round(3).tolist(), y=(np.exp(-(middle**2) / 2) / np.sqrt(2 * np.pi)).round(4).tolist(), name="pure noise",
                        mode="lines", line={"color": ORANGE, "width": 3})
     return plain(figure, xaxis={"title": {"text": "value"}}, yaxis={"title": {"text": "how often"}}, bargap=0)
+
+
+def features(spots: Tensor, places: Tensor, painted: Tensor, names: Sequence[str]) -> dict[str, Any]:
+    """Pictures as dots: spots (n, 2), places (n,) by number, painted bool (n,). A place has a shape, a kind has a colour."""
+    figure = go.Figure()
+    for kind, words, colour in ((False, "real, never leaves", GREEN), (True, "painted by the server", BLUE)):
+        some = painted == kind
+        figure.add_scatter(x=spots[some, 0].round(decimals=3).tolist(), y=spots[some, 1].round(decimals=3).tolist(), mode="markers",
+                           name=words, text=[names[i] for i in places[some].tolist()], hoverinfo="text+name",
+                           marker={"color": colour, "size": 7, "opacity": 0.75,
+                                   "symbol": [SYMBOLS[i % len(SYMBOLS)] for i in places[some].tolist()]})
+    hidden = {"showticklabels": False, "zeroline": False}
+    return plain(figure, xaxis=hidden | {"title": {"text": "first direction"}}, yaxis=hidden | {"title": {"text": "second direction"}})
+
+
+def added(found: Mapping[str, tuple[float, float, float]]) -> dict[str, Any]:
+    """What a place adds to the share right, with its interval; what spoils is red. `found`: place -> (mean, low, high)."""
+    values = [value for value, _, _ in found.values()]
+    colours = [BLUE if low > 0 else RED if high < 0 else GREY for _, low, high in found.values()]
+    figure = go.Figure(go.Scatter(
+        x=percent(values), y=list(found), mode="markers", showlegend=False, marker={"size": 13, "color": colours},
+        error_x={"type": "data", "symmetric": False, "array": percent([high - value for value, _, high in found.values()]),
+                 "arrayminus": percent([value - low for value, low, _ in found.values()]), "color": GREY}))
+    figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
+    return plain(figure, xaxis={"title": {"text": "better with it than without it, points"}},
+                 yaxis={"autorange": "reversed", "automargin": True})
 
 
 def holdings(counts: Mapping[str, Sequence[int]]) -> dict[str, Any]:

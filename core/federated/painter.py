@@ -13,6 +13,7 @@ step keeps 6.8 % of the picture's amplitude; that is what the method lives on.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -46,6 +47,10 @@ class Prompts(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Token numbers (n, 8) to the context (n, 8, 64) that the painter attends to."""
         return self.words(tokens) + self.places
+
+    def of(self, pairs: Sequence[tuple[str, str]]) -> Tensor:
+        """The context (n, 8, 64) of the prompt of each (style, digit)."""
+        return self(tokens(pairs))
 
 
 def tokens(pairs: Sequence[tuple[str, str]]) -> Tensor:
@@ -102,7 +107,7 @@ class Painter:
         """The context (n, 8, 64) of a prompt for each (style, digit); `style` and `digit` (n, 64) replace the word's vectors.
 
         The place of a slot is added to the replacing vector as it is to a word."""
-        context = self.prompts(tokens(pairs))
+        context = self.prompts.of(pairs)
         for place, vectors in ((STYLE_AT, style), (CLASS_AT, digit)):
             if vectors is not None:
                 context = torch.cat([context[:, :place], (vectors + self.prompts.places[place])[:, None], context[:, place + 1:]], 1)
@@ -118,20 +123,24 @@ class Painter:
         noisy = level.sqrt() * latents + (1 - level).sqrt() * noise
         return (self.unet(noisy, times, context).sample - noise).square().flatten(1).mean(1)
 
-    def paint(self, latents: Tensor, context: Tensor, *, t_start: int, steps: int, guidance: float) -> Iterator[Tensor]:
+    def paint(self, latents: Tensor, context: Tensor, *, t_start: int, steps: int, guidance: float,
+              also: Tensor | None = None) -> Iterator[Tensor]:
         """Denoises (n, 4, 8, 8), noised to `t_start`, by DDIM with eta 0 and classifier-free guidance; yields after every step.
 
-        guidance: w in e = e0 + w (ec - e0); 1 needs no second pass.  Meets Stop before every step."""
+        guidance: w in e = e0 + w (ec - e0); 1 needs no second pass.  also: a second context (n, 8, 64) that leads as well, each with
+        half of w (FedDEO, section 5).  Meets Stop before every step."""
         sampler, times = schedule(steps, t_start)
         empty = self.prompt([("", "")]).expand(len(latents), -1, -1)
+        leading = [context] if also is None else [context, also]
         for t in times:
             go_on()
             with torch.no_grad():
-                if guidance == 1:
+                if guidance == 1 and also is None:
                     noise = self.unet(latents, t, context).sample
                 else:
-                    free, led = self.unet(torch.cat([latents] * 2), t, torch.cat([empty, context])).sample.chunk(2)
-                    noise = free + guidance * (led - free)
+                    several = torch.cat([latents] * (1 + len(leading)))
+                    free, *led = self.unet(several, t, torch.cat([empty, *leading])).sample.split(len(latents))
+                    noise = free + guidance / len(led) * sum(one - free for one in led)
                 latents = sampler.step(noise, t, latents).prev_sample
             yield latents
 
@@ -164,8 +173,9 @@ def store(painter: Painter, folder: Path) -> None:
               folder / "prompts.safetensors")
 
 
+@functools.lru_cache(maxsize=2)
 def load_painter(folder: Path) -> Painter:
-    """Reads what `store` wrote, computing in fp32, in eval mode, frozen."""
+    """Reads what `store` wrote, computing in fp32, in eval mode, frozen; once per process, for nobody changes it."""
     from safetensors.torch import load_file
 
     prompts = Prompts()

@@ -76,13 +76,13 @@ def check(payload: Payload, painter: str, times: Sequence[int]) -> None:
     painter: the mark of the server's painter.  times: the steps of its sampler."""
     for wrong, says in _faults(payload, painter, times):
         if wrong:
-            name = payload.place or "a place without a name"
+            name = payload.place[:40] or "a place without a name"
             raise LabError(f"The upload of {name} is left out: {says}.", "The others go on without it.")
 
 
 def _faults(payload: Payload, painter: str, times: Sequence[int]):
     latents, labels, style, classes, owned = (getattr(payload, name) for name in PARTS)
-    yield payload.painter != painter, "it was made for another painter"
+    yield payload.painter != painter, "it was made for another painter, or for noise of another schedule"
     yield payload.t_start not in times, f"step {payload.t_start} is none of the sampler's"
     yield latents.shape[1:] != LATENT or len(labels) != len(latents) or labels.ndim != 1, "its latents have another shape"
     yield style.shape not in ((0,), (WIDTH,)) or classes.shape != (len(owned), WIDTH), "its word vectors have another shape"

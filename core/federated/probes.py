@@ -50,8 +50,7 @@ def latent(config: LatentConfig, lab: Lab) -> LatentAnswer:
     pixels, _ = draw(PLACES[config.place], read_bank().clients, 2, generator, labels)
     sent, _ = client.instance_level(painter, pixels, labels, t_start=t_start, mix=config.mix, extra=config.extra, generator=generator)
     left = float(signal()[t_start].sqrt())
-    radius = float(painter.encode(pixels).flatten(1).norm(dim=1).max())
-    mu = attacks.guarantee(t_start, config.extra, radius)
+    mu = attacks.guarantee(t_start, config.extra, client.RADIUS, uploads=2 if config.mix else 1)
     decoded = painter.decode(sent[:1].float())[0]
     return LatentAnswer(
         t_start=t_start, left=left, sent=sent[0].float().round(decimals=3).tolist(),
@@ -59,7 +58,7 @@ def latent(config: LatentConfig, lab: Lab) -> LatentAnswer:
         aside="Who sends many pictures of one thing, or very large ones, tells more: noise averages out.",
         numbers={"left": Measure(left, "share", "of the picture's amplitude is left"),
                  "size": Measure(2.0 * sent[0].numel(), "bytes", "for this one upload"),
-                 "mu": Measure(mu, remark="smaller hides more; covers no word vectors")},
+                 "mu": Measure(mu, remark="below 1 hides much, above 5 little; says nothing of the word vectors")},
         figures={"noise": figures.noise(sent[0].float())},
         images={"real": _large(pixels[0]), "partner": _large(pixels[1]), "sent": _uri(figures.latent_image(sent[0])),
                 "decoded": _large(decoded)})

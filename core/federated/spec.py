@@ -10,16 +10,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from core.engine.experiment import Config, experiment, probe
+from core.engine.experiment import Config, DataRef, experiment, probe
 from core.engine.outputs import chart, figure, metric, number, numbers, picture, series, table
 from core.plots import BLUE, BROWN, GREEN, GREY, ORANGE, PINK
 
 MORE = {"more": True}
-Method = Literal["central", "fedbip", "instance", "concept", "prompts", "fedavg"]
+Method = Literal["central", "fedbip", "instance", "concept", "feddeo", "prompts", "fedavg"]
 METHODS: dict[Method, str] = {
     "central": "All pictures in one room", "fedbip": "FedBiP", "instance": "Noised pictures only", "concept": "Word vectors only",
-    "prompts": "Public words only", "fedavg": "Averaged networks"}
-COLOURS: dict[Method, str] = {"central": GREEN, "fedbip": BLUE, "instance": ORANGE, "concept": PINK, "prompts": BROWN, "fedavg": GREY}
+    "feddeo": "Descriptions (as FedDEO)", "prompts": "Public words only", "fedavg": "Averaged networks"}
+COLOURS: dict[Method, str] = {"central": GREEN, "fedbip": BLUE, "instance": ORANGE, "concept": PINK, "feddeo": ORANGE, "prompts": BROWN,
+                              "fedavg": GREY}
 PLACE_WORDS = {"post": "Post office", "school": "School", "night": "Night bar", "harbour": "Harbour"}
 STYLE_WORDS = {"ink": "ink", "chalk": "chalk", "neon": "neon", "paint": "paint", "scan": "handwriting"}
 PlaceName = Literal["post", "school", "night", "harbour"]
@@ -30,6 +31,10 @@ START_WORDS = {"981": "981: as in the paper, nearly all noise", "901": "901", "8
                "701": "701: more of the picture is left (ours)"}
 TILTS = {"0": "every place holds every digit", "0.5": "each place has its favourites", "0.1": "few digits at each place",
          "0.01": "nearly one place a digit"}
+Mishap = Literal["none", "nan", "loud", "painter", "silent", "labels"]
+MISHAPS = {"none": "nothing", "nan": "it sends numbers that are none", "loud": "it sends pictures far too loud",
+           "painter": "it used another painter", "silent": "its upload never comes", "labels": "it mixed up its digits"}
+FILES = {"files": [".zip"], "reader": "federated/pictures", "sample": "places.zip", "labels": {"": "The four places of the lab"}}
 
 
 class Sending(Config):
@@ -40,7 +45,7 @@ class Sending(Config):
     mix: bool = Field(True, title="Mix pictures in pairs", json_schema_extra=MORE,
                       description="Each picture sent is about half one picture and half another of the same digit")
     extra: float = Field(0, ge=0, le=4, title="Extra noise", json_schema_extra=MORE | {"slider": [0, 4, 0.25]},
-                         description="Added before the rest, in deviations of a picture; covers the pictures, not the word vectors")
+                         description="Added before the rest, in deviations of a picture; covers the latents, not the word vectors")
 
 
 class FederatedConfig(Sending):
@@ -48,8 +53,17 @@ class FederatedConfig(Sending):
 
     shots: int = Field(4, ge=1, le=32, title="Pictures a digit", description="How many of each digit a place holds")
     rivals: Literal["few", "all"] = Field(
-        "few", title="Compare with", json_schema_extra={"labels": {"few": "the three that matter most", "all": "all five rivals"}},
-        description="Averaged networks, public words, and all pictures in one room; all: also each half of the method alone")
+        "few", title="Compare with", json_schema_extra={"labels": {"few": "the three that matter most", "all": "all six rivals"}},
+        description="Averaged networks, public words, and all pictures in one room; all: also each half of the method alone, and a "
+                    "description of every digit (FedDEO)")
+    erase: bool = Field(False, title="Send pure noise instead", json_schema_extra=MORE,
+                        description="A control: what a schedule would send that leaves nothing of a picture at its last step")
+    out: bool = Field(False, title="Leave each place out in turn", json_schema_extra=MORE,
+                      description="Learns once more without each place, to see what it adds, or spoils")
+    mishap: Mishap = Field("none", title="What goes wrong at one place", json_schema_extra=MORE | {"labels": MISHAPS},
+                           description="The last place. The server looks at every upload before it believes a word of it")
+    pictures: DataRef = Field("", title="Your own places", json_schema_extra=MORE | FILES,
+                              description="A ZIP with one folder for each place, and in it folders 0 to 9 with pictures of that digit")
     tilt: Literal[0, 0.5, 0.1, 0.01] = Field(0, title="Who holds what", json_schema_extra=MORE | {"labels": TILTS},
                                              description="How unevenly the digits are shared out (a Dirichlet distribution)")
     copies: Literal[1, 5, 10] = Field(1, title="Paintings a picture", json_schema_extra=MORE,
@@ -87,6 +101,10 @@ class LatentConfig(Sending):
     seed: int = Field(0, ge=0, le=999, title="Another picture", json_schema_extra=MORE, description="Another number, another picture")
 
 
+class PicturesConfig(Config):
+    pictures: DataRef = Field("", title="Pictures", json_schema_extra=FILES, description="A ZIP with one folder for each place")
+
+
 class PaintConfig(Config):
     """What the painter is told, and where it starts."""
 
@@ -103,6 +121,8 @@ class PaintConfig(Config):
 
 
 RIGHT = "right answers / new real pictures, mean over the places"
+LOOKING = chart("Looking for words", *(series(f"noise loss {name}", PLACE_WORDS[name]) for name in PLACE_WORDS),
+                series("noise loss {}", optional=True), x="tuning step", y="mean squared error of the noise")
 RUN_OUTPUTS = (
     picture("journey", "What they hold, what they send, what is painted", main=True, wide=True,
             note="A row for each place. Left: real pictures, which never leave. Middle: what is sent. Right: what the server paints."),
@@ -119,12 +139,18 @@ RUN_OUTPUTS = (
                meaning="Compare with one network, below.")),
     figure("bytes", "What has to be sent, by a place", note="As serialised, on a logarithmic axis. The painter itself is public."),
     figure("leak", "What can an attacker tell?", note="Members against strangers of the same place: 0.5 is coin tossing."),
+    figure("features", "Real beside painted, as the network sees them", optional=True,
+           note="Each dot a picture, flattened to the two directions in which they differ most."),
+    figure("out", "What does each place add, or spoil?", optional=True,
+           note="How much better the network reads with a place than without it; thin lines are 95 % intervals."),
     figure("noise", "Does what is sent look like noise?", note="All numbers of the noised latents, beside a normal distribution."),
     figure("holdings", "Who holds what", note="Pictures of each digit at each place."),
-    chart("Looking for words", *(series(f"noise loss {name}", PLACE_WORDS[name]) for name in PLACE_WORDS), x="tuning step",
-          y="mean squared error of the noise"),
+    LOOKING,
     table("scores", "Every method at every place", wide=True),
-    table("uploads", "The uploads, byte by byte", wide=True),
+    table("uploads", "The uploads, byte by byte", wide=True,
+          note="mu: of the Gaussian mechanism, for one picture. It speaks of the latents alone; the word vectors have no such number."),
+    table("refused", "Left out", optional=True, note="The others go on without it."),
+    metric("with {}", "What a place adds", unit="share", formula="right with it - right without it", optional=True),
     metric("accuracy {}", "Right, mean over the places", unit="share", formula=RIGHT, optional=True),
     metric("leak {}", "AUC of an attack", formula="share of member-stranger pairs in which the member scores higher", optional=True),
     metric("bytes {}", "Sent by a place", unit="bytes", optional=True),
@@ -141,8 +167,7 @@ ATTACK_OUTPUTS = (
         number("leak clean", "If clean latents were sent", unit="share", formula="the same attack on latents without noise and mixing",
                meaning="What the file format of the released script would tell.")),
     table("levels", "All levels", wide=True),
-    chart("Looking for words", *(series(f"noise loss {name}", PLACE_WORDS[name]) for name in PLACE_WORDS), x="tuning step",
-          y="mean squared error of the noise"),
+    LOOKING,
     metric("accuracy {}", "Right at a level", unit="share", formula=RIGHT, optional=True),
     metric("leak {}", "AUC at a level", optional=True),
 )
@@ -151,5 +176,7 @@ RUN = experiment("federated/run", title="Can they share without showing?", paper
 ATTACK = experiment("federated/attack", title="What does an attacker learn?", paper="07", revision=1, families=(), config=AttackConfig,
                     outputs=ATTACK_OUTPUTS, run="core.federated.experiments:attack")
 LATENT = probe("federated/latent", title="What leaves a place?", paper="07", config=LatentConfig, run="core.federated.probes:latent")
+PICTURES = probe("federated/pictures", title="What is in my pictures?", paper="07", config=PicturesConfig,
+                 run="core.federated.own:brought")
 PAINT = probe("federated/paint", title="Let the server paint", paper="07", config=PaintConfig, run="core.federated.probes:paint")
-EXPERIMENTS = (RUN, ATTACK, LATENT, PAINT)
+EXPERIMENTS = (RUN, ATTACK, LATENT, PAINT, PICTURES)

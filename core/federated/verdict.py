@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from core.engine.events import Verdict
 
@@ -10,8 +10,23 @@ Bounds = tuple[float, float]
 Told = tuple[float, float, float]
 
 
-def run_verdict(right: Mapping[str, float], over: Mapping[str, Bounds], told: Told, sent: float, n: int) -> Verdict:
-    """right: method -> share.  over: rival -> 95 % interval of FedBiP minus it.  told: AUC of the matched filter.  sent: bytes."""
+def aside(refused: Sequence[str], adds: Mapping[str, Bounds]) -> str:
+    """Who was left out, and who spoils: sentences, or nothing.  adds: place -> 95 % interval of what it adds to the share right."""
+    said = [f"{' and '.join(refused)}: left out, see why below."] if refused else []
+    spoils = [place for place, (_, high) in adds.items() if high < 0]
+    helps = [place for place, (low, _) in adds.items() if low > 0]
+    if spoils:
+        said.append(f"Without {' or '.join(spoils)} the network reads better: what came from there spoils it.")
+    if adds and not spoils:
+        said.append(f"Clearly missed when left out: {', '.join(helps) if helps else 'no single place'}.")
+    return " ".join(said)
+
+
+def run_verdict(right: Mapping[str, float], over: Mapping[str, Bounds], told: Told, sent: float, n: int, also: str = "") -> Verdict:
+    """also: further sentences.
+
+    right: method -> share.  over: rival -> 95 % interval of FedBiP minus it.  told: AUC of the matched filter.  sent: bytes.
+    """
     ours, words, rival = right["fedbip"], right["prompts"], max(("prompts", "fedavg"), key=lambda name: right[name])
     better = over[rival][0] > 0
     leaks = told[1] > 0.5
@@ -24,11 +39,11 @@ def run_verdict(right: Mapping[str, float], over: Mapping[str, Bounds], told: To
     head += " But the uploads tell who was there." if leaks else ""
     gap = right["central"] - words
     closed = f" It closes {(ours - words) / gap:.0%} of the way from public words to all pictures in one room." if gap > 0.02 else ""
-    text = (f"On {n} new pictures of the four places FedBiP reads {ours:.1%} rightly, public words alone {words:.1%} (difference 95 %: "
+    text = (f"On {n} new pictures of all places FedBiP reads {ours:.1%} rightly, public words alone {words:.1%} (difference 95 %: "
             f"{_points(over['prompts'])}), averaged networks {right['fedavg']:.1%} ({_points(over['fedavg'])}), all pictures in one room "
             f"{right['central']:.1%} ({_points(over['central'])}); before anybody shared it was {right['start']:.1%}.{closed} "
             f"An attacker who sees the uploads tells members from strangers with AUC {told[0]:.2f} [{told[1]:.2f}, {told[2]:.2f}]; "
-            f"0.5 is coin tossing. There is no formal promise in this method.")
+            f"0.5 is coin tossing. There is no formal promise in this method.{' ' + also if also else ''}")
     evidence = dict(right) | {f"over {name}": list(bounds) for name, bounds in over.items()} | {"auc": list(told), "bytes": sent, "n": n}
     return Verdict(text, evidence, head)
 

@@ -134,14 +134,41 @@ def test_bytes_that_are_no_upload_get_a_sentence(junk):
 
 def test_paintings_follow_the_switches(sent, painter):
     def last(**switches):
-        return server.easel(painter, sent, "neon", copies=2, spread=0.1, generator=torch.Generator().manual_seed(1), **switches)
+        return server.easel_of(painter, sent, "neon", copies=2, spread=0.1, generator=torch.Generator().manual_seed(1), **switches)
 
-    start, context, labels = last()
+    easel = last()
+    start, context, labels = easel.start, easel.context, easel.labels
     assert torch.equal(start, sent.latents.float().repeat(2, 1, 1, 1)) and labels.tolist() == 2 * sent.labels.tolist()
+    assert easel.begin.tolist() == [501] * len(labels) and set(last(start=False).begin.tolist()) == {981}
     assert not torch.equal(context[0], context[len(labels) // 2])  # the style is shaken anew for every painting
     plain = painter.prompt([("neon", CLASSES[label]) for label in labels.tolist()])
-    assert torch.equal(last(words=False)[1], plain) and not torch.equal(last(start=False)[0], start)
+    assert torch.equal(last(words=False).context, plain) and not torch.equal(last(start=False).start, start)
     assert torch.equal(context[:, 3:6], plain[:, 3:6])  # only the slots of S and V differ from the prompt
+
+
+def test_a_class_with_one_picture_is_painted_from_its_words_and_pure_noise(sent, painter):
+    alone = dataclasses.replace(sent, latents=sent.latents[sent.labels != 3], labels=sent.labels[sent.labels != 3])
+    easel = server.easel_of(painter, alone, "neon", copies=2, spread=0.0, generator=torch.Generator().manual_seed(1))
+    assert easel.labels[easel.begin == 981].tolist() == [3, 3] and easel.labels.bincount().tolist() == [4, 4, 4, 2, 4, 4, 4, 4, 4, 4]
+    assert torch.equal(easel.context[-1, 6], sent.classes[3].float() + painter.prompts.places[6])
+
+
+def test_who_cannot_be_used_is_left_out_and_the_round_goes_on(sent, painter):
+    times = schedule(STEPS, 501)[1]
+    broken = dataclasses.replace(sent, place="bar", latents=sent.latents * math.nan)
+    good, refused = server.receive({"night": pack(sent), "post": None, "school": b"junk", "bar": pack(broken)}, painter.mark, times)
+    assert list(good) == ["night"] and list(refused) == ["post", "school", "bar"]
+    assert "did not come in time" in refused["post"] and "not finite" in refused["bar"]
+    with pytest.raises(LabError, match="No place has sent"):
+        server.receive({"post": None}, painter.mark, times)
+
+
+def test_extra_noise_lowers_mu_and_keeps_the_size_of_what_is_sent(painter, pictures):
+    one, other = (client.instance_level(painter, *pictures, t_start=501, extra=extra, generator=torch.Generator().manual_seed(3))[0].float()
+                  for extra in (0.0, 4.0))
+    assert other.std() == pytest.approx(1, abs=0.1) and not torch.equal(one, other)
+    assert client.clipped(torch.full((1, 4, 8, 8), 9.0)).norm() == pytest.approx(client.RADIUS)
+    assert attacks.guarantee(701, 0.0, 16.0, uploads=2) == pytest.approx(2**0.5 * attacks.guarantee(701, 0.0, 16.0))
 
 
 def test_averaging_weights_follows_the_shares(generator):
