@@ -54,17 +54,17 @@ def accuracy(found: Mapping[str, Sequence[float]], bounds: Mapping[str, tuple[fl
     """Means as bars with intervals, a dot per place, the public network as a line. `found`: method -> share right at each place."""
     figure = go.Figure()
     names = [METHODS[method] for method in found]
-    means = [float(np.mean(shares)) for shares in found.values()]
-    errors = [(mean - low, high - mean) for mean, (low, high) in zip(means, bounds.values(), strict=True)]
-    figure.add_bar(x=names, y=percent(means), marker_color=[COLOURS[method] for method in found], showlegend=False,
-                   text=[f"{100 * mean:.0f} %" for mean in means], textposition="inside", insidetextanchor="start",
-                   error_y={"type": "data", "symmetric": False, "array": percent([e[1] for e in errors]),
-                            "arrayminus": percent([e[0] for e in errors]), "color": GREY, "thickness": 1.5})
+    for method, shares in found.items():  # a trace each, so that every bar has a name
+        mean, (low, high) = float(np.mean(shares)), bounds[method]
+        figure.add_bar(x=[METHODS[method]], y=percent([mean]), name=METHODS[method], marker_color=COLOURS[method], showlegend=False,
+                       text=[f"{100 * mean:.0f} %"], textposition="inside", insidetextanchor="start",
+                       error_y={"type": "data", "symmetric": False, "array": percent([max(0.0, high - mean)]),
+                                "arrayminus": percent([max(0.0, mean - low)]), "color": GREY, "thickness": 1.5})
     for i, place in enumerate(places):
         figure.add_scatter(x=names, y=percent([shares[i] for shares in found.values()]), mode="markers", name=place,
                            marker={"color": GREY, "size": 9, "symbol": SYMBOLS[i % len(SYMBOLS)]})
     figure.add_hline(y=100 * start, line={"color": GREY, "dash": "dot"}, annotation={"text": "before anybody shares", "font": {"size": 12}})
-    return plain(figure, yaxis={"title": {"text": "right of new pictures, %"}, "range": [0, 100]})
+    return plain(figure, yaxis={"title": {"text": "right of new pictures, %"}, "range": [0, 100]}, barmode="overlay")
 
 
 def sizes(bytes_of: Mapping[str, float]) -> dict[str, Any]:
