@@ -12,6 +12,7 @@ from tests.browser.harness.view import look_at_all
 AUDITOR = "unlearning-auditor"
 A_MOMENT_MS = 700  # for a request that should not come: on a slow machine it may be missed, never made up
 FULL = "document.querySelector('.gb-status')?.dataset.tone === 'recorded' && document.querySelectorAll('.gb-live .main-svg').length > 1"
+NO_LIST = "!document.querySelector('[role=listbox]')"
 FETCHED = """(part) => performance.getEntriesByType('resource').filter((one) => one.name.includes(part))
     .map((one) => [one.name.split('/').at(-1), one.transferSize])"""
 
@@ -82,3 +83,29 @@ def test_a_link_shows_nothing_before_its_settings_stand_in_the_controls(visitor)
         route.continue_()
     page.wait_for_function(FULL)
     assert page.locator("#field-steps input[type=number]").input_value() == "7"
+
+
+def test_a_list_closes_behind_whoever_leaves_it_and_keeps_the_place_of_the_keyboard(visitor):
+    page = visitor().open(AUDITOR)
+    page.wait_for_function(FULL)
+    for drawer in page.locator(".gb-form .gb-drawer-handle:visible").all():
+        drawer.click()
+    lists = page.locator(".gb-form input[role=combobox]:visible")
+    assert lists.count() > 2
+    for number in range(lists.count()):
+        one = lists.nth(number)
+        one.focus()
+        page.wait_for_function("document.activeElement.ariaExpanded === 'true'")
+        page.keyboard.press("Tab")  # to the next field, not into the list or nowhere
+        page.wait_for_function(NO_LIST)
+        page.wait_for_timeout(100)
+        assert page.evaluate(f"({NO_LIST}) && document.activeElement !== document.body")
+        one.focus()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        page.wait_for_function(f"({NO_LIST}) && document.activeElement.role === 'combobox'")
+    one.blur()
+    one.focus()
+    page.wait_for_function("document.activeElement.ariaExpanded === 'true'")
+    page.locator(".gb-live .main-svg").first.dispatch_event("pointerdown")  # a picture takes no focus
+    page.wait_for_function(NO_LIST)

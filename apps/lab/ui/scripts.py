@@ -15,6 +15,7 @@ from pathlib import Path
 STATIC = Path(__file__).parent / "static"
 PAGES = Path(__file__).parents[1] / "pages"
 PLOTLY = "plotly.min.js"
+LISTS = "lists.js"
 # Said here, because machines disagree about them and the browser is told not to guess.
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png", ".csv": "text/csv"}
 FOREVER = "public, max-age=31536000, immutable"
@@ -63,7 +64,7 @@ def version() -> str:
 VERSION = version()
 SCRIPTS = f"lab/static/{VERSION}/"
 # what every page with a live view needs, its desks and its fields of models
-VIEW = list(dict.fromkeys([*modules("live_view.js"), "answer.js", "asker.js", *modules("own_models.js")]))
+VIEW = list(dict.fromkeys([*modules("live_view.js"), "answer.js", "asker.js", LISTS, *modules("own_models.js")]))
 
 
 def announcement() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from apps.lab.pages import PAGES
-from apps.lab.ui.scripts import PLOTLY, SCRIPTS, VIEW
+from apps.lab.ui.scripts import LISTS, PLOTLY, SCRIPTS, VIEW
 
 # Linked, not inlined: fetched once and not with every page. Gradio's scripts put this into the page, so it cannot be what is
 # fetched first: that stands in the `Link` header of the page itself (server.py). Plotly is run as soon as it is there, beside
@@ -16,6 +16,7 @@ HEAD = f"""<link rel="stylesheet" href="{SCRIPTS}style.css"><meta name="color-sc
   const add = (tag, properties) => document.head.appendChild(Object.assign(document.createElement(tag), properties));
   if ({[page.route for page in PAGES if page.built]}.includes(location.pathname.split("/").at(-1))) {{
     const plotly = add("script", {{ id: "gb-plotly", async: true, src: "{SCRIPTS}{PLOTLY}", onerror: () => plotly.remove() }});
+    add("script", {{ type: "module", src: "{SCRIPTS}{LISTS}" }});
   }} else {{
     for (const name of {[*VIEW, PLOTLY]}) add("link", {{ rel: "prefetch", as: "script", href: "{SCRIPTS}" + name }});
   }}

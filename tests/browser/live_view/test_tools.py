@@ -40,6 +40,28 @@ def test_presenter_mode_is_large_and_escape_leaves_it(lab, open_page) -> None:
     page.wait_for_function(f"{ticks} === {small}")
 
 
+def test_a_curve_far_from_all_others_leaves_them_the_picture_and_is_named(lab, open_page) -> None:
+    events = lines(ends=False)
+    for step in range(1, 21):
+        for name, value in (("far away", 40.0 + step), ("in between", 1.0)):
+            events.append({"seq": len(events), "t": 10.0, "kind": "metric", "name": name, "value": value, "step": step, "unit": ""})
+    events.append({"seq": len(events), "t": 10.0, "kind": "end", "outcome": "finished", "error": "", "hint": ""})
+    lab.add("run-1", events)
+    panel = PANELS[1] | {"metrics": ["forget loss", "far away", "retain loss", "in between"]}
+    page = open_page("run=run-1", panels=[panel])
+    drawn(page)
+    y = f"document.querySelector('{CHART}')._fullLayout.yaxis.range"
+    near = [value for name in ("forget loss", "retain loss", "in between") for value in series(events, name)]
+    low, high = page.evaluate(y)
+    assert low < min(near) and max(near) < high < 2 * max(near)
+    assert traces(page)["far away"]["y"] == series(events, "far away")  # still in the table and the files
+    said = page.locator(".gb-legend li", has_text="far away")
+    assert said.inner_text().endswith("above this picture, 41 to 60") and page.locator(".gb-legend-off").count() == 1
+    page.evaluate(f"Plotly.relayout(document.querySelector('{CHART}'), {{ 'yaxis.range': [0, 1] }})")
+    page.get_by_role("button", name="Undo zoom").click()
+    page.wait_for_function(f"Math.abs({y}[1] - {high}) < 1e-6")
+
+
 def test_a_pinned_run_is_laid_under_the_next(lab, open_page) -> None:
     first, second = lines(), lines(scale=0.5)
     lab.add("run-1", first)

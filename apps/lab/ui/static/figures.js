@@ -21,6 +21,7 @@ export function chart(panel, state, whole, pinned, colours) {
     .filter(Boolean)
     .map(points);
   const [x, y] = [extent(every.flatMap((series) => series.x)), extent(every.flatMap((series) => series.y))];
+  const odd = farOff(panel, whole, pinned);
   if (x && y) data.push({ type: "scatter", mode: "markers", x, y, opacity: 0, hoverinfo: "skip", showlegend: false, meta: "extent" });
   return {
     data,
@@ -28,9 +29,32 @@ export function chart(panel, state, whole, pinned, colours) {
       showlegend: false,
       hovermode: "x unified",
       xaxis: { title: { text: panel.x || "step" }, rangemode: "tozero" },
-      yaxis: { title: { text: panel.y || units(names, whole) } },
+      yaxis: { title: { text: panel.y || units(names, whole) }, ...(odd ? { range: odd.range } : {}) },
     },
   };
+}
+
+const CRUSHED = 0.3; // of the height of a picture
+
+/**
+ * The one series that would press all others of a chart into a small part of its height, or null: `{ name, from, to, above, range }`, with
+ * the range of the axis that shows the others. It must stand apart from them from beginning to end, so that no piece of a curve is lost.
+ */
+export function farOff(panel, whole, pinned) {
+  const names = panel.metrics?.length ? panel.metrics : Object.keys(whole.metrics);
+  const found = names
+    .map((name) => [whole.metrics[name], pinned?.state.metrics[name]].filter(Boolean).flatMap((series) => points(series).y))
+    .map((values, i) => ({ name: names[i], y: extent(values) }))
+    .filter(({ y }) => y);
+  if (found.length < 3) return null;
+  for (const { name, y } of found) {
+    const [low, high] = extent(found.filter((one) => one.name !== name).flatMap((one) => one.y));
+    const [above, below] = [y[0] > high, y[1] < low];
+    if ((!above && !below) || high - low >= CRUSHED * (Math.max(high, y[1]) - Math.min(low, y[0]))) continue;
+    const room = 0.06 * (high - low || Math.abs(high) || 1);
+    return { name, from: y[0], to: y[1], above, range: [low - room, high + room] };
+  }
+  return null;
 }
 
 /** What a series is called and how it is drawn: `{ label, colour, dash }`. */

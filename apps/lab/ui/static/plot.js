@@ -303,9 +303,15 @@ export class Plot {
     return this.#last ? this.draw(...this.#last) : undefined;
   }
 
-  reset() {
+  /** As it was drawn: the figure's own ranges where it has some. */
+  async reset() {
     const axes = Object.keys(this.#place._fullLayout || {}).filter((key) => /^[xy]axis\d*$/.test(key));
-    return window.Plotly.relayout(this.#place, Object.fromEntries(axes.map((key) => [`${key}.autorange`, true])));
+    const own = (key) => this.#last?.[0].layout?.[key]?.range;
+    await window.Plotly.relayout(
+      this.#place,
+      Object.fromEntries(axes.map((key) => (own(key) ? [`${key}.range`, [...own(key)]] : [`${key}.autorange`, true]))),
+    );
+    this.#options.onZoom?.(false);
   }
 
   /** Saves what is seen as a PNG with the title on it and a background of its own. */

@@ -1,7 +1,7 @@
 // A chart of live series, or the last figure of a name: drawn, pinned run laid over it, as a table, as a picture file.
 
 import { h, number, say } from "./dom.js";
-import { asTable, chart, lookOf, onlyRows, overlay } from "./figures.js";
+import { asTable, chart, farOff, lookOf, onlyRows, overlay } from "./figures.js";
 import { lit } from "./linked.js";
 import { card, same, titleOf, waiting } from "./panel.js";
 import { PALETTE, Plot, isDark, shade } from "./plot.js";
@@ -107,7 +107,8 @@ export class PlotPanel {
     if (!same(this.#drawn, key)) {
       const looks = names.map((name, i) => lookOf(this.#panel, name, colours[i % colours.length]));
       const short = withoutSharedWords(looks.map((look) => look.label));
-      const entries = names.map((name, i) => entry(name, short[i], swatch(looks[i]), state, pinned, !this.#panel.y));
+      const odd = farOff(this.#panel, whole, pinned);
+      const entries = names.map((name, i) => entry(name, short[i], swatch(looks[i]), state, pinned, !this.#panel.y, odd));
       this.#legend.replaceChildren(...entries);
     }
     return { key, figure: chart(this.#panel, state, whole, pinned, colours) };
@@ -184,7 +185,7 @@ function swatch({ colour, dash }) {
 }
 
 // The unit stands at the axis; only an axis without a title leaves it to the legend.
-function entry(name, short, sample, state, pinned, units) {
+function entry(name, short, sample, state, pinned, units, odd) {
   const series = state.metrics[name],
     old = pinned?.state.metrics[name];
   const value = (one) => (one ? `${number(one.value)}${units && one.unit ? ` ${one.unit}` : ""}` : "–");
@@ -195,5 +196,11 @@ function entry(name, short, sample, state, pinned, units) {
     h("span", { class: "gb-legend-name" }, short),
     h("span", { class: "gb-legend-value" }, value(series)),
     old ? h("span", { class: "gb-legend-pinned" }, `pinned ${value(old)}`) : null,
+    odd?.name === name ? h("span", { class: "gb-legend-off" }, outside(odd)) : null,
   );
+}
+
+// Drawn to scale it would press the other curves flat; the table has its numbers.
+function outside({ from, to, above }) {
+  return `${above ? "↑ above" : "↓ below"} this picture, ${number(from)} to ${number(to)}`;
 }
