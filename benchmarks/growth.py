@@ -106,6 +106,7 @@ def measured(what: str, times: int, work: Callable[[int], None]) -> dict[str, ob
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--equal", type=int, default=10, help="how many times twenty equal requests are made")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         engine, seeds = Engine(Settings(home=Path(home), threads=1)), itertools.count()
@@ -117,7 +118,7 @@ def main() -> None:
             rows.append(measured("watchers that break off", options.runs, lambda number: half_open(address, long, number)))
             engine.cancel(long)
             engine.wait(long)
-            rows.append(measured("twenty equal requests at once", 10, lambda _: equal(engine, next(seeds))))
+            rows.append(measured("twenty equal requests at once", options.equal, lambda _: equal(engine, next(seeds))))
         engine.close()
     print(table(rows))
     notes = [f"After {WARM_UP} runs. Memory that grew with every run would be a model of about 1 MB each."]

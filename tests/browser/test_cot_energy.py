@@ -37,7 +37,12 @@ def lit(page, token: int) -> None:
         }""", arg=token)
 
 
-def test_a_token_that_is_pointed_at_is_lit_in_every_figure(desk, lab_engine):
+def choose(page, value: str) -> None:
+    page.locator("#changed-value input").click()
+    page.get_by_role("option", name=value, exact=True).click()
+
+
+def test_a_token_lights_every_figure_a_point_its_token_and_a_changed_digit_is_scored_at_once(desk, lab_engine):
     tokens = desk.locator("#closely-answer .gb-token").all_inner_texts()
     token = tokens.index("<think>") + 3
     whole = desk.evaluate("document.querySelectorAll('#closely-answer .js-plotly-plot')[1].data[0].y")
@@ -49,9 +54,6 @@ def test_a_token_that_is_pointed_at_is_lit_in_every_figure(desk, lab_engine):
     words = desk.evaluate("document.querySelectorAll('#closely-answer .js-plotly-plot')[4].data[0].text.at(-1)")
     assert [word.replace("&lt;", "<") for word in words] == [repr(text) for text, _ in answer["top"][-1]]
 
-
-def test_a_point_of_a_figure_lights_its_token(desk):
-    tokens = desk.locator("#closely-answer .gb-token").all_inner_texts()
     start = tokens.index("<think>") + 1
     chain = desk.locator("#closely-answer .js-plotly-plot").nth(3)
     chain.scroll_into_view_if_needed()
@@ -68,6 +70,26 @@ def test_a_point_of_a_figure_lights_its_token(desk):
     desk.get_by_role("button", name="Look at the reasoning as a whole").click()
     desk.wait_for_function("document.querySelectorAll('#closely-answer .js-plotly-plot')[4].clientWidth === 0")
     assert chosen(desk) == -1
+
+    answer = lab_engine.probe("reasoning/corrupt", {"step": 1, "value": "5"})
+    choose(desk, "5")
+    desk.wait_for_function("(after) => document.querySelector('#changed-answer').innerText.includes(after)", arg=answer["after"])
+    said = desk.locator("#changed-answer").inner_text()
+    assert answer["before"] in said and f"{answer['energy_after']:.3g}" in said
+    # the least sure token stands before the last step, which therefore cannot change it
+    steps = desk.locator("#closely-answer .gb-panel--table tbody button")
+    steps.last.click()
+    count = steps.count()
+    desk.wait_for_function("(step) => document.querySelector('#changed-step input[type=number]').value === step", arg=str(count))
+    choose(desk, "3")
+    desk.wait_for_function("/Lowest certainty.*no change/.test(document.querySelector('#changed-answer').innerText)")
+
+    expected = lab_engine.probe("reasoning/energy", {"gamma": 0.0})["energy"]
+    box = desk.locator("#closely-gamma input[type=number]")
+    box.fill("0")
+    box.blur()
+    desk.wait_for_function(
+        "(wanted) => Math.abs(Number(document.querySelector('#closely-answer .gb-tile-value').textContent) - wanted) < 0.006", arg=expected)
 
 
 def test_an_answer_that_comes_late_does_not_turn_the_figures_back(desk):
@@ -91,35 +113,6 @@ def test_an_answer_that_comes_late_does_not_turn_the_figures_back(desk):
         held[0].continue_()
     lit(desk, first + 1)
     assert chosen(desk) == first + 1
-
-
-def test_the_gamma_slider_recomputes_the_energy(desk, lab_engine):
-    expected = lab_engine.probe("reasoning/energy", {"gamma": 0.0})["energy"]
-    box = desk.locator("#closely-gamma input[type=number]")
-    box.fill("0")
-    box.blur()
-    desk.wait_for_function(
-        "(wanted) => Math.abs(Number(document.querySelector('#closely-answer .gb-tile-value').textContent) - wanted) < 0.006", arg=expected)
-
-
-def choose(page, value: str) -> None:
-    page.locator("#changed-value input").click()
-    page.get_by_role("option", name=value, exact=True).click()
-
-
-def test_a_changed_digit_is_scored_at_once(desk, lab_engine):
-    answer = lab_engine.probe("reasoning/corrupt", {"step": 1, "value": "5"})
-    choose(desk, "5")
-    desk.wait_for_function("(after) => document.querySelector('#changed-answer').innerText.includes(after)", arg=answer["after"])
-    said = desk.locator("#changed-answer").inner_text()
-    assert answer["before"] in said and f"{answer['energy_after']:.3g}" in said
-    # the least sure token stands before the last step, which therefore cannot change it
-    steps = desk.locator("#closely-answer .gb-panel--table tbody button")
-    steps.last.click()
-    count = steps.count()
-    desk.wait_for_function("(step) => document.querySelector('#changed-step input[type=number]').value === step", arg=str(count))
-    choose(desk, "3")
-    desk.wait_for_function("/Lowest certainty.*no change/.test(document.querySelector('#changed-answer').innerText)")
 
 
 def test_every_score_has_its_name_explained():

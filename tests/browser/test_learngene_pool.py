@@ -19,7 +19,7 @@ def block(page, model: str, number: int):
     return page.locator(f"#walk-answer .gb-block--{model}").nth(number - 1)
 
 
-def test_a_pressed_path_is_measured_and_timed(visitor, lab_engine):
+def test_a_pressed_path_is_measured_and_timed_then_all_and_what_a_budget_allows(visitor, lab_engine):
     page = opened(visitor)
     block(page, "small", 5).click()
     made = lab_engine.probe("learngene/path", {"last_small": 4, "first_large": 3})
@@ -33,6 +33,18 @@ def test_a_pressed_path_is_measured_and_timed(visitor, lab_engine):
         page.wait_for_function(f"document.querySelector('#walk-answer .gb-panel--figure').innerText.includes('{shown}')")
         spots = page.evaluate("document.querySelector('#walk-answer .js-plotly-plot').data[0]")
         assert "5 → 4" in spots["text"] and (x is None and len(spots["x"]) == 1 or set(x or []) <= set(spots["x"]))
+    page.locator("#walk-cost").get_by_label("multiply-adds").click()
+    page.get_by_role("button", name="Try all paths").click()
+    page.wait_for_function("document.querySelector('#walk-answer .js-plotly-plot').data[0].x.length === 16")
+    rivals = page.evaluate("document.querySelector('#walk-answer .js-plotly-plot').data.find((one) => one.name === 'each trained alone')")
+    assert len(rivals["x"]) == 5 and min(rivals["y"]) > 90
+    number = page.locator("#walk-budget input[type=number]")
+    number.fill("0.2")
+    number.press("Tab")
+    said(page, "No network of this pool is that cheap.")
+    number.fill("2")
+    number.press("Tab")
+    said(page, "of 256 pictures")
 
 
 def test_the_two_models_alone_and_a_pair_that_was_never_trained(visitor):
@@ -47,21 +59,6 @@ def test_the_two_models_alone_and_a_pair_that_was_never_trained(visitor):
     said(page, "The small model alone is right")
     block(page, "large", 1).click()
     said(page, "No stitch was trained for this pair of blocks")
-
-
-def test_all_paths_and_a_budget_that_is_too_small(visitor):
-    page = opened(visitor)
-    page.get_by_role("button", name="Try all paths").click()
-    page.wait_for_function("document.querySelector('#walk-answer .js-plotly-plot').data[0].x.length === 16")
-    rivals = page.evaluate("document.querySelector('#walk-answer .js-plotly-plot').data.find((one) => one.name === 'each trained alone')")
-    assert len(rivals["x"]) == 5 and min(rivals["y"]) > 90
-    number = page.locator("#walk-budget input[type=number]")
-    number.fill("0.2")
-    number.press("Tab")
-    said(page, "No network of this pool is that cheap.")
-    number.fill("2")
-    number.press("Tab")
-    said(page, "of 256 pictures")
 
 
 def test_a_random_stitch_breaks_the_path(visitor, lab_engine):
