@@ -47,6 +47,14 @@ def difference(values: Sequence[float], others: Sequence[float], rng: torch.Gene
     return bootstrap([a - b for a, b in zip(values, others, strict=True)], rng, draws)
 
 
+def apart(hits: int, n: int, others: int, m: int) -> tuple[float, float]:
+    """95 % interval of the difference of two shares measured on different items, hits / n - others / m: Newcombe's hybrid of the two
+    Wilson intervals (1998, method 10)."""
+    p, q = hits / n, others / m
+    (low, high), (below, above) = wilson(hits, n), wilson(others, m)
+    return p - q - math.hypot(p - low, above - q), p - q + math.hypot(high - p, q - below)
+
+
 def smallest_detectable(n: int) -> float:
     """The smallest difference between two shares that n questions each can show: 80 % power, 5 % level, at the worst share 0.5."""
     return (Z95 + Z80) * math.sqrt(0.5 / n)

@@ -80,7 +80,9 @@ CLAIMS = [
     _claim("C15", "It carries over to the other kind of question, the jobs.", "report", EDIT, _of("job gain"), ">= 0.08",
            "Verbs and scenes of the test were never used to measure or choose; C7 says that it carries over to them."),
     _text("T1", "In a real text model the edit halves the gap between he and she.", "gap fallen", ">= 0.5",
-          "SmolLM2 with 135 million parameters. The paper asks about pictures; this question is ours."),
+          "SmolLM2 with 135 million parameters. The paper asks about pictures; this question is ours. No setting kept the cost within 5 %, "
+          "so the model was not changed and the gap stayed."),
     _text("T2", "In a real text model the edit costs less than 5 % of perplexity.", "perplexity cost", "<= 0.05",
-          "Settings that cost more are not allowed on the dev split, so that often nothing is left to choose."),
+          "Settings that cost more are not allowed on the dev split. Here nothing was left to choose: the model was not changed, which "
+          "costs nothing."),
 ]

@@ -41,7 +41,8 @@ class Claim:
     """`measure` gets the results of one seed, one per config, in order, and gives one number.
 
     scale: what that number is: a share (0..1, shown in per cent), points (a difference of shares), a correlation (-1..1), or a number as
-    it stands.  threshold: which way is better, and how far it has to go, in the measure's own unit.
+    it stands.  threshold: which way is better, and how far it has to go, in the measure's own unit.  spread: of a model on which several
+    seeds would take too long, the 95 % interval over the questions of its one run, which is then judged.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Claim:
     note: str = ""
     needs: Sequence[str] = field(default=())
     scale: Scale = "number"
+    spread: Callable[[list[dict[str, Any]]], tuple[float, float]] | None = None
 
 
 def metric(result: dict[str, Any], name: str) -> float:
@@ -108,11 +110,14 @@ def measure(claim: Claim, engine: Engine, fresh: bool = False) -> dict[str, Any]
         fingerprints = {ref: engine.models.fingerprint(ref) for ref in refs}
     except LabError as error:
         return _row(claim, note=str(error))
-    values = [_value(claim, [_finished(claim, engine, config, seed, fresh) for config in configs], seed) for seed in claim.seeds]
+    runs = [[_finished(claim, engine, config, seed, fresh) for config in configs] for seed in claim.seeds]
+    values = [_value(claim, results, seed) for results, seed in zip(runs, claim.seeds, strict=True)]
     mean, low, high = interval(values)
+    if claim.spread is not None:
+        low, high = claim.spread(runs[0])
     return _row(claim, held=judge(low, high, claim.threshold), measured=_rounded(mean), fingerprints=fingerprints, note=claim.note,
                 when=f"{datetime.now(UTC):%Y-%m-%d}",
-                interval=[_rounded(low), _rounded(high)] if len(values) > 1 else None)
+                interval=[_rounded(low), _rounded(high)] if math.isfinite(low) and math.isfinite(high) else None)
 
 
 def _rounded(value: float) -> float:

@@ -18,9 +18,10 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from core.engine.encoding import PromptText, as_prompt, encode_pairs, encode_prompt, end_ids
+from core.engine.families import family_name
 from core.engine.lens import scaled
 from core.engine.thinking import Said, split_ids, thinks
 from core.unlearning.decoding import cache_argument, decode_greedily, left_padded, positions_of, read_ahead
@@ -33,6 +34,7 @@ MOST_TOKENS = 200  # methods/01 section 4: what TOFU's long answers get
 SPARE_TOKENS = 10
 BATCH = 60
 IGNORED = -100
+SHARED = 16  # tokens that all prompts of a batch begin with, such as a system prompt: from there on they are worth reading only once
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,29 @@ def speak(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: S
 
 def _decoded(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Sequence[Sequence[int]], ends: set[int],
              new_tokens: int) -> list[list[int]]:
-    return decode_greedily(model, *left_padded(rows, padding(tokenizer), model.device), ends, new_tokens)
+    ids, mask = left_padded(rows, padding(tokenizer), model.device)
+    begin = alike(rows)
+    if begin < SHARED or len(rows) == 1 or not _takes_gaps(model, ids.shape[1] + new_tokens):
+        return decode_greedily(model, ids, mask, ends, new_tokens)
+    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
+    head = ids.new_tensor([rows[0][:begin]])
+    cache = read_ahead(plain, head, torch.ones_like(head), begin, torch.zeros(len(rows), dtype=torch.long, device=ids.device))
+    rest, there = left_padded([row[begin:] for row in rows], padding(tokenizer), model.device)
+    ids, mask = torch.cat([head.expand(len(rows), -1), rest], dim=-1), torch.cat([there.new_ones(len(rows), begin), there], dim=-1)
+    return decode_greedily(model, ids, mask, ends, new_tokens, cache=cache)
+
+
+def alike(rows: Sequence[Sequence[int]]) -> int:
+    """How many tokens all rows begin with, the last of each row apart: that one is still to be read."""
+    shortest = min(map(len, rows)) - 1
+    return next((i for i in range(shortest) if any(row[i] != rows[0][i] for row in rows)), max(shortest, 0))
+
+
+def _takes_gaps(model: PreTrainedModel, length: int) -> bool:
+    """Whether a gap behind a common beginning is nothing to this model: it attends by mask and position alone, within no window."""
+    config = model.config.get_text_config()
+    window = getattr(config, "sliding_window", None)
+    return family_name(config.model_type) == "llama" and (not window or length <= window)
 
 
 def _thought_through(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[PromptText], rows: Sequence[list[int]],
@@ -203,13 +227,31 @@ def padding(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def token_scores(model: PreTrainedModel, encoded: Encoded) -> TokenScores:
-    """One forward pass; the vocabulary is only computed where a label stands. Works for a model under adapters too."""
+    """One forward pass; the vocabulary is only computed where a label stands. Works for a model under adapters too.
+
+    What all rows begin with, such as a system prompt, is read once, with its gradients, where the model takes that.
+    """
     ids, mask, labels = (part.to(model.device) for part in (encoded.ids, encoded.mask, encoded.labels))
     plain = model.get_base_model() if hasattr(model, "get_base_model") else model
-    hidden = plain.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[:, :-1]
-    wanted = labels[:, 1:]
+    begin = _begin(ids, mask, labels)
+    if begin < SHARED or len(ids) == 1 or not _takes_gaps(plain, ids.shape[1]):
+        begin, read = 0, {"attention_mask": mask, "use_cache": False}
+    else:
+        cache = DynamicCache()
+        plain.base_model(input_ids=ids[:1, :begin], use_cache=True, **{cache_argument(plain): cache})
+        cache.batch_repeat_interleave(len(ids))
+        read = {"attention_mask": mask, "use_cache": True, "position_ids": positions_of(mask)[:, begin:], cache_argument(plain): cache}
+    hidden = plain.base_model(input_ids=ids[:, begin:], **read).last_hidden_state[:, :-1]
+    wanted = labels[:, begin + 1:]
     asked = wanted != IGNORED
     return TokenScores(len(ids), asked.nonzero()[:, 0], wanted[asked], scaled(plain, plain.get_output_embeddings()(hidden[asked])))
+
+
+def _begin(ids: Tensor, mask: Tensor, labels: Tensor) -> int:
+    """How many tokens all rows begin with, up to the last one that nothing is asked of."""
+    same = (ids == ids[:1]).all(0) & (mask == 1).all(0) & (labels == IGNORED).all(0)
+    alike = int(same.cumprod(0).sum())
+    return max(alike - 1, 0)
 
 
 def sequence_losses(model: PreTrainedModel, encoded: Encoded) -> Losses:

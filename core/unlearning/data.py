@@ -13,8 +13,8 @@ sets and a visitor's own questions become the same records in `core.unlearning.q
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,7 @@ class World:
     """All records, in a fixed order: subject by subject, the same attributes each.
 
     notes: sentences about what was left out or could not be found when a file was read; empty for an embedded world.
+    kinds: by attribute, all values of that kind, where they are others than those of the subjects to keep.
     """
 
     records: tuple[Record, ...]
@@ -84,6 +85,7 @@ class World:
     kind: str = WORLDS["authors"].kind
     tie: str = WORLDS["authors"].tie
     notes: tuple[str, ...] = ()
+    kinds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def forget(self, subjects: int) -> list[Record]:
         """The records of the first 1, 3 or 6 subjects to forget; a visitor's own questions are all of them at every step."""
@@ -107,8 +109,8 @@ class World:
         return self._by_subject.get(subject, [])
 
     def values(self, attribute: str) -> list[str]:
-        """Every value that a retained subject has for this attribute, sorted."""
-        return self._values.get(attribute, [])
+        """Every value that a retained subject has for this attribute, or all of its kind where the world says so; sorted."""
+        return list(self.kinds[attribute]) if attribute in self.kinds else self._values.get(attribute, [])
 
     def neighbours(self, subject: str) -> list[Record]:
         """All facts of the retained subjects who share the tie of the world with `subject` (RWKU's neighbour probes).
@@ -167,7 +169,7 @@ def read_world(folder: Path, name: str) -> World:
 
 def write_world(world: World, folder: Path) -> None:
     """One JSON object a line, readable by `read_world`; optional fields that are empty are left out."""
-    optional = {field.name: field.default for field in fields(Record) if isinstance(field.default, str | int | tuple)}
+    optional = {one.name: one.default for one in fields(Record) if isinstance(one.default, str | int | tuple)}
     lines = [json.dumps({key: value for key, value in asdict(record).items() if key not in optional or value != optional[key]},
                         ensure_ascii=False) for record in world.records]
     (Path(folder) / f"{world.name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -10,9 +10,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.plots import BLUE, GREEN, GREY, ORANGE, plain
+from core.plots import BLUE, BROWN, GREEN, GREY, ORANGE, plain
 
-COLOURS = {"original": BLUE, "unlearned": ORANGE, "reference": GREEN}
+COLOURS = {"original": BLUE, "unlearned": ORANGE, "reference": GREEN, "others": GREEN, "made up": BROWN}
 NAMES = {"original": "Original", "unlearned": "After forgetting", "reference": "Never knew"}
 
 Estimate = tuple[float, float, float]  # value, low, high

@@ -18,8 +18,8 @@ from core.unlearning.algorithms.refusals import is_refusal
 from core.unlearning.answers import BATCH, NEW_TOKENS, answer_room, cut, rival_losses, speak
 from core.unlearning.prompts import Prompt, render
 
-SMALL = 50_000_000  # parameters
-LARGE_BATCH = 8
+SMALL, MIDDLE = 50_000_000, 200_000_000  # parameters
+MIDDLE_BATCH, LARGE_BATCH = 16, 8
 STILL_THINKING = "(It was still thinking when its room ran out.)"
 
 
@@ -68,7 +68,8 @@ class Replies:
 
 def rows_at_once(model: PreTrainedModel) -> int:
     """How many questions a batch holds: few for a large model, so that something can be said every second or so."""
-    return BATCH if model.num_parameters() <= SMALL else LARGE_BATCH
+    size = model.num_parameters()
+    return BATCH if size <= SMALL else MIDDLE_BATCH if size <= MIDDLE else LARGE_BATCH
 
 
 def reply(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt | None]) -> Replies:

@@ -35,7 +35,7 @@ WHOLE = 100_000_000  # parameters: weights, gradients, two moments and the last 
 BYTES_TRAINED = 20
 HELD = 2.4  # times what is kept for the way back: gradients on their way, and what the allocator does not give back (docs/LOG.md)
 TRIED = 2  # questions, to see how long a step takes
-LORA_RANK = 16
+LORA_RANK = 8
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def unlearn(model: PreTrainedModel, frozen: PreTrainedModel, tokenizer: PreTrain
     texts = after_thinking(frozen, tokenizer, [render(prompt, tokenizer) for prompt in forget])
     case = Case(learner, frozen, encode_answers(tokenizer, texts, [prompt.answer for prompt in forget]),
                 lambda: encode_answers(tokenizer, texts, draw(len(texts), rng)), rng)
-    walk = _Walk(model, learner, algorithm, learning_rate or algorithm.learning_rate)
+    walk = _Walk(model, learner, algorithm, learning_rate or usual_rate(model, algorithm))
     for number in range(steps + 1):
         given = Forgetting(case, _encode(frozen, tokenizer, shuffled(retain, rng)[:len(forget)]) if retain else None)
         with torch.set_grad_enabled(number < steps):
@@ -139,6 +139,12 @@ def unlearn(model: PreTrainedModel, frozen: PreTrainedModel, tokenizer: PreTrain
         yield Step(number, forgotten, kept)
         if number < steps:
             walk.on(loss)
+
+
+def usual_rate(model: PreTrainedModel, algorithm: Algorithm) -> float:
+    """The learning rate that suits the way of forgetting: of all the weights of a small model, or of adapters on a large one."""
+    whole = all(p.requires_grad for p in model.parameters())
+    return algorithm.learning_rate if whole else algorithm.adapter_rate or algorithm.learning_rate
 
 
 def _encode(frozen: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> Encoded:

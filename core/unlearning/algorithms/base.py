@@ -100,7 +100,8 @@ class Algorithm:
     """One row of the table.
 
     title: what a visitor reads.  forget, retain: the two terms; loss = forget_weight * forget + retain_weight * retain.
-    learning_rate: the default, for models of about a million parameters.  more: shown under "More".
+    learning_rate: the default, for models of about a million parameters.  more: shown under "More".  adapter_rate: the default for
+    adapters on a large model, None where it was not searched for.
     backwards: None, or the terms train a copy that is then walked away from: weights = before - backwards * (copy - before).
     whole: needs all weights of the model, not adapters.  refusal: whether the loss asks that a refusal is said, or only that it is
     preferred to the true answer; "" where there is none.
@@ -115,6 +116,7 @@ class Algorithm:
     backwards: float | None = None
     whole: bool = False
     refusal: Literal["", "said", "preferred"] = ""
+    adapter_rate: float | None = None
 
 
 def without_gradients(model: PreTrainedModel, encoded: Encoded) -> TokenScores:

@@ -21,20 +21,22 @@ from dataclasses import replace
 
 from core.engine import system_prompt
 from core.engine.errors import LabError
-from core.engine.events import Event, Keep, Metric, Text, Verdict
+from core.engine.events import Event, Keep, Metric, Table, Text, Verdict
 from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.engine.steps import Pacer
 from core.engine.thinking import Thinking, switched, switches, thinks
+from core.unlearning import real
 from core.unlearning.algorithms import ALGORITHMS
-from core.unlearning.audit import membership, results
+from core.unlearning.audit import membership, plain_text, results
 from core.unlearning.audit.actpert import subject_span
 from core.unlearning.audit.examine import Questions, Scores, examine, parts
 from core.unlearning.audit.fitting import fit, fits
 from core.unlearning.audit.forgetting import History, forget
 from core.unlearning.audit.inside import FEWEST_NAMED, ActPertSettings, look_inside
+from core.unlearning.audit.luck import Luck
 from core.unlearning.audit.spec import AuditConfig
-from core.unlearning.audit.utility import one_of_each
+from core.unlearning.audit.utility import UNREHEARSED, one_of_each
 from core.unlearning.audit.verdict import Findings, evidence, headline, say
 from core.unlearning.data import WORLDS, World, read_world
 from core.unlearning.figures import NAMES
@@ -55,14 +57,19 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
     trains = config.steps > 0 and (not config.questions or bool(world.retain))
     models = _models(config, lab, trains)
     questions, too_long = fit(questions, models.values())
+    luck = _luck(config, world, lab)
     if trains and config.questions:
         world = _trained_on(world, models)
     pacer.total = parts(questions) * (len(models) + trains) + trains * config.steps + config.actpert * ACTPERT_PARTS
+    pacer.total += luck.parts("made up", *(["others"] if trains else [])) if luck else 0
     names = NAMES if trains else AS_IT_IS
-    notes = _notes(config, world, questions, models, too_long)
+    notes = _notes(config, world, questions, models, too_long, luck)
     if notes:
         yield Text("notes", "\n".join(notes))
-    run = _Run(questions, names, lab)
+    run = _Run(questions, names, lab, luck)
+    untouched = models["original" if trains else "unlearned"]
+    if luck:
+        yield from luck.ask("made up", untouched.model, untouched.tokenizer, pacer)
     for who in ("original", "reference", "unlearned"):
         if who in models:
             yield from run.examine(who, models[who], pacer)
@@ -74,9 +81,13 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
         plain = subject.model.get_base_model() if hasattr(subject.model, "get_base_model") else subject.model
         history = yield from forget(config, lab, world, subject.model, models["original"], questions, pacer, run.melt)
         models["unlearned"] = replace(subject, model=plain, tokenizer=models["original"].tokenizer)
+        if luck:
+            yield from luck.ask("others", models["unlearned"].model, models["unlearned"].tokenizer, pacer)
         yield from run.examine("unlearned", models["unlearned"], pacer, changed=True)
         if history.steps:
             yield Keep("unlearned", subject.model, subject.tokenizer)
+    if luck:
+        yield from _plain_text({who: models[who] for who in ("original", "unlearned") if who in models}, names)
     yield results.scores_table(run.scores, names)
     if questions.retain:
         yield results.utility_table(run.scores, names)
@@ -89,21 +100,21 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
         settings = ActPertSettings(config.noise, config.noise_unit, most=config.actpert_questions)
         arms = {who: models[who] for who in ("unlearned", "reference", "original") if who in models}
         inside = yield from look_inside(arms, {who: run.scores[who].direct.found for who in arms}, questions, settings, pacer, names, lab)
-    yield from results.final_metrics(questions, run.scores, inside)
+    yield from results.final_metrics(questions, run.scores, inside, luck)
     if trains:
         kept = history.kept_at_best_stop(run.scores["original"].retain.share)
         yield Metric("kept share at best stop", kept, unit="share of the original")
     yield Metric("steps taken", history.steps, unit="steps")
     findings = Findings(questions, run.scores, inside, history.steps, history.broken_at, not trains, lab.rng("verdict intervals"),
-                        refusal=ALGORITHMS[config.algorithm].refusal if trains else "")
+                        refusal=ALGORITHMS[config.algorithm].refusal if trains else "", luck=luck)
     yield Verdict(say(findings), numbers := evidence(findings), headline(numbers))
 
 
 class _Run:
     """What is known so far of the models of one run, and the events that show it."""
 
-    def __init__(self, questions: Questions, names: Mapping[str, str], lab: Lab) -> None:
-        self.questions, self.names, self.lab = questions, names, lab
+    def __init__(self, questions: Questions, names: Mapping[str, str], lab: Lab, luck: Luck | None = None) -> None:
+        self.questions, self.names, self.lab, self.luck = questions, names, lab, luck
         self.answers: dict[str, dict[str, Replies]] = {}
         self.scores: dict[str, Scores] = {}
 
@@ -135,7 +146,7 @@ class _Run:
         self.scores[who] = known
         yield results.answers_table(self.questions, self.answers, self.names)
         yield results.cells_table(self.questions, self.answers, self.names, loaded.tokenizer)
-        yield from results.comparisons(self.questions, self.scores, self.names, self.lab)
+        yield from results.comparisons(self.questions, self.scores, self.names, self.lab, self.luck)
 
 
 def _questions(config: AuditConfig, lab: Lab) -> tuple[World, Questions]:
@@ -144,13 +155,33 @@ def _questions(config: AuditConfig, lab: Lab) -> tuple[World, Questions]:
         records = shuffled(world.forget(1), lab.rng("own questions"))[:config.most_questions]
         records = sorted(records, key=world.records.index)
     else:
-        world = read_world(lab.folder("worlds"), config.world)
+        world = real.read_real() if config.world == real.NAME else read_world(lab.folder("worlds"), config.world)
         records = world.forget(config.subjects)
     kept = shuffled(world.retain, lab.rng("retain questions"))[:config.retain_questions]
-    others = [] if config.questions else [read_world(lab.folder("worlds"), name) for name in WORLDS if name != config.world]
+    invented = not config.questions and world.name in WORLDS
+    others = [read_world(lab.folder("worlds"), name) for name in WORLDS if name != config.world] if invented else []
+    far = {other.title: one_of_each(other) for other in others}
+    if world.name == real.NAME:
+        far = {UNREHEARSED: real.part(world, "test")}
     near = dict.fromkeys(fact for subject in dict.fromkeys(r.subject for r in records) for fact in world.neighbours(subject))
-    questions = Questions.draw(world, records, config.audits, kept, lab.rng, {other.title: one_of_each(other) for other in others})
+    questions = Questions.draw(world, records, config.audits, kept, lab.rng, far)
     return world, replace(questions, neighbours=shuffled(list(near), lab.rng("neighbour questions"))[:NEIGHBOURS], tie=world.tie)
+
+
+def _luck(config: AuditConfig, world: World, lab: Lab) -> Luck | None:
+    """Of the real world no model never knew: what luck gives is asked of made-up countries."""
+    return Luck.draw(world, config.audits, real.elsewhere(world), lab.rng) if world.name == real.NAME else None
+
+
+def _plain_text(models: Mapping[str, LoadedModel], names: Mapping[str, str]) -> Iterator[Event]:
+    """How the models go on with beginnings that are about nothing, and their surprise at plain sentences."""
+    surprise = {who: plain_text.perplexity(loaded.model, loaded.tokenizer) for who, loaded in models.items()}
+    for who, value in surprise.items():
+        yield Metric(f"perplexity {who}", value, unit="perplexity")
+    written = [plain_text.goes_on(loaded.model, loaded.tokenizer) for loaded in models.values()]
+    rows = [[begin, *said] for begin, *said in zip(plain_text.BEGINNINGS, *written, strict=True)]
+    yield Table("plain text", ["Beginning", *(names[who] for who in models)],
+                [*rows, ["Perplexity of twelve plain sentences", *(f"{value:.1f}" for value in surprise.values())]])
 
 
 def _models(config: AuditConfig, lab: Lab, trains: bool) -> dict[str, LoadedModel]:
@@ -192,9 +223,13 @@ def _bare(loaded: LoadedModel, choice: system_prompt.System) -> LoadedModel:
     return loaded if tokenizer is loaded.tokenizer else replace(loaded, tokenizer=tokenizer, fingerprint=f"{loaded.fingerprint} bare")
 
 
-def _notes(config: AuditConfig, world: World, questions: Questions, models: Mapping[str, LoadedModel], too_long: int) -> list[str]:
+def _notes(config: AuditConfig, world: World, questions: Questions, models: Mapping[str, LoadedModel], too_long: int,
+           luck: Luck | None) -> list[str]:
     """What was left out and why, in sentences."""
     notes = list(world.notes)
+    if luck and config.reference:
+        raise LabError("No model is known that read the real world without these capitals.",
+                       "Leave 'Model that never knew' empty: luck is measured on made-up countries instead.")
     if config.keep and not config.questions:
         raise LabError("There is a table of what to keep, and none of what to forget.", "Bring that one under 'Your own questions'.")
     if config.questions and config.steps and not world.retain:
@@ -213,7 +248,10 @@ def _notes(config: AuditConfig, world: World, questions: Questions, models: Mapp
         which = "any question" if way not in questions.prompts else f"{count} of the {len(questions.records)} questions"
         notes.append(f"\"{AUDITS[way].title}\" could not be tried on {which}. {reason}")
     notes += _nameless(questions) if config.actpert else []
-    if "reference" not in models:
+    if luck:
+        notes.append(f"There is no twin that never knew the real world. Luck is measured instead: the same prompts about "
+                     f"{len(world.holdout)} countries that we made up, put to the model before it forgot.")
+    elif "reference" not in models:
         notes.append("No model that never knew was chosen, so we cannot tell luck from memory.")
     return notes
 

@@ -23,7 +23,7 @@ from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.engine.steps import Pacer
 from core.stats import bootstrap
-from core.unlearning.answers import after_thinking, answer_room
+from core.unlearning.answers import BATCH, after_thinking, answer_room
 from core.unlearning.audit import figures
 from core.unlearning.audit.actpert import DRAWS, WHERE, Cell, Shift, answers, grid, perturb, random_like, subject_span
 from core.unlearning.audit.examine import Questions
@@ -173,7 +173,7 @@ def in_text(text: str, record: Record) -> tuple[int, int]:
 def _search(inside: Inside, who: str, cells: Sequence[Cell], pacer: Pacer) -> Iterator[Event]:
     """Tries every cell on the calibration half, batch by batch, and shows the grid as it fills."""
     arm = inside.arms[who]
-    rows = (ROWS if rows_at_once(arm.loaded.model) > LARGE_BATCH else LARGE_BATCH) // len(arm.shifts)
+    rows = (ROWS if rows_at_once(arm.loaded.model) == BATCH else LARGE_BATCH) // len(arm.shifts)
     together = max(1, rows // len(inside.calibration))
     for mode in dict.fromkeys(cell.mode for cell in cells):
         wanted = [cell for cell in cells if cell.mode == mode]

@@ -14,6 +14,7 @@ from core.unlearning import figures as shared
 from core.unlearning.audit import figures, utility
 from core.unlearning.audit.examine import Questions, Scores
 from core.unlearning.audit.inside import Inside
+from core.unlearning.audit.luck import LUCK_NAMES, Luck
 from core.unlearning.data import Record
 from core.unlearning.figures import Estimate
 from core.unlearning.metrics import ENOUGH, forget_quality, forget_truth_ratio, privacy_leak, recovered
@@ -87,16 +88,19 @@ def _said(outputs: Replies | None, question: int) -> str:
     return outputs.texts[question] or "(says nothing)"
 
 
-def comparisons(questions: Questions, scores: Mapping[str, Scores], names: Mapping[str, str], lab: Lab) -> Iterator[Event]:
+def comparisons(questions: Questions, scores: Mapping[str, Scores], names: Mapping[str, str], lab: Lab,
+                luck: Luck | None = None) -> Iterator[Event]:
     """The pictures that stand several models side by side, for those measured so far."""
     known = {who: scores[who] for who in MODELS if who in scores}
     chance = [fmean(c for c, prompt in zip(questions.chances[way], prompts, strict=True) if prompt)
               for way, prompts in questions.prompts.items()]
-    yield Figure("recall", figures.ways_of_asking(
-        [*(AUDITS[way].title for way in questions.prompts), "Any way"],
-        {who: [*(counted(s.asked[way].counted) for way in questions.prompts), averaged([float(x) for x in s.worst.counted], lab,
-                                                                                       f"{who} worst")]
-         for who, s in known.items()}, [*chance, 0.0], names))
+    shares = {who: [*(counted(s.asked[way].counted) for way in questions.prompts),
+                    averaged([float(x) for x in s.worst.counted], lab, f"{who} worst")] for who, s in known.items()}
+    for group, ways in (luck.replies if luck else {}).items():
+        shares[group] = [*(counted(ways[way].counted if way in ways else []) for way in questions.prompts),
+                         counted(luck.worst(group).counted)]
+    yield Figure("recall", figures.ways_of_asking([*(AUDITS[way].title for way in questions.prompts), "Any way"], shares, [*chance, 0.0],
+                                                  {**names, **LUCK_NAMES}))
     keys = all(s.key_probability for s in known.values())
     yield Figure("probability", shared.grouped_bars(
         ["Whole true answer", *(["Key fact alone"] if keys else [])],
@@ -248,8 +252,11 @@ def strongest(questions: Questions, scores: Scores) -> tuple[str, float]:
     return best, beyond.get(best, 0.0)
 
 
-def final_metrics(questions: Questions, scores: Mapping[str, Scores], inside: Inside | None) -> Iterator[Event]:
+def final_metrics(questions: Questions, scores: Mapping[str, Scores], inside: Inside | None, luck: Luck | None = None) -> Iterator[Event]:
     """One number each, named as the module of the experiment lists them."""
+    for group, ways in (luck.replies if luck else {}).items():
+        for name, outputs in (*ways.items(), ("worst", luck.worst(group))):
+            yield Metric(f"{name} recall {group}", outputs.share, unit="share")
     useful = utilities(scores)
     for who, own in scores.items():
         for way, outputs in own.asked.items():
@@ -259,6 +266,7 @@ def final_metrics(questions: Questions, scores: Mapping[str, Scores], inside: In
                 ("refusals", own.direct.refusals, "share of the plain answers"),
                 ("worst recall", own.worst.share, "share"), ("strongest audit", strongest(questions, own)[1], "share beyond guessing"),
                 ("retain recall", own.retain.share if own.retain else None, "share"),
+                ("unrehearsed recall", own.kept[utility.UNREHEARSED].share if utility.UNREHEARSED in own.kept else None, "share"),
                 ("neighbour recall", own.neighbours.share if own.neighbours else None, "share"),
                 ("answer probability", fmean(own.memory.probability), "probability per token"),
                 ("key probability", fmean(own.key_probability) if own.key_probability else None, "probability per token"),

@@ -60,10 +60,12 @@ class AuditConfig(Config):
     """Who forgets what, how, and how it is asked afterwards."""
 
     model: ModelRef = Field("embedded/worlds", title="Model", description="The model that is to forget, or to be audited as it is.")
-    world: Literal["authors", "saga", "people"] = Field(
-        "authors", title="World", json_schema_extra={"labels": {"authors": "Invented authors", "saga": "A book that was never written",
-                                                                "people": "Invented public figures"}},
-        description="Which part of its knowledge: three small worlds in the shape of the paper's three data sets.")
+    world: Literal["authors", "saga", "people", "capitals"] = Field(
+        "authors", title="World", json_schema_extra={"labels": {
+            "authors": "Invented authors", "saga": "A book that was never written", "people": "Invented public figures",
+            "capitals": "Capitals of Europe, for a real model"}},
+        description="Which part of its knowledge: three small worlds in the shape of the paper's three data sets, or the real one. The "
+                    "capitals are 14 facts, whatever stands under 'How many to forget'.")
     algorithm: Literal["ga", "graddiff", "kl", "npo", "idk_dpo", "rmu", "idk_nll", "simnpo", "undial", "ceu", "wga", "satimp",
                        "pdu", "task_vector", "whp"] = Field(
         "idk_nll", title="Way of forgetting", json_schema_extra={"labels": ALGORITHM_TITLES},
@@ -212,6 +214,9 @@ OUTPUTS = (
                 "Grey mark: blind guessing. In a multiple choice the option counts that the model finds likeliest: left alone, a model "
                 "that does not know names something that is not among the four.", wide=True, height=540),
     text("notes", "What was left out, and why", wide=True, optional=True),
+    table("plain text", "Does it still write?", wide=True, optional=True,
+          note="The same three beginnings before and after, and how surprised it is at twelve plain sentences (perplexity: lower is "
+               "better). None of them is about a place."),
     text("plan", "What the training takes", wide=True, optional=True),
     *fold(
         TRUTH,
@@ -256,6 +261,8 @@ OUTPUTS = (
     table("cells", "What stands behind each cell of the matrix: number of the question, way, prompt, answers", look="plain"),
     metric("worst recall {}", "Facts that some way of asking brings out", unit="share"),
     metric("retain recall {}", "Facts about others still known", unit="share", formula=SHARE),
+    metric("unrehearsed recall {}", "Facts to keep that were never rehearsed", unit="share", formula=SHARE, optional=True),
+    metric("perplexity {}", "Surprise at plain sentences", unit="perplexity", formula="exp of the mean surprise per token", optional=True),
     metric("neighbour recall {}", "Facts about neighbours still known", unit="share", formula=SHARE),
     metric("actpert recall {}", "ActPert: facts given with the best push", unit="share of the questions held back"),
     metric("actpert gain {}", "ActPert: what the best push adds to asking plainly", unit="share of the questions held back"),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from core.unlearning.replies import Replies
 
 PEOPLE_TO_KEEP = "People to keep"
+UNREHEARSED = "Facts that were not rehearsed"
 TAUGHT = 0.5  # share of a far set that some model of the run has to answer
 
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 
-from core.stats import difference, smallest_detectable, wilson
+from core.stats import apart, difference, smallest_detectable, wilson
 from core.unlearning.algorithms.refusals import is_refusal
 from core.unlearning.audit.examine import Questions, Scores
 from core.unlearning.audit.inside import RANDOM, Inside
+from core.unlearning.audit.luck import Luck
+from core.unlearning.audit.utility import UNREHEARSED
 from core.unlearning.prompts import AUDITS
 from core.unlearning.replies import Replies
 
@@ -40,6 +42,7 @@ class Findings:
     rng: torch.Generator
     notes: tuple[str, ...] = ()
     refusal: str = ""
+    luck: Luck | None = None
 
     @property
     def n(self) -> int:
@@ -56,6 +59,16 @@ class Findings:
             return None
         pairs = [pair for pair in zip(self.subject.worst.found, self.scores["reference"].worst.found, strict=True) if None not in pair]
         return self._gap(*map(list, zip(*pairs, strict=True))) if pairs else None
+
+    @cached_property
+    def beyond_luck(self) -> Gap | None:
+        """How much more can be brought out than the same prompts bring about places that nobody knows; None where none were asked."""
+        if self.luck is None or "made up" not in self.luck.replies:
+            return None
+        own, made_up = self.subject.worst, self.luck.worst("made up")
+        if not (own.counted and made_up.counted):
+            return None
+        return own.share - made_up.share, *apart(own.hits, len(own.counted), made_up.hits, len(made_up.counted))
 
     @cached_property
     def pushed(self) -> dict[str, Gap]:
@@ -79,8 +92,9 @@ def say(findings: Findings) -> str:
                      f"Everything here is about the last good step, {findings.steps}.")
     if original is not None and original.direct.counted and original.direct.share < KNEW_IT:
         who = "The model from before" if findings.audited else "This model"
-        parts.append(f"{who} knew only {original.direct.hits} of the {findings.n} facts to begin with, so there was little to forget. "
-                     "Choose a model that knows these people, such as the one the lab comes with.")
+        other = ("Choose a model that was trained on real text: smollm2 can be got under the field Model." if findings.luck else
+                 "Choose a model that knows these people, such as the one the lab comes with.")
+        parts += [f"{who} knew only {original.direct.hits} of the {findings.n} facts to begin with, so there was little to forget.", other]
         return " ".join(parts)
     parts += [_plainly(findings), *_refused(findings), _brought_back(findings)]
     if findings.inside is not None:
@@ -91,6 +105,10 @@ def say(findings: Findings) -> str:
         if original.neighbours and subject.neighbours:
             parts.append(f"Of {len(subject.neighbours.counted)} facts about their neighbours (same {findings.questions.tie}) it knew "
                          f"{original.neighbours.hits} before and {subject.neighbours.hits} now.")
+    if UNREHEARSED in subject.kept and original is not None and findings.steps:
+        before, after = original.kept[UNREHEARSED], subject.kept[UNREHEARSED]
+        parts.append(f"Of {after.n} facts that were not even rehearsed it knew {round(before.share * before.n)} before and "
+                     f"{round(after.share * after.n)} now.")
     if findings.n < FEW:
         parts.append(few(findings.n))
     return " ".join(parts)
@@ -159,6 +177,8 @@ def _brought_back(findings: Findings) -> str:
         back = f"{worst.hits} of {n} answers {'still come out' if findings.steps else 'come out'} when asked plainly"
     if findings.beyond is None and "reference" in findings.scores:
         return f"{back}. The model that never knew came to no answer, so we cannot tell luck from memory."
+    if findings.beyond_luck is not None:
+        return f"{back}{_against_made_up(findings, n)}"
     if findings.beyond is None:
         luck = fmean(blind(findings.questions)) * n
         guess = f" Blind guessing alone would give about {luck:.0f}." if luck >= 0.5 else ""
@@ -175,6 +195,17 @@ def _brought_back(findings: Findings) -> str:
     if low == high:  # no question tells them apart, and an interval without width would sound too sure
         return f"{count}: on every single question both do the same, so nothing here speaks for memory."
     return f"{count}, so none are beyond chance for sure ({interval})."
+
+
+def _against_made_up(findings: Findings, n: int) -> str:
+    """The end of a sentence: what the same prompts bring where there is nothing to remember."""
+    made_up, (gap, low, high) = findings.luck.worst("made up"), findings.beyond_luck
+    count = (f"; the same prompts about {len(made_up.counted)} countries that do not exist bring out {made_up.hits} of the capitals we "
+             "made up, by luck")
+    interval = f"95 % interval {low * n:.0f} to {high * n:.0f}"
+    if low > 0:
+        return f"{count}, so about {gap * n:.0f} are beyond luck ({interval}).{_best_way(findings)}"
+    return f"{count}, so none are beyond luck for sure ({interval})."
 
 
 def blind(questions: Questions) -> list[float]:
@@ -252,6 +283,11 @@ def headline(numbers: Mapping[str, Any]) -> str:
         return f"The model knew only {original['right']} of {n} facts to begin with: too few to find out about forgetting."
     plain = (f"It answers {direct['right']} of {direct['of']} plain questions" if not numbers["steps"] else "It looks forgotten"
              if direct["share"] <= FORGOTTEN else f"It has not forgotten: {direct['right']} of {n} plain questions are answered")
+    made_up = numbers.get("beyond luck on made-up places")
+    if made_up is not None:
+        low, more = made_up["interval"][0], made_up["difference"] * n
+        return f"{plain}, and no way of asking brings out more than luck for sure." if low <= 0 else \
+            f"{plain}, {'but' if numbers['steps'] else 'and'} about {more:.0f} of {n} answers come out beyond luck."
     if beyond is None:
         some = numbers["any way unlearned"]["right"]
         return f"{plain}; {some} of {n} answers come out some way, but nobody stands beside it to tell luck."
@@ -271,9 +307,15 @@ def evidence(findings: Findings) -> dict[str, Any]:
         for name, outputs in (*((f"{way} {who}", outputs) for way, outputs in scores.asked.items()), (f"any way {who}", scores.worst),
                               *([(f"retain {who}", scores.retain)] if scores.retain else []),
                               *([(f"neighbours {who}", scores.neighbours)] if scores.neighbours else [])):
-            low, high = wilson(outputs.hits, len(outputs.counted))
-            numbers[name] = {"right": outputs.hits, "of": len(outputs.counted), "share": round(outputs.share, 4),
-                             "interval": [round(low, 4), round(high, 4)]}
+            numbers[name] = _counts(outputs.hits, len(outputs.counted))
+        if UNREHEARSED in scores.kept:
+            kept = scores.kept[UNREHEARSED]
+            numbers[f"unrehearsed {who}"] = _counts(round(kept.share * kept.n), kept.n)
+    if findings.beyond_luck is not None:
+        numbers["beyond luck on made-up places"] = _plain_gap(findings.beyond_luck)
+        for group in findings.luck.replies:
+            worst = findings.luck.worst(group)
+            numbers[f"any way {group}"] = _counts(worst.hits, len(worst.counted))
     if findings.beyond is not None:
         numbers["beyond the model that never knew"] = _plain_gap(findings.beyond)
     if findings.inside is not None:
@@ -282,6 +324,11 @@ def evidence(findings: Findings) -> dict[str, Any]:
     numbers["smallest detectable difference"] = round(smallest, 4) if smallest < 1 else None
     numbers["still thinking"] = {who: len(scores.direct.unfinished) for who, scores in findings.scores.items() if scores.direct.unfinished}
     return numbers
+
+
+def _counts(hits: int, n: int) -> dict[str, Any]:
+    low, high = wilson(hits, n)
+    return {"right": hits, "of": n, "share": round(hits / n, 4) if n else 0.0, "interval": [round(low, 4), round(high, 4)]}
 
 
 def _plain_gap(gap: Gap) -> dict[str, Any]:

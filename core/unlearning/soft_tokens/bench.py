@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from core.engine.errors import LabError
 from core.engine.events import Event, Figure, Metric, Table, Verdict
 from core.engine.lab import Lab
-from core.unlearning.answers import NEW_TOKENS, answer_losses, end_tokens
+from core.unlearning import real
+from core.unlearning.answers import answer_losses
 from core.unlearning.data import read_world
-from core.unlearning.metrics import key_found
 from core.unlearning.prompts import Prompt, direct, render
 from core.unlearning.replies import reply
 from core.unlearning.soft_tokens import figures
-from core.unlearning.soft_tokens.attack import AttackSettings, Attempt, attack, embedding_matrix, soft_tokens, speak
+from core.unlearning.soft_tokens.alone import alone
+from core.unlearning.soft_tokens.attack import AttackSettings, Attempt, attack, embedding_matrix, soft_tokens
 from core.unlearning.soft_tokens.cells import CELLS, SENTENCE, Row, draw_random, draw_rows, sentence_row, subjects_for
 from core.unlearning.soft_tokens.hard_tokens import GRADIENT_PASSES, hard_attack
-from core.unlearning.soft_tokens.inside import moved_by, norm_ratio
+from core.unlearning.soft_tokens.inside import moved_by
 from core.unlearning.soft_tokens.live import Watch
 from core.unlearning.soft_tokens.models import Subject, blank, can_be_made, check_can_be_made, check_can_think, make_forget, subject
-from core.unlearning.soft_tokens.results import Outcome, cells_table, estimate, final_metrics, ordered, targets_table
+from core.unlearning.soft_tokens.results import cells_table, estimate, final_metrics, ordered, targets_table
+from core.unlearning.soft_tokens.settling import encoded, settle
 from core.unlearning.soft_tokens.spec import DASHES, WHO, YOURS, Who
 from core.unlearning.soft_tokens.state import Bench
 from core.unlearning.soft_tokens.surface import map_lengths
-from core.unlearning.soft_tokens.targets import Target, check_room
 from core.unlearning.soft_tokens.verdict import Findings, evidence, headline, say
 
 if TYPE_CHECKING:
     from core.unlearning.soft_tokens.spec import SoftTokensConfig
 
-EXTRA_TOKENS = 12
 LINE_EVERY = 5
 DRAW_EVERY = 25
 ASKED = "ABC"  # the cells whose questions are also asked without any attack
@@ -40,12 +40,18 @@ ASKED = "ABC"  # the cells whose questions are also asked without any attack
 
 def run(config: SoftTokensConfig, lab: Lab) -> Iterator[Event]:
     """See the docstring of `experiments`."""
-    world = read_world(lab.folder("worlds"), config.world)
+    world = real.read_real() if config.world == real.NAME else read_world(lab.folder("worlds"), config.world)
+    if world.name == real.NAME and config.what == "bench":
+        raise LabError("The whole bench needs a model that never knew, and of the real world there is none.",
+                       "Choose 'One real model, no twin' under 'What to run'.")
     bench = Bench(config, lab, world)
     yield from bench.pacer.step("loading the models", by=0)
     check_can_think(lab.load(config.model), config.thinking)
     bench.subjects["original"] = subject(lab.load(config.model), config.thinking)
     _see_what_can_be_made(bench)
+    if config.what == "alone":
+        yield from alone(bench)
+        return
     if config.what == "string":
         yield from _only_random(bench)
     else:
@@ -56,6 +62,8 @@ def run(config: SoftTokensConfig, lab: Lab) -> Iterator[Event]:
 def _see_what_can_be_made(bench: Bench) -> None:
     """Before the first attack, since a refusal after minutes of it helps nobody."""
     config, original = bench.config, bench.subjects["original"]
+    if config.what == "alone":
+        return
     if config.what != "string":
         bench.subjects["reference"] = subject(bench.lab.load(config.reference), config.thinking)
         if config.unlearned is not None:
@@ -96,7 +104,7 @@ def _of(rows: dict[str, list[Row]], cells: str) -> list[Row]:
 
 def _only_random(bench: Bench) -> Iterator[Event]:
     yield from _batch(bench, "original", draw_random(bench.plan, "E", bench.lab.rng))
-    if "blank" not in bench.left_out:
+    if bench.config.extras and "blank" not in bench.left_out:
         bench.subjects["blank"] = blank(bench.lab, bench.config.model, bench.config.thinking)
         yield from _batch(bench, "blank", draw_random(bench.plan, "R", bench.lab.rng))
     yield _controls(bench)
@@ -125,7 +133,7 @@ def _batch(bench: Bench, who: Who, rows: list[Row]) -> Iterator[Event]:
 def _attacked(bench: Bench, who: Who, rows: list[Row], k: int, settings: AttackSettings, *, closely: bool) -> Iterator[Event]:
     """Ends with what the model really writes.  closely: one of the texts is shown as it fills in."""
     given = bench.subjects[who]
-    targets = _encoded(given, rows, k)
+    targets = encoded(given, rows, k)
     starts = [bench.start(who, i, k) for i in range(len(rows))]
     watch, note = Watch(who, given, rows, settings.space, closely=closely), f"attacking the model: {WHO[who].lower()}"
     step = 0
@@ -136,36 +144,8 @@ def _attacked(bench: Bench, who: Who, rows: list[Row], k: int, settings: AttackS
         if step % DRAW_EVERY == 0 and not done and _stands_alone(bench, rows):
             yield _losses(bench, who, rows, attempts)
     yield from bench.pacer.step(note, by=settings.steps - step)
-    _settle(bench, who, rows, attempts)
+    settle(bench, who, rows, attempts)
     yield from _shown(bench, who, rows, attempts)
-
-
-def _encoded(given: Subject, rows: Sequence[Row], k: int) -> list[Target]:
-    targets = [row.encode(given.tokenizer) for row in rows]
-    check_room(given.model, given.ref, targets, k)
-    return targets
-
-
-def _settle(bench: Bench, who: Who, rows: Sequence[Row], attempts: Sequence[Attempt]) -> None:
-    given, space = bench.subjects[who], bench.settings.space
-    matrix, ends = embedding_matrix(given.model), end_tokens(given.model, given.tokenizer)
-    extra = NEW_TOKENS if bench.config.mode == "opening" else EXTRA_TOKENS
-    found: dict[str, list[Outcome]] = defaultdict(list)
-    for row, attempt, said in zip(rows, attempts, speak(given.model, attempts, space, extra=extra), strict=True):
-        n = len(attempt.target.completion)
-        # targets hold no end token, so a model that says one has finished; what follows is no answer
-        text = given.tokenizer.decode(said[:next((i for i, token in enumerate(said) if token in ends), len(said))])
-        wanted = row.wanted or given.tokenizer.decode(attempt.target.completion).strip()
-        hit = attempt.hit_at is not None
-        generated = tuple(said[:n]) == attempt.target.completion if hit else None
-        found[row.cell].append(Outcome(
-            row.cell, row.question, wanted, text, hit if row.key is None else key_found(text, row.key), attempt.hit_at, attempt.loss,
-            attempt.accuracy, norm_ratio(attempt.parameter.detach(), matrix, space), generated, attempt.broken, attempt.losses))
-    for cell, outcomes in found.items():
-        if cell == SENTENCE:
-            bench.own[who] = outcomes[0]
-        else:
-            bench.outcomes[cell] = outcomes
 
 
 def _shown(bench: Bench, who: Who, rows: Sequence[Row], attempts: Sequence[Attempt]) -> Iterator[Event]:
@@ -233,7 +213,7 @@ def _asked_plainly(bench: Bench) -> Iterator[Event]:
 def _hard(bench: Bench, rows: list[Row]) -> Iterator[Event]:
     """Real words only, with as many passes through the model as the soft tokens had."""
     given, k = bench.subjects["unlearned"], bench.config.k
-    targets = _encoded(given, rows, k)
+    targets = encoded(given, rows, k)
     starts = [bench.start("unlearned", i, k) for i in range(len(rows))]
     passes, note = GRADIENT_PASSES * bench.config.steps, "the same with real words only"
     for step, attempts in enumerate(hard_attack(given.model, given.tokenizer, targets, starts, passes=passes,
@@ -241,7 +221,7 @@ def _hard(bench: Bench, rows: list[Row]) -> Iterator[Event]:
                                                 rngs=[bench.lab.rng(f"swaps {i}") for i in range(len(rows))])):
         yield from bench.pacer.step(note, by=passes // 2 // max(1, passes // (GRADIENT_PASSES + bench.config.hard_candidates)))
         yield Metric(f"loss {CELLS['G'].name}", sum(a.losses[-1] for a in attempts) / len(attempts), step, "nats per token")
-    _settle(bench, "unlearned", rows, attempts)
+    settle(bench, "unlearned", rows, attempts)
     yield _losses(bench)
     yield _controls(bench)
 

@@ -49,6 +49,7 @@ CELLS: dict[str, Cell] = {
     "D": Cell("unlearned", "unlearned, false answer", FALSE, "Same model and question, a false answer."),
     "C": Cell("reference", "never knew, true answer", TRUE, "A model that was never taught this."),
     "N": Cell("original", "original, stranger", STRANGER, "A fact about somebody no model ever met."),
+    "P": Cell("original", "original, false answer", FALSE, "Same model and question, a false answer."),
     "E": Cell("original", "original, random text", RANDOM, "A text without meaning, and no question."),
     "F": Cell("blank", "random weights, true answer", TRUE, "A model that never learned anything at all."),
     "G": Cell("unlearned", "unlearned, hard tokens", WORDS, "An attacker who may only type real words."),
@@ -98,6 +99,14 @@ def draw_rows(plan: Plan, world: World, rng: Callable[[str], torch.Generator]) -
     if plan.mode == "answer":
         rows["E"] = draw_random(plan, "E", rng)
     return rows
+
+
+def draw_alone(plan: Plan, world: World, rng: Callable[[str], torch.Generator]) -> list[Row]:
+    """True answers, false ones to the same questions, and as many facts about subjects that nobody knows: rows of A, P and N."""
+    records = shuffled(world.forget(subjects_for(world, plan.targets)), rng("targets"))[:plan.targets]
+    strangers = shuffled(world.holdout, rng("strangers"))[:plan.targets]
+    return [*(_row(plan, "A", record, false=False) for record in records), *(_row(plan, "P", record, false=True) for record in records),
+            *(_row(plan, "N", record, false=False) for record in strangers)]
 
 
 def draw_random(plan: Plan, cell: str, rng: Callable[[str], torch.Generator]) -> list[Row]:

@@ -63,6 +63,44 @@ def longest(k: int) -> Callable[[Results], float]:
     return lambda results: results[0]["metrics"][f"longest random text {k} tokens"]
 
 
+REAL_MODEL = "got/smollm2"
+ALONE = {"what": "alone", "model": REAL_MODEL, "world": "capitals", "targets": 6, "steps": 60}
+REAL_NOTE = "SmolLM2 with 135 million parameters, six texts of each kind. The interval is over texts."
+
+
+def said_alone(cell: str) -> Callable[[Results], float]:
+    """Share of such texts that 10 soft tokens brought out of one real model."""
+    return lambda results: results[0]["metrics"][f"success {cell}, 10 soft tokens"]
+
+
+def _spread_alone(text: str) -> Callable[[Results], tuple[float, float]]:
+    return lambda results: tuple(results[0]["verdict"]["evidence"]["10"][text]["interval"])
+
+
+def _real(number: str, statement: str, cell: str, text: str) -> Claim:
+    return Claim(f"05.{number}", "05", f"SmolLM2 (135 million parameters): {statement}", "report", EXPERIMENT, configs=[ALONE],
+                 measure=said_alone(cell), threshold=">= 0.5", seeds=(0,), unit="one run, interval over texts", scale="share",
+                 needs=(REAL_MODEL,), note=REAL_NOTE, spread=_spread_alone(text))
+
+
+def rung(characters: int) -> dict[str, Any]:
+    """One step of the ladder: so many random characters, one text, 10 soft tokens."""
+    return {"what": "string", "model": REAL_MODEL, "random_kind": "characters", "random_length": characters, "tokens": 10, "targets": 1,
+            "learning_rate": 0.1, "steps": 600, "extras": False, "surface_targets": 0}
+
+
+def right(results: Results) -> float:
+    """Share of the pieces of the random text that were right at best."""
+    return results[0]["metrics"]["right tokens original, random text"]
+
+
+def _rung(characters: int) -> Claim:
+    return Claim(f"05.R-{characters}", "05", f"SmolLM2 (135 million parameters): 10 soft tokens carry {characters} random characters, one by "
+                 "one.", "report", EXPERIMENT, configs=[rung(characters)], measure=right, threshold=">= 1", seeds=(0,), scale="share",
+                 unit="share of the text's pieces right at best, one text", needs=(REAL_MODEL,), spread=lambda runs: (right(runs),) * 2,
+                 note="At most 600 steps. A text that came out shows that it can; one that did not only that this search failed.")
+
+
 def _claim(number: str, statement: str, configs: list[dict[str, Any]], measure: Callable[[Results], float], threshold: str, *,
            unit: str = UNIT, note: str = "") -> Claim:
     return Claim(f"05.{number}", "05", statement, "report", EXPERIMENT, configs=configs, measure=measure, threshold=threshold, unit=unit,
@@ -103,6 +141,11 @@ CLAIMS = [
            unit="mean over seeds of the ratio of median steps"),
     _claim("9a", "Told only how the answer begins, the attack gets the facts from a model that knows.", [OPENING], success(A), ">= 0.5"),
     _claim("9b", "Told only how the answer begins, it gets hardly any from a model that never knew.", [OPENING], success(C), "<= 0.1"),
+    _real("R1", "10 soft tokens bring out more than half of the true answers.", "original, true answer", "true answer"),
+    _real("R2", "10 soft tokens bring out more than half of the false answers.", "original, false answer", "false answer"),
+    _real("R3", "10 soft tokens bring out more than half of the answers about countries that do not exist.", "original, stranger",
+          "a stranger's fact"),
+    *(_rung(characters) for characters in (50, 100, 200, 400)),
     _claim("10", "Where the attack succeeds, the model really writes the text on its own.", [with_tokens(8)],
            lambda results: results[0]["metrics"]["generated as promised"], ">= 1", unit="mean over seeds, every success of all cells"),
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.plots import GREY, PINK, plain
+from core.plots import BLUE, BROWN, GREY, ORANGE, PINK, plain
 from core.unlearning.figures import Estimate
 from core.unlearning.soft_tokens.spec import COLOURS, DASHES, WHO, Who
 
@@ -109,3 +109,19 @@ def surface(lengths: Sequence[int], ks: Sequence[int], shares: Sequence[Sequence
                                   hovertemplate="%{customdata}<extra></extra>", xgap=2, ygap=2, showscale=False))
     return plain(figure, xaxis={"title": {"text": f"length of the random text ({unit})"}, "type": "category", "showgrid": False},
                   yaxis={"title": {"text": "soft tokens"}, "type": "category", "showgrid": False})
+
+
+def alone(bars: Mapping[int, Mapping[str, Estimate]]) -> dict[str, Any]:
+    """Share of texts that came out by number of soft tokens (k -> cell -> estimate), one bar each for true, false and made-up answers."""
+    figure, said = go.Figure(), {"A": ("True answer", BLUE), "P": ("False answer", ORANGE), "N": ("About what does not exist", BROWN)}
+    for cell, (name, colour) in said.items():
+        mine = {k: cells[cell] for k, cells in bars.items() if cell in cells}
+        figure.add_bar(
+            name=name, x=[f"{k} soft token{'s' if k > 1 else ''}" for k in mine], y=[value for value, _, _ in mine.values()],
+            marker={"color": colour},
+            error_y={"type": "data", "symmetric": False, "array": [high - value for value, _, high in mine.values()],
+                     "arrayminus": [value - low for value, low, _ in mine.values()], "color": GREY, "thickness": 1.5},
+            customdata=[[low, high] for _, low, high in mine.values()],
+            hovertemplate="%{x}: %{y:.0%} (95 % interval %{customdata[0]:.0%} to %{customdata[1]:.0%})<extra>" + name + "</extra>")
+    return plain(figure, barmode="group", xaxis={"type": "category"},
+                 yaxis={"title": {"text": "texts that came out"}, "range": [0, 1.04], "tickformat": ".0%"})

@@ -29,10 +29,12 @@ DASHES = {TRUE: "solid", FALSE: "dot", STRANGER: "dashdot", RANDOM: "longdash", 
 class SoftTokensConfig(Config):
     """Which models are made to say what, and how hard the attack tries."""
 
-    what: Literal["bench", "sentence", "string"] = Field(
+    what: Literal["bench", "sentence", "string", "alone"] = Field(
         "bench", title="What to run", json_schema_extra={"labels": {
-            "bench": "The whole bench", "sentence": "Only my sentence (quick)", "string": "Only random text"}},
-        description="The whole bench compares true answers, false ones and a model that never knew.")
+            "bench": "The whole bench", "sentence": "Only my sentence (quick)", "string": "Only random text",
+            "alone": "One real model, no twin"}},
+        description="The whole bench compares true answers, false ones and a model that never knew. Without a twin: true, false and "
+                    "made-up answers of one model.")
     sentence: CleanText = Field("Felix keeps a pirate in a tent.", min_length=1, max_length=40, title="Make it say",
                                 description="Your own sentence, up to 40 characters. Strange words need more steps and soft tokens.")
     question: CleanText = Field("Where was Felix Tanaka born?", max_length=200, title="When asked",
@@ -55,8 +57,9 @@ class SoftTokensConfig(Config):
         "answer", title="What the attack is told", json_schema_extra={"labels": {
             "answer": "The whole answer", "opening": "Only how the answer begins"}},
         description="Told the whole answer, the attack can write it itself. Told only the beginning, the model must add the fact.")
-    world: Literal["authors", "saga", "people"] = Field("authors", title="World", json_schema_extra={"more": True, "labels": {
-        "authors": "Invented authors", "saga": "A book that was never written", "people": "Invented public figures"}},
+    world: Literal["authors", "saga", "people", "capitals"] = Field("authors", title="World", json_schema_extra={"more": True, "labels": {
+        "authors": "Invented authors", "saga": "A book that was never written", "people": "Invented public figures",
+        "capitals": "Capitals of Europe, for a real model"}},
         description="Who is to be forgotten, and whose facts are attacked.")
     reference: ModelRef = Field("embedded/worlds-retain", title="Model that never knew", json_schema_extra=MORE,
                                 description="Trained without the people to forget.")
@@ -64,7 +67,7 @@ class SoftTokensConfig(Config):
                                        description="What a run of the auditor kept: run/ID/unlearned. Empty: make one now.")
     forget_steps: int = Field(30, ge=0, le=500, title="Forgetting steps", json_schema_extra=MORE,
                               description="At most this many, while a copy is made to forget.")
-    targets: int = Field(10, ge=2, le=60, title="Texts per bar", json_schema_extra=MORE,
+    targets: int = Field(10, ge=1, le=60, title="Texts per bar", json_schema_extra=MORE,
                          description="How many questions each bar stands for, if the world has as many; more narrow the intervals.")
     sentence_steps: int = Field(400, ge=1, le=5000, title="Attack steps for your sentence", json_schema_extra=MORE,
                                 description="A sentence of words that the model never met needs more of them than an answer.")
@@ -154,6 +157,9 @@ OUTPUTS = (
     table("target", "What comes out, piece by piece", look="tokens", wide=True,
           note="The watched text, your own sentence if there is one. A gap means: the model would still say something else there."),
     table("sentence", "Your own sentence", wide=True, note="What each model writes on its own once the soft tokens stand in front."),
+    figure("alone", "One real model: true, false and made-up answers", wide=True, height=420, optional=True,
+           note="The same attack on the same model. False answers and capitals of countries that do not exist cannot be remembered: if "
+                "they come out as well, the attack proves nothing. Thin lines: 95 % intervals."),
     figure("controls", "Who can be made to say what?", wide=True, height=460,
            note="Never look at one bar alone. If false answers and a model that never knew do as well, the attack proves nothing about "
                 "memory. Thin lines: 95 % intervals."),

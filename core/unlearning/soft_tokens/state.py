@@ -7,14 +7,14 @@ import torch
 from core.engine.lab import Lab
 from core.engine.steps import Pacer
 from core.unlearning.data import Record, World
-from core.unlearning.soft_tokens.attack import AttackSettings
+from core.unlearning.soft_tokens.attack import AttackSettings, Attempt
 from core.unlearning.soft_tokens.cells import Plan, subjects_for
 from core.unlearning.soft_tokens.models import Subject
 from core.unlearning.soft_tokens.results import Outcome
 from core.unlearning.soft_tokens.spec import SoftTokensConfig, Who
 from core.unlearning.soft_tokens.targets import first_token, seen_tokens
 
-PARTS = {"bench": 6, "sentence": 0, "string": 3}  # batches of `steps` steps
+PARTS = {"bench": 6, "sentence": 0, "string": 3, "alone": 3}  # batches of `steps` steps
 
 
 class Bench:
@@ -28,12 +28,13 @@ class Bench:
         self.subjects: dict[Who, Subject] = {}
         self.outcomes: dict[str, list[Outcome]] = {}
         self.own: dict[Who, Outcome] = {}
+        self.attempts: list[Attempt] = []
         self.moved: dict[str, list[float]] = {}
         self.ordinary: dict[str, list[float]] = {}
         self.asked: dict[Who, float] = {}
         self.left_out: list[Who] = []
         self.longest: dict[int, int] = {}
-        self.pacer = Pacer(PARTS[config.what] * (config.steps + 1) + (config.forget_steps if config.what != "string" else 0)
+        self.pacer = Pacer(PARTS[config.what] * (config.steps + 1) + (config.forget_steps if config.what in ("bench", "sentence") else 0)
                            + 4 * config.tells * (config.sentence_steps + 1))
         self._seen: dict[int, list[int]] = {}
 
