@@ -186,16 +186,22 @@ def delete_runs(options: argparse.Namespace) -> Answer:
 
 
 def build_first_views(options: argparse.Namespace) -> Answer:
-    """`{"first_views": [{page, folder}]}` after running what the pages open with: their experiment as it is by default."""
-    from apps.lab.pages import PAGES
+    """`{"first_views": [{page, folder}]}` after running what the pages open with: their experiment as it is by default.
+
+    Those on a real model, which has to be got first, are run when they are named alone.
+    """
+    from apps.lab.pages import PAGES, real
     from core.engine.first_views import build
 
     pages = {page.first_view(name): name for page in PAGES if page.built for name in page.experiments}
-    if options.page is not None and options.page not in pages:
-        raise LabError(f"There is no page called '{options.page}' to build a first view for.", f"There are: {', '.join(pages)}.")
+    asked = {options.page: real.VIEWS[options.page].experiment} if options.page in real.VIEWS else pages
+    if options.page is not None and options.page not in asked:
+        raise LabError(f"There is no page called '{options.page}' to build a first view for.",
+                       f"There are: {', '.join([*pages, *real.VIEWS])}.")
     built = []
     with own_engine() as engine, working():
         for route in [options.page] if options.page else pages:
             say(f"Running the first view of {route} ...")
-            built.append({"page": route, "folder": str(build(engine, route, pages[route], {}, seed=0))})
+            given = real.settings(route) if route in real.VIEWS else {}
+            built.append({"page": route, "folder": str(build(engine, route, asked[route], given, seed=0))})
     return Answer({"first_views": built}, "\n".join(f"Written: {row['folder']}" for row in built))

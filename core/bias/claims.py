@@ -35,10 +35,10 @@ def _fallen(before: str, after: str) -> Callable[[Results], float]:
 TEXT: tuple[str, dict[str, Any]] = ("bias/text", {"model": "got/smollm2"})
 
 
-def _text(number: str, statement: str, name: str, threshold: str, note: str) -> Claim:
+def _text(number: str, statement: str, name: str, threshold: str, note: str, beside: str) -> Claim:
     """On a real text model, which has to be got first."""
     return Claim(id=f"02.{number}", paper="02", statement=statement, kind="report", experiment=TEXT[0], configs=[TEXT[1]],
-                 measure=_of(name), threshold=threshold, seeds=SEEDS, needs=("got/smollm2",), note=note)
+                 measure=_of(name), threshold=threshold, seeds=SEEDS, needs=("got/smollm2",), note=note, beside=beside)
 
 
 def _claim(number: str, statement: str, kind: str, run: tuple[str, dict[str, Any]], measure: Callable[[Results], float], threshold: str,
@@ -81,8 +81,8 @@ CLAIMS = [
            "Verbs and scenes of the test were never used to measure or choose; C7 says that it carries over to them."),
     _text("T1", "In a real text model the edit halves the gap between he and she.", "gap fallen", ">= 0.5",
           "SmolLM2 with 135 million parameters. The paper asks about pictures; this question is ours. No setting kept the cost within 5 %, "
-          "so the model was not changed and the gap stayed."),
+          "so the model was not changed and the gap stayed.", "02.C7"),
     _text("T2", "In a real text model the edit costs less than 5 % of perplexity.", "perplexity cost", "<= 0.05",
           "Settings that cost more are not allowed on the dev split. Here nothing was left to choose: the model was not changed, which "
-          "costs nothing."),
+          "costs nothing.", "02.C10"),
 ]

@@ -42,7 +42,8 @@ class Claim:
 
     scale: what that number is: a share (0..1, shown in per cent), points (a difference of shares), a correlation (-1..1), or a number as
     it stands.  threshold: which way is better, and how far it has to go, in the measure's own unit.  spread: of a model on which several
-    seeds would take too long, the 95 % interval over the questions of its one run, which is then judged.
+    seeds would take too long, the 95 % interval over the questions of its one run, which is then judged.  beside: of a claim on a real
+    model, the one on the little models that asks the same.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Claim:
     needs: Sequence[str] = field(default=())
     scale: Scale = "number"
     spread: Callable[[list[dict[str, Any]]], tuple[float, float]] | None = None
+    beside: str = ""
 
 
 def metric(result: dict[str, Any], name: str) -> float:
@@ -128,7 +130,7 @@ def _rounded(value: float) -> float:
 def _row(claim: Claim, **measured: Any) -> dict[str, Any]:
     return {"id": claim.id, "paper": claim.paper, "statement": claim.statement, "kind": claim.kind, "held": None, "measured": None,
             "interval": None, "threshold": claim.threshold, "unit": claim.unit, "scale": claim.scale, "seeds": list(claim.seeds),
-            "note": claim.note, "fingerprints": {}, "when": ""} | measured
+            "note": claim.note, "fingerprints": {}, "when": "", "beside": claim.beside} | measured
 
 
 def _finished(claim: Claim, engine: Engine, config: Config, seed: int, fresh: bool) -> dict[str, Any]:

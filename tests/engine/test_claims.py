@@ -57,7 +57,8 @@ def test_a_claim_is_measured_over_its_seeds_and_its_runs_are_taken_from_the_reco
     assert row.pop("when").startswith("20")
     assert row == {"id": "00.1", "paper": "00", "statement": "It counts.", "kind": "gate", "held": low >= 2 or "undecided",
                    "measured": round(mean, 6), "interval": [round(low, 6), round(high, 6)], "threshold": ">= 2",
-                   "unit": "mean over seeds", "scale": "number", "seeds": [0, 1, 2], "note": "", "fingerprints": {}}
+                   "unit": "mean over seeds", "scale": "number", "seeds": [0, 1, 2], "note": "", "fingerprints": {},
+                   "beside": ""}
     assert len(engine.records.list()) == 6
     assert measure(claim(threshold="<= 3"), engine)["held"] is not True and len(engine.records.list()) == 6
     json.dumps(row, allow_nan=False)
@@ -74,6 +75,11 @@ def test_one_seed_decides_nothing(engine):
     row = measure(claim(seeds=(0,)), engine)
     assert row["held"] == "undecided" and row["interval"] is None and row["measured"] > 3
     json.dumps(row, allow_nan=False)
+
+
+def test_one_run_on_a_large_model_is_judged_by_the_interval_over_its_questions(engine):
+    row = measure(claim(seeds=(0,), spread=lambda results: (0.4, 0.9), threshold=">= 0.3"), engine)
+    assert row["held"] is True and row["interval"] == [0.4, 0.9]
 
 
 def test_only_an_absent_model_leaves_a_claim_open(engine, llama):

@@ -36,3 +36,12 @@ def test_whoever_speaks_of_points_is_measured_in_points():
     for paper in claims.CLAIM_TABLES:
         for row in claims.recorded(paper):
             assert aim(row).endswith(("point", "points")) or not re.search(r"\d points?\b", row["statement"])
+
+
+def test_a_claim_on_a_real_model_stands_beside_the_one_on_the_little_model(monkeypatch):
+    little, real = ROW | {"measured": 0.25}, ROW | {"id": "00.R1", "beside": "00.1", "held": False, "statement": "<b>Real</b>"}
+    monkeypatch.setattr(claims, "recorded", lambda paper: [little, real])
+    board = evidence_html("00").partition("Little model, real model")[2]
+    said = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", board))
+    assert "It is better." in said and said.index("0.25 (0.25 to 0.75)") < said.index("0.5 (0.25 to 0.75)")
+    assert "<b>" not in board

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import json
 from html import escape
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from apps.lab import links
-from apps.lab.pages import PAGES
+from apps.lab.pages import PAGES, real
 from apps.lab.ui import setups
 from core.engine.errors import LabError
 from core.engine.registry import find
+from core.engine.settings import FIRST_VIEWS
 
 
 def query(address: str) -> dict[str, str]:
@@ -102,3 +104,16 @@ def test_links_to_further_settings_are_read_back_as_these_settings(module):
 def test_a_link_to_settings_that_do_not_exist_fails_when_the_site_is_built():
     with pytest.raises(LabError, match="stepz"):
         setups.address(next(page for page in PAGES if page.built), {"stepz": 1})
+
+
+@pytest.mark.parametrize("name", real.VIEWS)
+def test_the_recorded_run_on_a_real_model_opens_with_its_settings_where_the_model_is_not(name):
+    view = real.VIEWS[name]
+    query = dict(parse_qsl(urlsplit(real.address(name)).query))
+    opened = links.read(find(view.experiment), query)
+    assert opened.error is None and opened.run == f"first-{name}" and opened.config.model == real.MODEL
+    assert opened.config == find(view.experiment).validate(real.settings(name))
+    file = FIRST_VIEWS / name / "run.json"
+    if file.is_file():
+        run = json.loads(file.read_text(encoding="utf-8"))
+        assert run["config"] == opened.config.model_dump(mode="json") and run["model"]["ref"] == real.MODEL

@@ -13,6 +13,7 @@ from core.engine.settings import Settings
 from core.unlearning.audit.claims import (
     CLAIMS,
     MODELS,
+    REAL_MODEL,
     key_above_reference,
     push_beyond_controls,
     reference_under_reported,
@@ -23,7 +24,8 @@ from core.unlearning.audit.claims import (
 
 THRESHOLDS = {"01.1a": ">= 0.95", "01.1b": "<= 0.10", "01.2a": ">= 0.85", "01.2b": "<= 0.85", "01.2c": ">= 0.85", "01.2d": ">= 0.85",
               "01.2e": ">= 0.85", "01.3a": ">= 0.10", "01.3b": "<= 0.05", "01.4a": ">= 0.2", "01.4b": ">= 0.2", "01.4c": "<= 0",
-              "01.4d": "<= 0", "01.4e": "<= 0", "01.5": ">= 0.03", "01.6": "<= 0.10", "01.7": ">= 1", "01.8": ">= 0"}
+              "01.4d": "<= 0", "01.4e": "<= 0", "01.5": ">= 0.03", "01.6": "<= 0.10", "01.7": ">= 1", "01.8": ">= 0",
+              **{f"01.R{number}{way}": aim for number, aim in ((1, "<= 0.25"), (2, ">= 0.1"), (3, ">= 0.85")) for way in "abcd"}}
 
 
 def result(**metrics: float) -> dict:
@@ -32,7 +34,7 @@ def result(**metrics: float) -> dict:
 
 def test_thresholds_and_seeds_are_those_written_before_measuring() -> None:
     assert {claim.id: claim.threshold for claim in CLAIMS} == THRESHOLDS
-    assert all(tuple(claim.seeds) == (0, 1, 2, 3, 4) for claim in CLAIMS)
+    assert all(tuple(claim.seeds) == ((0,) if claim.spread else (0, 1, 2, 3, 4)) for claim in CLAIMS)
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
@@ -47,8 +49,8 @@ def test_committed_results_are_about_the_shipped_models_and_judged_by_their_inte
         assert row["held"] is None and row["note"]
         return
     store = ModelStore(Settings())
-    assert set(row["fingerprints"]) == set(MODELS)
-    assert all(store.fingerprint(ref) == known for ref, known in row["fingerprints"].items())
+    assert set(row["fingerprints"]) == ({REAL_MODEL} if ".R" in row["id"] else set(MODELS))
+    assert all(store.fingerprint(ref) == known for ref, known in row["fingerprints"].items() if ref != REAL_MODEL)
     assert row["held"] == judge(*row["interval"], row["threshold"])
     assert row["interval"][0] <= row["measured"] <= row["interval"][1]
 

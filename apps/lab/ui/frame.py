@@ -19,7 +19,7 @@ import gradio as gr
 from markupsafe import escape
 
 from apps.lab import links
-from apps.lab.pages import Page
+from apps.lab.pages import Page, real
 from apps.lab.ui.controls import Controls
 from apps.lab.ui.evidence import evidence_html
 from apps.lab.ui.lesson_tab import lesson
@@ -63,7 +63,8 @@ def page(site: Site, described: Page, *, intro: str, models: Mapping[str, Sequen
     experiment = find(described.experiments[0])
     header(described)
     gr.HTML(f'<header class="gb-head"><h1 class="gb-question">{escape(described.question)}</h1><details class="gb-about gb-side">'
-            f'<summary>What is this?</summary><p class="gb-intro">{escape(intro)}</p></details></header>', apply_default_css=False)
+            f'<summary>What is this?</summary><p class="gb-intro">{escape(intro)}</p></details>{real.beside(described)}</header>',
+            apply_default_css=False)
     with gr.Row(elem_classes="gb-columns"):
         with gr.Column(scale=1, min_width=270, elem_classes="gb-side gb-controls gb-form"):
             run = gr.Button("Run", variant="primary", elem_id="run")

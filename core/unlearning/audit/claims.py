@@ -37,6 +37,7 @@ REFUSED_NOTE = ("Stopped at the first look (every 2 steps) at which at most a te
 REAL_MODEL = "got/smollm2"
 REAL = {"model": REAL_MODEL, "world": "capitals", "reference": None, "actpert": False, "steps": 12, "check_every": 2,
         "audits": ["prefix", "affirm", "icl", "choice", "paraphrase", "cloze"]}
+KEPT_BESIDE = {"npo": "01.2a", "idk_nll": "01.2d", "rmu": "01.2e"}  # where the little model was asked how much of the rest is kept
 REAL_NOTE = ("One run with LoRA, rank 8; 14 capitals of Europe to forget, 26 facts rehearsed, 15 facts never rehearsed. Learning rates "
              "were searched on 15 other facts. The interval is over questions. Luck: the same prompts about 14 made-up countries.")
 
@@ -124,17 +125,18 @@ def _real(letter: str, name: str, words: str) -> list[Claim]:
     run = REAL | {"algorithm": name}
 
     def claim(number: str, statement: str, measure: Callable[[list[Result]], float], spread: Callable[[list[Result]], tuple[float, float]],
-              threshold: str, scale: Scale) -> Claim:
+              threshold: str, scale: Scale, beside: str = "") -> Claim:
         return Claim(f"01.{number}{letter}", "01", f"SmolLM2 (135 million parameters): {statement}", "report", EXPERIMENT, configs=[run],
                      measure=measure, threshold=threshold, seeds=(0,), unit="one run, interval over questions", needs=(REAL_MODEL,),
-                     scale=scale, spread=spread, note=REAL_NOTE)
+                     scale=scale, spread=spread, note=REAL_NOTE, beside=beside)
 
     return [claim("R1", f"{words} looks forgotten: at most a quarter of the capitals of Europe is given when asked plainly.",
                   final("direct recall unlearned"), _counted("direct unlearned"), "<= 0.25", "share"),
             claim("R2", f"{words} leaves more inside than luck gives: some way of asking brings out at least 10 points more than about "
-                  "made-up countries.", beyond_luck, _counted("beyond luck on made-up places"), ">= 0.1", "points"),
+                  "made-up countries.", beyond_luck, _counted("beyond luck on made-up places"), ">= 0.1", "points",
+                  "01.3a"),
             claim("R3", f"{words} keeps at least 85 % of what was known of facts that were not even rehearsed.", unrehearsed_kept,
-                  unrehearsed_spread, ">= 0.85", "share")]
+                  unrehearsed_spread, ">= 0.85", "share", KEPT_BESIDE.get(name, ""))]
 
 
 def _stop_note(name: str) -> str:

@@ -77,10 +77,13 @@ def _spread_alone(text: str) -> Callable[[Results], tuple[float, float]]:
     return lambda results: tuple(results[0]["verdict"]["evidence"]["10"][text]["interval"])
 
 
-def _real(number: str, statement: str, cell: str, text: str) -> Claim:
+def _real(number: str, statement: str, cell: str, text: str, beside: str = "") -> Claim:
     return Claim(f"05.{number}", "05", f"SmolLM2 (135 million parameters): {statement}", "report", EXPERIMENT, configs=[ALONE],
                  measure=said_alone(cell), threshold=">= 0.5", seeds=(0,), unit="one run, interval over texts", scale="share",
-                 needs=(REAL_MODEL,), note=REAL_NOTE, spread=_spread_alone(text))
+                 needs=(REAL_MODEL,), note=REAL_NOTE, spread=_spread_alone(text), beside=beside)
+
+
+LEAST = 50  # characters: the first rung of the ladder
 
 
 def rung(characters: int) -> dict[str, Any]:
@@ -95,9 +98,10 @@ def right(results: Results) -> float:
 
 
 def _rung(characters: int) -> Claim:
-    return Claim(f"05.R-{characters}", "05", f"SmolLM2 (135 million parameters): 10 soft tokens carry {characters} random characters, one by "
-                 "one.", "report", EXPERIMENT, configs=[rung(characters)], measure=right, threshold=">= 1", seeds=(0,), scale="share",
-                 unit="share of the text's pieces right at best, one text", needs=(REAL_MODEL,), spread=lambda runs: (right(runs),) * 2,
+    said = f"SmolLM2 (135 million parameters): 10 soft tokens carry {characters} random characters without a mistake."
+    return Claim(f"05.R-{characters}", "05", said, "report", EXPERIMENT, configs=[rung(characters)], measure=right, threshold=">= 1",
+                 seeds=(0,), unit="share of its pieces right at best, one text", scale="share", needs=(REAL_MODEL,),
+                 spread=lambda results: (right(results), right(results)), beside="05.5a" if characters == LEAST else "",
                  note="At most 600 steps. A text that came out shows that it can; one that did not only that this search failed.")
 
 
@@ -144,7 +148,7 @@ CLAIMS = [
     _real("R1", "10 soft tokens bring out more than half of the true answers.", "original, true answer", "true answer"),
     _real("R2", "10 soft tokens bring out more than half of the false answers.", "original, false answer", "false answer"),
     _real("R3", "10 soft tokens bring out more than half of the answers about countries that do not exist.", "original, stranger",
-          "a stranger's fact"),
+          "a stranger's fact", "05.2b"),
     *(_rung(characters) for characters in (50, 100, 200, 400)),
     _claim("10", "Where the attack succeeds, the model really writes the text on its own.", [with_tokens(8)],
            lambda results: results[0]["metrics"]["generated as promised"], ">= 1", unit="mean over seeds, every success of all cells"),
