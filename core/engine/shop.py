@@ -146,7 +146,8 @@ class Shop:
         folder = self.root / name
         if not (folder / "got.json").is_file():
             raise LabError(f"{item.title} is not on this machine yet.",
-                           f"Get it first ({item.size / MB:.0f} MB, {item.licence}): glassbox get {name}. Until then: {item.instead}.")
+                           f"Get it first ({item.size / MB:.0f} MB, {item.licence}): on the home page, or with glassbox get {name}. Until "
+                           f"then: {item.instead}.")
         return folder
 
     def has(self, name: str) -> bool:

@@ -32,8 +32,8 @@ class RealView:
 
 VIEWS = {
     "unlearning-auditor-real": RealView("unlearning-auditor", "unlearning/audit", {
-        "world": "capitals", "reference": None, "actpert": False, "steps": 12, "check_every": 2, "audits": ASKED_AGAIN,
-        "algorithm": "idk_nll"}),
+        "world": "capitals", "reference": None, "actpert": False, "steps": 12, "check_every": 2, "retain_questions": 12,
+        "audits": ASKED_AGAIN, "algorithm": "idk_nll"}),
     "soft-token-bench-real": RealView("soft-token-bench", "unlearning/soft-tokens", {
         "what": "alone", "world": "capitals", "targets": 6, "steps": 60}),
     "bias-residuals-text-real": RealView("bias-residuals", "bias/text"),

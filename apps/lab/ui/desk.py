@@ -227,7 +227,7 @@ class Desk:
         refs = self._among(live)
         if not refs:
             raise LabError("The models of this run are no longer here.", "Press Run to make them again.")
-        if by in ("sight", "run") and any(ref.startswith("hf/") for ref in refs.values()):
+        if by in ("sight", "run") and any(ref.startswith(("hf/", "got/")) for ref in refs.values()):
             return {}  # a large model is not loaded for somebody who scrolls by
         return {who: self._engine.probe(self.probe.name, config | {"model": ref}) for who, ref in refs.items()}
 

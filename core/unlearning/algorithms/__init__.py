@@ -15,14 +15,15 @@ from core.unlearning.algorithms.base import Algorithm, Case, Forgetting, rehears
 
 ALGORITHMS: dict[str, Algorithm] = {
     "ga": Algorithm("Gradient ascent: push the answers away", ga.forget, None, 1e-4),
-    "graddiff": Algorithm("GradDiff: push the answers away, rehearse the rest", ga.forget, rehearse, 3e-4),
+    "graddiff": Algorithm("GradDiff: push the answers away, rehearse the rest", ga.forget, rehearse, 3e-4,
+                          adapter_rate=2e-4),
     "kl": Algorithm("KL: push the answers away, stay close to the old self elsewhere", ga.forget, kl.retain, 3e-4),
     "npo": Algorithm("NPO: push the answers away, but gently, and rehearse the rest", npo.forget, rehearse, 3e-4),
     "idk_dpo": Algorithm("Prefer to refuse: make \"I do not know\" likelier than the answer", idk.prefer_idk, rehearse, 3e-4,
                          refusal="preferred"),
     "rmu": Algorithm("RMU: scramble the inside where the facts pass", rmu.forget, rmu.retain, 1e-3),
     "idk_nll": Algorithm("Refuse: train it to say that it does not know", idk.say_idk, rehearse, 1e-3, more=True,
-                         refusal="said"),
+                         refusal="said", adapter_rate=1e-3),
     "simnpo": Algorithm("SimNPO: push gently, without looking at the old self", simnpo.forget, rehearse, 1e-3, forget_weight=0.125,
                         more=True),
     "undial": Algorithm("UNDIAL: copy the old self with the answers turned down", undial.forget, None, 3e-4, more=True),

@@ -69,7 +69,7 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
     run = _Run(questions, names, lab, luck)
     untouched = models["original" if trains else "unlearned"]
     if luck:
-        yield from luck.ask("made up", untouched.model, untouched.tokenizer, pacer)
+        yield from _made_up(luck, untouched, pacer, lab)
     for who in ("original", "reference", "unlearned"):
         if who in models:
             yield from run.examine(who, models[who], pacer)
@@ -171,6 +171,17 @@ def _questions(config: AuditConfig, lab: Lab) -> tuple[World, Questions]:
 def _luck(config: AuditConfig, world: World, lab: Lab) -> Luck | None:
     """Of the real world no model never knew: what luck gives is asked of made-up countries."""
     return Luck.draw(world, config.audits, real.elsewhere(world), lab.rng) if world.name == real.NAME else None
+
+
+def _made_up(luck: Luck, loaded: LoadedModel, pacer: Pacer, lab: Lab) -> Iterator[Event]:
+    """Asks a shared model about what does not exist, the same questions only once."""
+    key = (loaded.fingerprint, "luck", luck.asked["made up"].key)
+    if key in lab.cache:
+        luck.replies["made up"] = lab.cache[key]
+        yield pacer.say("the model was asked about made-up countries before", by=luck.parts("made up"))
+        return
+    yield from luck.ask("made up", loaded.model, loaded.tokenizer, pacer)
+    lab.cache[key] = luck.replies["made up"]
 
 
 def _plain_text(models: Mapping[str, LoadedModel], names: Mapping[str, str]) -> Iterator[Event]:
