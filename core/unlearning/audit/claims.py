@@ -35,8 +35,8 @@ REFUSED_NOTE = ("Stopped at the first look (every 2 steps) at which at most a te
 
 
 REAL_MODEL = "got/smollm2"
-REAL = {"model": REAL_MODEL, "world": "capitals", "reference": None, "actpert": False, "steps": 12, "check_every": 2, "retain_questions": 12,
-        "audits": ["prefix", "affirm", "icl", "choice", "paraphrase", "cloze"]}
+REAL = {"model": REAL_MODEL, "world": "capitals", "reference": None, "actpert": False, "steps": 12, "check_every": 2,
+        "retain_questions": 12, "audits": ["prefix", "affirm", "icl", "choice", "paraphrase", "cloze"]}
 KEPT_BESIDE = {"npo": "01.2a", "idk_nll": "01.2d", "rmu": "01.2e"}  # where the little model was asked how much of the rest is kept
 REAL_NOTE = ("One run with LoRA, rank 8; 14 capitals of Europe to forget, 26 facts rehearsed, 15 facts never rehearsed. Learning rates "
              "were searched on 15 other facts. The interval is over questions. Luck: the same prompts about 14 made-up countries.")

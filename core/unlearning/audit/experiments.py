@@ -176,8 +176,8 @@ def _luck(config: AuditConfig, world: World, lab: Lab) -> Luck | None:
 def _made_up(luck: Luck, loaded: LoadedModel, pacer: Pacer, lab: Lab) -> Iterator[Event]:
     """Asks a shared model about what does not exist, the same questions only once."""
     key = (loaded.fingerprint, "luck", luck.asked["made up"].key)
-    if key in lab.cache:
-        luck.replies["made up"] = lab.cache[key]
+    if (known := lab.cache.get(key)) is not None:
+        luck.replies["made up"] = known
         yield pacer.say("the model was asked about made-up countries before", by=luck.parts("made up"))
         return
     yield from luck.ask("made up", loaded.model, loaded.tokenizer, pacer)
