@@ -65,7 +65,7 @@ CALIBRATED = 200  # outputs that make the yardstick of a model that comes withou
 def trace_thought(config: TraceConfig, lab: Lab) -> Iterator[Event]:
     """One problem, token by token, then everything that is known about the whole."""
     yield Progress(0, config.new_tokens, "reading the problem")
-    setting = Setting.of(lab, config.model, kind_of(config.problem), config.thinking)
+    setting = Setting.of(lab, config.model, kind_of(config.problem), config.thinking, untagged=True)
     form, model = setting.form, setting.loaded.model
     ids, problem = form.ask(config.problem)
     yield Text("prompt", form.tokenizer.decode(ids[0]))
@@ -145,11 +145,19 @@ def _whole(config: TraceConfig, setting: Setting, reading: Reading, problem: Pro
     if check and check.steps:
         yield Metric("right steps", sum(step.right for step in check.steps))
         yield Metric("written steps", len(check.steps))
-    yield Verdict(_say(check, reading, answer, place, percentiles.get("MaxProb think")), {
+    told = _untagged(check) if form.untagged else _say(check, reading, answer, place, percentiles.get("MaxProb think"))
+    yield Verdict(told, {
         "label": check.label if check and form.chains else "unknown", "answer": answer, "expected": problem.answer if problem else None,
         "energy": total, "certainty of the reasoning": scores["MaxProb think"], "truncated": reading.truncated,
         "energy equation": "reconstruction", "energy variant": config.variant, "percentile of the energy": place,
         "percentile MaxProb": percentiles.get("MaxProb think")})
+
+
+def _untagged(check: Check | None) -> str:
+    """The verdict on a model that marks no thinking."""
+    right = "" if check is None else f" What it came to is {'right' if check.correct else 'wrong'}."
+    return ("This model marks no reasoning, so all that it said is taken for its thought. The path is real; a test of reasoning it is not: "
+            f"such a model was not trained to reason, and nobody knows what energy is usual for it.{right}")
 
 
 def _say(check: Check | None, reading: Reading, answer: str, energetic: float | None, sure: float | None) -> str:

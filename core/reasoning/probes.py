@@ -43,12 +43,13 @@ class Setting:
     calibration: Calibration | None
 
     @classmethod
-    def of(cls, lab: Lab, ref: str, kind: Kind, thinking: Thinking = "on") -> Setting:
-        """Raises LabError for a model that is not a reasoner, and for a wish that its template cannot be asked for."""
+    def of(cls, lab: Lab, ref: str, kind: Kind, thinking: Thinking = "on", *, untagged: bool = False) -> Setting:
+        """`untagged`: also a model that marks no thinking. Raises LabError for a model that is not a reasoner, and for a wish that its
+        template cannot be asked for."""
         loaded = lab.load(ref)
         source, _, name = ref.partition("/")
         calibration = Calibration.read(lab.folder(name), loaded.fingerprint, kind) if source == "embedded" else None
-        form = Form.of(loaded.tokenizer, loaded.model, thinking)
+        form = Form.of(loaded.tokenizer, loaded.model, thinking, untagged=untagged)
         if thinking != "on" and can_switch(loaded.tokenizer):  # asked otherwise, it is another model as far as its answers go
             loaded = replace(loaded, fingerprint=f"{loaded.fingerprint} thinks {thinking}")
         return cls(loaded, form, calibration)
@@ -139,7 +140,7 @@ class EnergyAnswer(Answer):
 
 def energy_of(config: EnergyConfig, lab: Lab) -> EnergyAnswer:
     """Scores and figures of one output; with `token`, that token's own path and every layer's guess at the next one."""
-    setting = Setting.of(lab, config.model, kind_of(config.problem), config.thinking)
+    setting = Setting.of(lab, config.model, kind_of(config.problem), config.thinking, untagged=True)
     reading, problem = read_once(lab, setting, config.problem, config.output)
     if config.token >= len(reading.ids):
         raise LabError(f"There is no token {config.token}.", f"This text has tokens 0 to {len(reading.ids) - 1}.")

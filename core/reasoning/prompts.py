@@ -28,13 +28,14 @@ OFF, PROMPT, THINK_ROLE = "off", "prompt", "think"
 ROLES = (OFF, PROMPT, "open", THINK_ROLE, "close", "answer", "end")
 CHAIN_MARKS = {c for group in (*VALUES.values(), *OPERATORS.values()) for c in group} | {"=", STEP_END}
 LARGEST_CHAIN_VOCABULARY = 100
+NO_TAG = -1  # no token
 
 
 @dataclass(frozen=True)
 class Form:
     """The tags and end tokens of one tokenizer. chains: whether the model reads bare chains and nothing else.
 
-    turn: how many tokens at the end of a prompt stand in the model's own turn.
+    turn: how many tokens at the end of a prompt stand in the model's own turn.  untagged: the model marks no thinking.
     """
 
     tokenizer: Any
@@ -43,15 +44,21 @@ class Form:
     end_ids: frozenset[int]
     chains: bool
     turn: int = 0
+    untagged: bool = False
 
     @classmethod
-    def of(cls, tokenizer: Any, model: PreTrainedModel, thinking: Thinking = "on") -> Form:
-        """Raises LabError when the model has no tokenizer, its tokenizer no think tags of one token each, or its template no switch to
-        turn the thinking off with."""
+    def of(cls, tokenizer: Any, model: PreTrainedModel, thinking: Thinking = "on", *, untagged: bool = False) -> Form:
+        """`untagged`: a model without think tags will do; all that it says counts as its thinking then.
+
+        Raises LabError when the model has no tokenizer, its tokenizer no think tags of one token each, or its template no switch to
+        turn the thinking off with.
+        """
         if tokenizer is None:
             raise LabError("This model comes without a tokenizer, so it cannot be asked anything.", "Choose one with a tokenizer.json.")
         known = tokenizer.get_vocab() | tokenizer.get_added_vocab()
         tags = next((pair for pair in TAGS if known.keys() >= set(pair)), None)
+        if tags is None and untagged:
+            return cls._without_tags(tokenizer, model)
         if tags is None:
             raise LabError(f"This model does not mark its reasoning with {THINK} and {END_THINK}.",
                            "Choose an embedded reasoner, or a reasoning model such as a DeepSeek-R1 distill or Qwen3.")
@@ -69,6 +76,13 @@ class Form:
         ends |= set(end_ids(tokenizer, prompt))
         return cls(tokenizer, known[tags[0]], known[tags[1]], frozenset(ends), chains, turn=len(own))
 
+    @classmethod
+    def _without_tags(cls, tokenizer: Any, model: PreTrainedModel) -> Form:
+        given = getattr(model.generation_config, "eos_token_id", None)
+        ends = {tokenizer.eos_token_id, *(given if isinstance(given, list) else [given])} - {None}
+        ends |= set(end_ids(tokenizer, chat_prompt(tokenizer, "Who?"))) if tokenizer.chat_template else set()
+        return cls(tokenizer, NO_TAG, NO_TAG, frozenset(ends), chains=False, untagged=True)
+
     def ask(self, text: str) -> tuple[Tensor, Problem | None]:
         """Prompt ids (1, tokens) and the problem, None when the text is not a chain and its truth is therefore unknown.
 
@@ -84,6 +98,8 @@ class Form:
         except LabError:
             problem = None
         question = as_question(problem) if problem else text
+        if not self.tokenizer.chat_template and self.untagged:
+            return torch.tensor([encode_prompt(self.tokenizer, f"{question}\n")]), problem
         if not self.tokenizer.chat_template:
             opening = self.tokenizer.convert_ids_to_tokens(self.open_id)
             return torch.tensor([encode_prompt(self.tokenizer, f"{question}\n{opening}")]), problem
@@ -107,7 +123,7 @@ class Form:
             return None
         if self.chains:
             return check(problem, trace, answer)
-        return check(problem, "", read_answer(answer, (problem.kind,)))
+        return check(problem, "", read_answer(trace if self.untagged else answer, (problem.kind,)))
 
 
 class Spans:

@@ -37,6 +37,7 @@ VIEWS = {
     "soft-token-bench-real": RealView("soft-token-bench", "unlearning/soft-tokens", {
         "what": "alone", "world": "capitals", "targets": 6, "steps": 60}),
     "bias-residuals-text-real": RealView("bias-residuals", "bias/text"),
+    "cot-energy-real": RealView("cot-energy", "reasoning/trace", {"new_tokens": 128}),
 }
 
 
