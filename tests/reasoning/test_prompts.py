@@ -42,6 +42,16 @@ def test_models_without_tags_or_tokenizer_get_a_sentence():
         assert error.value.hint
 
 
+def test_what_a_model_without_tags_says_is_its_thought_and_is_judged_by_its_last_value():
+    from tests.engine.tiny_models import tiny_tokenizer
+    form = Form.of(tiny_tokenizer(), tiny("llama"), untagged=True)
+    ids, problem = form.ask("2+3*2")
+    roles, truncated = find_roles(form, ids[0].tolist(), [5, 6, min(form.end_ids)])
+    assert roles[len(ids[0]):] == ["think", "think", "end"] and truncated
+    right = problem.answer
+    assert form.judge(problem, f"That makes {right}.", "").correct and not form.judge(problem, f"Not {right}, but 3.", "").correct
+
+
 @pytest.mark.parametrize(("template", "new", "roles", "truncated"), [
     # the template opens the tag (DeepSeek-R1 distills)
     ("opened", "A A /t B e", "think think close answer end", False),
