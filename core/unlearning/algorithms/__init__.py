@@ -8,6 +8,9 @@ The learning rates fit the embedded models of two million parameters: three auth
 the plain questions is answered; undial comes to 0.17, whp to 0.27) and four fifths or more of the rest is kept, one seed. What that costs
 in the other worlds and with one or six subjects stands in docs/LOG.md. Not so for ceu, which rehearses nothing: at every rate it costs half
 of the rest or more.
+
+Adapters on a large model want other rates. Those here were searched on SmolLM2 (135 million parameters, LoRA of rank 8), for the way to
+"forgotten" that left most of 15 questions set aside for it; the others have none and take the rate above (docs/LOG.md).
 """
 
 from core.unlearning.algorithms import ceu, ga, idk, kl, npo, pdu, rmu, satimp, simnpo, task_vector, undial, wga, whp
@@ -18,7 +21,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     "graddiff": Algorithm("GradDiff: push the answers away, rehearse the rest", ga.forget, rehearse, 3e-4,
                           adapter_rate=4e-4),
     "kl": Algorithm("KL: push the answers away, stay close to the old self elsewhere", ga.forget, kl.retain, 3e-4),
-    "npo": Algorithm("NPO: push the answers away, but gently, and rehearse the rest", npo.forget, rehearse, 3e-4),
+    "npo": Algorithm("NPO: push the answers away, but gently, and rehearse the rest", npo.forget, rehearse, 3e-4, adapter_rate=2e-4),
     "idk_dpo": Algorithm("Prefer to refuse: make \"I do not know\" likelier than the answer", idk.prefer_idk, rehearse, 3e-4,
                          refusal="preferred"),
     "rmu": Algorithm("RMU: scramble the inside where the facts pass", rmu.forget, rmu.retain, 1e-3, adapter_rate=1e-3),
