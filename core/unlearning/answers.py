@@ -35,6 +35,7 @@ SPARE_TOKENS = 10
 BATCH = 60
 IGNORED = -100
 SHARED = 16  # tokens that all prompts of a batch begin with, such as a system prompt: from there on they are worth reading only once
+WORTH_IT = 50_000_000  # parameters; below, the numbers of the embedded models stay what they were to the last digit
 
 
 @dataclass(frozen=True)
@@ -141,10 +142,12 @@ def alike(rows: Sequence[Sequence[int]]) -> int:
 
 
 def _takes_gaps(model: PreTrainedModel, length: int) -> bool:
-    """Whether a gap behind a common beginning is nothing to this model: it attends by mask and position alone, within no window."""
+    """Whether a common beginning is read once: by a model large enough that attends by mask and position alone, within no window, so
+    that the gap behind it is nothing."""
     config = model.config.get_text_config()
     window = getattr(config, "sliding_window", None)
-    return family_name(config.model_type) == "llama" and (not window or length <= window)
+    fits = family_name(config.model_type) == "llama" and (not window or length <= window)
+    return fits and model.num_parameters() >= WORTH_IT
 
 
 def _thought_through(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[PromptText], rows: Sequence[list[int]],

@@ -41,8 +41,11 @@ def test_luck_is_measured_on_made_up_countries_and_a_twin_is_refused(engine):
 
 
 @pytest.fixture
-def begun(authors, world):
-    """Prompts of different length behind one beginning, and their true answers."""
+def begun(authors, world, monkeypatch):
+    """Prompts of different length behind one beginning, and their true answers; the little model counts as large."""
+    assert not answers._takes_gaps(authors.model, 40)
+    monkeypatch.setattr(answers, "WORTH_IT", 0)
+    assert answers._takes_gaps(authors.model, 40)
     records = world.forget(1)[:4]
     return [BEGIN + as_question(record.question) for record in records], [f" {record.answer}" for record in records]
 
