@@ -19,6 +19,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from apps.lab.pages import PAGES, Page
+from apps.lab.pages.real import beside
 from apps.lab.ui.scripts import SCRIPTS
 from core.engine.events import layers
 from core.engine.settings import FIRST_VIEWS
@@ -66,7 +67,8 @@ def first_html(page: Page) -> str:
     templates = "".join(f'<template id="gb-first-{kind}">{found["svg"][kind]}</template>' for kind in KINDS)
     return f"""<link rel="stylesheet" href="{SCRIPTS}style.css"><div id="gb-first" hidden><div class="gb-first-page">
 <nav class="gb-bar"><a class="gb-brand" href="./">Glassbox Lab</a><span class="gb-where">{escape(page.name)}</span></nav>
-<header class="gb-head"><h1 class="gb-question">{escape(page.question)}</h1><span class="gb-quiet">What is this?</span></header>
+<header class="gb-head"><h1 class="gb-question">{escape(page.question)}</h1>
+<span class="gb-quiet">What is this?</span>{beside(page)}</header>
 <div class="gb-first-columns"><div class="gb-first-run">Run</div><section class="gb-view">
 <div class="gb-status" data-tone="recorded"><div class="gb-status-top"><div class="gb-status-what">
 <span class="gb-badge">Recorded run</span></div></div><p class="gb-verdict gb-headline">{escape(verdict["headline"])}</p>
