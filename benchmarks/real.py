@@ -35,7 +35,7 @@ from core.unlearning.soft_tokens.targets import encode_target
 
 MODEL = "got/smollm2"
 WAYS = ("direct", "prefix", "affirm", "icl", "choice", "paraphrase", "cloze")
-QUESTIONS, REPEATS, TOKENS, STEPS = 10, 3, 10, 3
+QUESTIONS, REPEATS, TOKENS, STEPS = 10, 2, 10, 2
 Row = dict[str, Any]
 
 
@@ -72,7 +72,7 @@ def asking(loaded: LoadedModel) -> Row:
 
         return run
 
-    row = compared("ask 10 questions in 7 ways", once(16, ask("new", 16)), once(10**6, ask("old", 8)), repeats=2)
+    row = compared("ask 10 questions in 7 ways", once(16, ask("new", 16)), once(10**6, ask("old", 8)), repeats=1)
     same = sum(a == b for a, b in zip(said["new"], said["old"], strict=True))
     return row | {"note": f"{same} of {len(texts)} answers equal"}
 
