@@ -63,7 +63,7 @@ PAPERS = (
           "core.steering.spec", "core.steering.claims", built=True),
     Paper("07", "federated-synthesis", "Federated synthesis", "Can hospitals share without showing?",
           "Learn from many places at once by sharing concepts instead of pictures.",
-          recipes={"painter": "core.zoo.painter.build:build_painter"}),
+          "core.federated.spec", "core.federated.claims", built=True, recipes={"painter": "core.zoo.painter.build:build_painter"}),
     Paper("08", "factor-augmentation", "Factor augmentation", "Can made-up markets teach?",
           "A diffusion model invents training data where real data are scarce.",
           "core.factors.spec", "core.factors.claims", built=True,

@@ -20,7 +20,7 @@ from core.federated.places import CLASSES
 
 MIX_MEAN, MIX_SPREAD = 0.5, 0.1
 RADIUS = 24.0  # no latent leaves that is longer than this; one of unit deviation has length 16
-BATCH, LOOK = 32, 20  # pictures of a place in one step; steps between looks at those held back
+BATCH, LOOK = 16, 20  # pictures of a place in one step; steps between looks at those held back
 HELD = 0.2  # share of a place's pictures whose noise loss decides when tuning stops helping
 
 

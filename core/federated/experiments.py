@@ -17,7 +17,7 @@ from core.engine.lab import Lab
 from core.federated import attacks, client, figures, server, verdict
 from core.federated.classifier import Classifier, weight_bytes
 from core.federated.leaks import attacked, clean_match, evidence, told_apart
-from core.federated.painting import Paintings, journey, learned, paintings, taught
+from core.federated.painting import Paintings, journey, learned, paintings, some_of, taught
 from core.federated.payload import Payload, pack
 from core.federated.places import CLASSES
 from core.federated.spec import METHODS, STARTS, AttackConfig, FederatedConfig, Method
@@ -44,7 +44,7 @@ def run(config: FederatedConfig, lab: Lab) -> Iterator[Event]:
     yield Picture("journey", journey(made, uploads, {}), "Real pictures of each place, and what is sent: noise.")
     yield Figure("noise", figures.noise(torch.cat([payload.latents.float() for payload in uploads.values()])))
     painted = yield from paintings(made, config, lab, uploads, "fedbip", live=True)
-    yield Picture("journey", journey(made, uploads, {name: pixels for name, (pixels, _) in painted.items()}),
+    yield Picture("journey", journey(made, uploads, some_of(painted, uploads)),
                   "Real pictures of each place, what is sent, and what the server painted.")
     networks, right, base = yield from compared(made, config, lab, uploads, painted)
     yield Figure("features", figures.features(*seen(made, painted, networks["fedbip"]), list(made.names.values())))

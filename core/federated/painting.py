@@ -13,7 +13,7 @@ from core.engine.events import Event, Picture, Progress
 from core.engine.lab import Lab
 from core.federated import client, figures, server
 from core.federated.classifier import Classifier
-from core.federated.painter import schedule
+from core.federated.painter import LATENT, schedule
 from core.federated.payload import Payload
 from core.federated.spec import METHODS, FederatedConfig, Method
 from core.federated.world import World
@@ -37,12 +37,13 @@ def paintings(made: World, config: FederatedConfig, lab: Lab, uploads: Mapping[s
     begins, contexts, labels, steps = (torch.cat([getattr(one, part) for one in easels])
                                        for part in ("start", "context", "labels", "begin"))
     whole = None if also is None else torch.cat([also[i, one.labels] for i, one in enumerate(easels)])
-    batches = [some for step in steps.unique() for some in _first_of_each(sizes, steps == step).split(AT_ONCE)]
+    orders = [_shown_first(sizes, [len(payload.labels) for payload in uploads.values()], steps == step) for step in steps.unique()]
+    batches = [some for order, _ in orders for some in order.split(AT_ONCE)]
     made_of, pixels = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)), torch.empty(sum(sizes), 3, 32, 32)
     for k, some in enumerate(batches):
         t_start = int(steps[some[0]])
         total = len(schedule(config.steps, t_start)[1])
-        shown = some[: SHOWN * len(sizes)]
+        shown = some[: orders[0][1]]
         for step, now in enumerate(made.painter.paint(begins[some], contexts[some], t_start=t_start, steps=config.steps,
                                                       guidance=config.guidance, also=None if whole is None else whole[some])):
             yield Progress(k * total + step + 1, len(batches) * total, f"painting: {METHODS[method].lower()}")
@@ -63,14 +64,15 @@ def described(made: World, config: FederatedConfig, lab: Lab, uploads: Mapping[s
     return last.half().float()
 
 
-def _first_of_each(sizes: list[int], wanted: Tensor) -> Tensor:
-    """The indices of what is `wanted`, the first few of every place before the rest, so that the first batch shows them."""
-    parts, at = [], 0
-    for size in sizes:
-        own = torch.arange(at, at + size)
-        parts.append(own[wanted[at: at + size]])
+def _shown_first(sizes: list[int], sent: list[int], wanted: Tensor) -> tuple[Tensor, int]:
+    """The indices of what is `wanted`, those that are shown of every place before the rest, and how many those are."""
+    shown, at = [], 0
+    for size, latents in zip(sizes, sent, strict=True):
+        shown += [at + i for i in _spread_over(min(latents, size) or size) if wanted[at + i]]
         at += size
-    return torch.cat([part[:SHOWN] for part in parts] + [part[SHOWN:] for part in parts])
+    rest = wanted.clone()
+    rest[shown] = False
+    return torch.cat([torch.tensor(shown, dtype=torch.long), rest.nonzero()[:, 0]]), len(shown)
 
 
 def learned(made: World, config: FederatedConfig, lab: Lab, method: Method, paint: Callable[[Method], Iterator[Event]]) -> Iterator[Event]:
@@ -81,7 +83,8 @@ def learned(made: World, config: FederatedConfig, lab: Lab, method: Method, pain
     if method == "central":
         return server.fit(made.start, *made.pooled, **options)
     if method == "fedavg":
-        own = [server.fit(made.start, *data, **options | {"generator": lab.rng(f"{name} learns")}) for name, data in made.held.items()]
+        own = [server.fit(made.start, *data, **options | {"generator": lab.rng(f"{name} learns"), "batch": server.BATCH // 2})
+               for name, data in made.held.items()]
         return server.averaged(own, [len(labels) for _, labels in made.held.values()])
     return taught(made, config, lab, (yield from paint(method)))
 
@@ -93,14 +96,20 @@ def taught(made: World, config: FederatedConfig, lab: Lab, painted: Paintings) -
 
 
 def journey(made: World, uploads: Mapping[str, Payload], painted: Mapping[str, Tensor]) -> Image.Image:
-    """The contact sheet: a row a place with what it holds, sends, and what was painted, pictures (m, 3, 32, 32)."""
+    """The contact sheet: a row a place with what it holds, sends, and what was painted of that, pictures (up to 5, 3, 32, 32)."""
     rows = {}
     for name, (pixels, labels) in made.held.items():
         real = [figures.as_image(pixels[i]) for i in _spread_over(len(labels))]
-        sent = [figures.latent_image(latent) for latent in uploads[name].latents[:SHOWN]] if name in uploads else []
-        out = [figures.as_image(picture) for picture in painted[name][:SHOWN]] if name in painted else []
+        latents = uploads[name].latents if name in uploads else torch.empty(0, *LATENT)
+        sent = [figures.latent_image(latents[i]) for i in _spread_over(len(latents))]
+        out = [figures.as_image(picture) for picture in painted.get(name, ())]
         rows[made.names[name]] = (real, sent, out)
     return figures.sheet(rows, figures.COLUMNS, SHOWN)
+
+
+def some_of(painted: Paintings, uploads: Mapping[str, Payload]) -> dict[str, Tensor]:
+    """Of every place the paintings (up to 5, 3, 32, 32) of the uploads that are shown."""
+    return {name: pixels[_spread_over(min(len(uploads[name].labels), len(pixels)) or len(pixels))] for name, (pixels, _) in painted.items()}
 
 
 def _spread_over(count: int) -> list[int]:

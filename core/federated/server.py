@@ -83,8 +83,8 @@ def easel_of(painter: Painter, payload: Payload, nearest: str, *, copies: int, s
     return Easel(begin, context, labels, steps)
 
 
-def fit(initial: Classifier, pixels: Tensor, labels: Tensor, *, steps: int, generator: torch.Generator) -> Classifier:
-    """A copy of `initial` after `steps` batches of 64 drawn so that classes are balanced (section 13, Q11)."""
+def fit(initial: Classifier, pixels: Tensor, labels: Tensor, *, steps: int, generator: torch.Generator, batch: int = BATCH) -> Classifier:
+    """A copy of `initial` after `steps` batches of pictures (n, 3, 32, 32), labels (n,), classes balanced (section 13, Q11)."""
     network = copy.deepcopy(initial).train().requires_grad_(True)
     share = torch.bincount(labels.long(), minlength=len(CLASSES)).clamp(min=1)
     chance = (1 / share.double())[labels.long()]
@@ -92,7 +92,7 @@ def fit(initial: Classifier, pixels: Tensor, labels: Tensor, *, steps: int, gene
     plan = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
         go_on()
-        some = torch.multinomial(chance, BATCH, replacement=True, generator=generator)
+        some = torch.multinomial(chance, batch, replacement=True, generator=generator)
         loss = F.cross_entropy(network(pixels[some]), labels[some].long())
         optimizer.zero_grad()
         loss.backward()

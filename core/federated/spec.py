@@ -68,7 +68,7 @@ class FederatedConfig(Sending):
                                              description="How unevenly the digits are shared out (a Dirichlet distribution)")
     copies: Literal[1, 5, 10] = Field(1, title="Paintings a picture", json_schema_extra=MORE,
                                       description="How often each upload is painted again; it is sent only once")
-    tuning: int = Field(60, ge=0, le=600, title="Tuning steps", json_schema_extra=MORE,
+    tuning: int = Field(40, ge=0, le=600, title="Tuning steps", json_schema_extra=MORE,
                         description="Steps in which a place looks for its word vectors")
     rate: float = Field(0.02, gt=0, le=1, title="Tuning rate", json_schema_extra=MORE, description="How far one such step goes")
     words: Literal["prompt", "random"] = Field(
@@ -80,8 +80,8 @@ class FederatedConfig(Sending):
     guidance: float = Field(2.5, ge=1, le=10, title="Guidance", json_schema_extra=MORE,
                             description="How strongly the words lead the painting; 1 means plainly")
     steps: Literal[5, 10, 25, 50] = Field(10, title="Painting steps", json_schema_extra=MORE, description="Steps from noise to picture")
-    learning: int = Field(120, ge=10, le=1000, title="Training steps", json_schema_extra=MORE,
-                          description="Batches of 64 pictures that each classifier learns from")
+    learning: int = Field(100, ge=10, le=1000, title="Training steps", json_schema_extra=MORE,
+                          description="Batches of 64 pictures that each classifier learns from; of 32 where one place learns alone")
     tests: int = Field(100, ge=20, le=400, title="Test pictures a place", json_schema_extra=MORE,
                        description="New real pictures on which every classifier is tested")
 

@@ -17,6 +17,7 @@ import pytest
 
 from apps.lab.pages import PAGES
 from core.engine.events import layers
+from core.engine.settings import ASSETS
 from core.reasoning.reading import Reader
 from tests.browser.harness.view import look_at_all
 
@@ -68,6 +69,13 @@ def check_the_future(page) -> None:
     page.get_by_role("button", name="Check it", exact=True).click()
     page.wait_for_function("document.querySelector('#leak-answer')?.innerText.includes('bit for bit')", timeout=60_000)
     assert "put there on purpose" in page.locator("#leak-answer").inner_text()
+
+
+def bring_places(page) -> None:
+    """The federated page's way in: places of one's own, as a ZIP that is read at once."""
+    page.locator(".gb-form .gb-drawer-handle").first.click()
+    page.locator(".gb-form input[type=file]").first.set_input_files(ASSETS / "samples" / "places.zip")
+    page.get_by_text("3 places: 'dock' holds 40 pictures, 20 are kept to test on").first.wait_for(timeout=60_000)
 
 
 def draw_a_letter(page) -> None:
@@ -189,6 +197,8 @@ CHECKED = [
     Checked("factor-augmentation",
             {"strength": 100, "guidance": 0, "denoiser_steps": 20, "seeds": 2, "steps": 40, "controls": '["jitter"]'},
             {"steps": 4000}, "noise of equal size", check_the_future),
+    Checked("federated-synthesis", {"shots": 2, "steps": 5, "tuning": 4, "learning": 10, "tests": 20}, {"tuning": 600, "shots": 8},
+            "Averaged networks", bring_places),
     Checked("cot-energy", {}, {"problem": "3+4*2-5*7*9-8"}, "certainty of the token", think_it_out, think_slowly),
     Checked("emoagent", {"chances": 2, "picture": "rocket"}, {"count": 6, "picture": "coffee"}, "by chance", try_a_tool,
             edit_slowly),
