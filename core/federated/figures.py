@@ -14,10 +14,10 @@ from core.engine.settings import ASSETS
 from core.federated.spec import COLOURS, METHODS
 from core.plots import BLUE, BROWN, GREEN, GREY, ORANGE, RED, percent, plain
 
-TILE, GAP, BAND, TITLE = 64, 14, 26, 108
+TILE, GAP, BAND, TITLE, LONGEST = 64, 14, 34, 138, 12
 WORDS = (128, 134, 142)  # readable on light and on dark ground
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "star")
-COLUMNS = ("what a place holds", "what is sent", "what is painted")
+COLUMNS = ("never leaves", "is sent", "is painted")
 
 
 def as_image(pixels: Tensor) -> Image.Image:
@@ -34,7 +34,7 @@ def latent_image(latent: Tensor) -> Image.Image:
 
 def sheet(rows: Mapping[str, Sequence[Sequence[Image.Image]]], columns: Sequence[str], each: int) -> Image.Image:
     """Rows of pictures with their names on the left, in as many groups as there are `columns`; a group that is empty yet stays blank."""
-    font = ImageFont.truetype(str(ASSETS / "fonts" / "Cabin-Regular.otf"), 17)
+    font = ImageFont.truetype(str(ASSETS / "fonts" / "Cabin-Regular.otf"), 24)  # read on a phone at less than half that
     width = TITLE + len(columns) * (each * TILE + GAP)
     page = Image.new("RGBA", (width, BAND + len(rows) * (TILE + 4)))
     pen = ImageDraw.Draw(page)
@@ -42,7 +42,7 @@ def sheet(rows: Mapping[str, Sequence[Sequence[Image.Image]]], columns: Sequence
         pen.text((TITLE + i * (each * TILE + GAP), 2), words, fill=WORDS, font=font)
     for y, (name, groups) in enumerate(rows.items()):
         top = BAND + y * (TILE + 4)
-        pen.text((0, top + TILE // 2 - 10), name, fill=WORDS, font=font)
+        pen.text((0, top + TILE // 2 - 15), name if len(name) <= LONGEST else name[: LONGEST - 1] + "…", fill=WORDS, font=font)
         for i, group in enumerate(groups):
             for x, picture in enumerate(group[:each]):
                 page.paste(picture, (TITLE + i * (each * TILE + GAP) + x * TILE, top))

@@ -18,7 +18,7 @@ from core.federated.payload import Payload
 from core.federated.spec import METHODS, FederatedConfig, Method
 from core.federated.world import World
 
-SHOWN = 5
+SHOWN = 3
 AT_ONCE = 160  # paintings in one pass of the painter
 # method -> (painted under the uploaded words, from the uploaded latents)
 PAINTED: dict[Method, tuple[bool, bool]] = {"fedbip": (True, True), "instance": (False, True), "concept": (True, False),
@@ -96,7 +96,7 @@ def taught(made: World, config: FederatedConfig, lab: Lab, painted: Paintings) -
 
 
 def journey(made: World, uploads: Mapping[str, Payload], painted: Mapping[str, Tensor]) -> Image.Image:
-    """The contact sheet: a row a place with what it holds, sends, and what was painted of that, pictures (up to 5, 3, 32, 32)."""
+    """The contact sheet: a row a place with what it holds, sends, and what was painted of that, pictures (up to 3, 3, 32, 32)."""
     rows = {}
     for name, (pixels, labels) in made.held.items():
         real = [figures.as_image(pixels[i]) for i in _spread_over(len(labels))]
@@ -108,7 +108,7 @@ def journey(made: World, uploads: Mapping[str, Payload], painted: Mapping[str, T
 
 
 def some_of(painted: Paintings, uploads: Mapping[str, Payload]) -> dict[str, Tensor]:
-    """Of every place the paintings (up to 5, 3, 32, 32) of the uploads that are shown."""
+    """Of every place the paintings (up to 3, 3, 32, 32) of the uploads that are shown."""
     return {name: pixels[_spread_over(min(len(uploads[name].labels), len(pixels)) or len(pixels))] for name, (pixels, _) in painted.items()}
 
 
