@@ -63,7 +63,7 @@ def accuracy(found: Mapping[str, Sequence[float]], bounds: Mapping[str, tuple[fl
     for i, place in enumerate(places):
         figure.add_scatter(x=names, y=percent([shares[i] for shares in found.values()]), mode="markers", name=place,
                            marker={"color": GREY, "size": 9, "symbol": SYMBOLS[i % len(SYMBOLS)]})
-    figure.add_hline(y=100 * start, line={"color": GREY, "dash": "dot"}, annotation={"text": "before anybody shares", "font": {"size": 12}})
+    figure.add_hline(y=100 * start, line={"color": GREY, "dash": "dot"})
     return plain(figure, yaxis={"title": {"text": "right of new pictures, %"}, "range": [0, 100]}, barmode="overlay")
 
 
@@ -89,7 +89,7 @@ def leak(found: Mapping[str, tuple[float, float, float]]) -> dict[str, Any]:
         error_x={"type": "data", "symmetric": False, "array": [high - value for value, _, high in found.values()],
                  "arrayminus": [value - low for value, low, _ in found.values()], "color": GREY}))
     figure.add_vline(x=0.5, line={"color": GREY, "dash": "dot"})
-    return plain(figure, xaxis={"range": [0.3, 1.02], "title": {"text": "members told from strangers (AUC)"}},
+    return plain(figure, xaxis={"range": [0.3, 1.02], "title": {"text": "AUC"}},
                  yaxis={"autorange": "reversed", "automargin": True})
 
 

@@ -122,12 +122,13 @@ class PaintConfig(Config):
 
 RIGHT = "right answers / new real pictures, mean over the places"
 LOOKING = chart("Looking for words", *(series(f"noise loss {name}", PLACE_WORDS[name]) for name in PLACE_WORDS),
-                series("noise loss {}", optional=True), x="tuning step", y="mean squared error of the noise")
+                x="tuning step", y="mean squared error of the noise")
 RUN_OUTPUTS = (
     picture("journey", "What they hold, what they send, what is painted", main=True, wide=True,
             note="A row for each place. Left: real pictures, which never leave. Middle: what is sent. Right: what the server paints."),
     figure("accuracy", "Who reads new pictures of all places best?", wide=True,
-           note="One dot a place, bars are means, thin lines 95 % intervals. All networks start alike and learn equally long."),
+           note="One dot a place, bars are means, thin lines 95 % intervals. Dotted: before anybody shares. All start "
+                "alike and learn equally long."),
     numbers(
         "In numbers",
         number("accuracy fedbip", "FedBiP", unit="share", formula=RIGHT, meaning="Learned from paintings alone."),
@@ -150,6 +151,7 @@ RUN_OUTPUTS = (
     table("uploads", "The uploads, byte by byte", wide=True,
           note="mu: of the Gaussian mechanism, for one picture. It speaks of the latents alone; the word vectors have no such number."),
     table("refused", "Left out", optional=True, note="The others go on without it."),
+    metric("noise loss {}", "Noise loss at a place of the visitor's", optional=True),
     metric("with {}", "What a place adds", unit="share", formula="right with it - right without it", optional=True),
     metric("accuracy {}", "Right, mean over the places", unit="share", formula=RIGHT, optional=True),
     metric("leak {}", "AUC of an attack", formula="share of member-stranger pairs in which the member scores higher", optional=True),
@@ -168,6 +170,7 @@ ATTACK_OUTPUTS = (
                meaning="What the file format of the released script would tell.")),
     table("levels", "All levels", wide=True),
     LOOKING,
+    metric("noise loss {}", "Noise loss at a place of the visitor's", optional=True),
     metric("accuracy {}", "Right at a level", unit="share", formula=RIGHT, optional=True),
     metric("leak {}", "AUC at a level", optional=True),
 )
