@@ -12,7 +12,7 @@ from pydantic import Field
 
 from core.engine.experiment import Config, DataRef, experiment, probe
 from core.engine.outputs import chart, figure, metric, number, numbers, picture, series, table
-from core.plots import BLUE, BROWN, GREEN, GREY, ORANGE, PINK
+from core.plots import BLUE, BROWN, GREEN, ORANGE, PINK
 
 MORE = {"more": True}
 Method = Literal["central", "fedbip", "instance", "concept", "feddeo", "prompts", "fedavg"]
@@ -20,7 +20,7 @@ METHODS: dict[Method, str] = {
     "central": "All pictures in one room", "fedbip": "FedBiP", "instance": "Noised pictures only", "concept": "Word vectors only",
     "feddeo": "Descriptions (as FedDEO)", "prompts": "Public words only", "fedavg": "Averaged networks"}
 COLOURS: dict[Method, str] = {"central": GREEN, "fedbip": BLUE, "instance": ORANGE, "concept": PINK, "feddeo": ORANGE, "prompts": BROWN,
-                              "fedavg": GREY}
+                              "fedavg": ORANGE}
 PLACE_WORDS = {"post": "Post office", "school": "School", "night": "Night bar", "harbour": "Harbour"}
 STYLE_WORDS = {"ink": "ink", "chalk": "chalk", "neon": "neon", "paint": "paint", "scan": "handwriting"}
 PlaceName = Literal["post", "school", "night", "harbour"]
