@@ -74,6 +74,7 @@ def _run_verbs(verbs) -> None:
 def _library_verbs(verbs) -> None:
     verb = _verb(verbs, "claims", cli_library.claims, "measure the papers' claims on this machine, which can take long")
     verb.add_argument("--paper", metavar="NN", help="only the claims of one paper, for example 01")
+    verb.add_argument("--only", action="append", default=[], metavar="ID", help="only this claim; may be given many times")
     kind = verb.add_mutually_exclusive_group()
     kind.add_argument("--recorded", action="store_true", help="show the results that come with the lab, at once")
     kind.add_argument("--write", action="store_true", help="store what was measured among the results that come with the lab")

@@ -21,10 +21,12 @@ def claims(options: argparse.Namespace) -> Answer:
     """`{"claims": [...]}` as recorded, or measured now, one after another."""
     from core.engine import claims as ledger
 
+    if missing := sorted(set(options.only) - {claim.id for claim in ledger.claims(options.paper)}):
+        raise LabError(f"There is no claim '{missing[0]}'.", "Their numbers are in: glassbox claims --recorded")
     if options.recorded:
-        rows = ledger.recorded(options.paper)
+        rows = [row for row in ledger.recorded(options.paper) if not options.only or row["id"] in options.only]
     else:
-        rows = _measured(options.paper)
+        rows = _measured(options.paper, options.only)
         if options.write:
             with working():
                 for file in ledger.write(rows):
@@ -33,10 +35,10 @@ def claims(options: argparse.Namespace) -> Answer:
     return Answer({"claims": shown}, "\n\n".join(map(_claim_in_words, shown)))
 
 
-def _measured(paper: str | None) -> list[dict[str, Any]]:
+def _measured(paper: str | None, only: list[str]) -> list[dict[str, Any]]:
     from core.engine import claims as ledger
 
-    wanted, rows = ledger.claims(paper), []
+    wanted, rows = [claim for claim in ledger.claims(paper) if not only or claim.id in only], []
     with own_engine() as engine, working(), Bar() as bar:
         for claim in wanted:
             say(f"Measuring {claim.id} with {len(claim.seeds)} seeds: {claim.statement}")

@@ -6,7 +6,7 @@ tests/factors. For "in at least 4 of 5 seeds" a seed counts as 1 or 0, and the m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.engine.claims import Claim, metric
@@ -19,6 +19,7 @@ GRID: tuple[str, dict[str, Any]] = ("factors/train", {})
 ARMS: tuple[str, dict[str, Any]] = ("factors/augment", {"seeds": 3, "controls": ["jitter", "shuffled", "pooled"]})
 OWN: tuple[str, dict[str, Any]] = ("factors/augment", {"seeds": 3, "controls": ["target_only"]})
 NOTED = "One edit of a window in place of four, to stay within the time for claims."
+PLENTY: tuple[str, dict[str, Any]] = ("factors/augment", {"seeds": 3, "controls": [], "targets": 120, "train_days": 150})
 MINIMUM = "the smallest of several comparisons, mean over markets"
 
 
@@ -49,21 +50,21 @@ def _claim(
     number: str,
     statement: str,
     kind: str,
-    run: tuple[str, dict[str, Any]],
+    runs: tuple[str, dict[str, Any]] | Sequence[tuple[str, dict[str, Any]]],
     measure: Callable[[Results], float],
     threshold: str,
     note: str = "",
     seeds: tuple[int, ...] = SEEDS,
     unit: str = "mean over markets",
 ) -> Claim:
-    name, config = run
+    asked = [runs] if isinstance(runs[0], str) else list(runs)
     return Claim(
         id=f"08.{number}",
         paper="08",
         statement=statement,
         kind=kind,
-        experiment=name,
-        configs=[config],
+        experiment=asked[0][0],
+        configs=[config for _, config in asked],
         measure=measure,
         threshold=threshold,
         seeds=seeds,
@@ -155,6 +156,26 @@ CLAIMS = [
         ">= 0.8",
         NOTED,
         unit="share of markets",
+    ),
+    _claim(
+        "C11",
+        "More data, less gain: edits add more of the signal to 60 shares and 100 days than to 120 shares and 150 days.",
+        "report",
+        (OWN, PLENTY),
+        lambda results: _less("augmented", "none")(results[:1]) - _less("augmented", "none")(results[1:]),
+        ">= 0",
+        NOTED + " Three markets.",
+        seeds=(1, 2, 3),
+    ),
+    _claim(
+        "C11b",
+        "With 120 shares and 150 days IC is still higher with augmentation.",
+        "report",
+        PLENTY,
+        _less("augmented", "none", "ic"),
+        ">= 0",
+        NOTED + " Three markets.",
+        seeds=(1, 2, 3),
     ),
     _claim(
         "C12",

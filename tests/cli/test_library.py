@@ -117,6 +117,12 @@ def test_claims_are_measured_now(ask, two_claims) -> None:
     assert second["held"] == "undecided" and second["interval"][0] < 1.0 < second["interval"][1]
 
 
+def test_one_claim_can_be_asked_for(ask, two_claims) -> None:
+    assert [row["id"] for row in ask("claims", "--only", "00.2")[1]["claims"]] == ["00.2"]
+    status, document = ask("claims", "--only", "00.3", "--recorded")
+    assert status == 2 and "no claim '00.3'" in document["error"]
+
+
 def test_recorded_claims_are_printed_without_measuring(ask, call, two_claims, home: Path) -> None:
     status, document = ask("claims", "--recorded")
     assert status == 0 and [row["held"] for row in document["claims"]] == [None, None] and set(document["claims"][0]) == CLAIM
