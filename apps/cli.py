@@ -68,6 +68,8 @@ def _run_verbs(verbs) -> None:
                       help="values of a setting, parted by commas or given as a JSON list")
     verb.add_argument("--seeds", default="0", metavar="0..4", help="the seeds to run each combination with: 0,1,2 or 0..4 (0)")
     verb.add_argument("--jobs", type=int, default=1, metavar="N", help="how many processes compute at once (1: this one)")
+    verb.add_argument("--engine", choices=("local", "ray"), default="local", help="processes of this machine, or workers of Ray (local)")
+    verb.add_argument("--address", default="", metavar="HOST:PORT", help="the cluster of Ray to use; without it Ray is started here")
     verb.add_argument("--fresh", action="store_true", help="compute again what is recorded already")
 
 

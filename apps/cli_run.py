@@ -203,6 +203,8 @@ def sweep(options: argparse.Namespace) -> Answer:
         raise LabError(f"'{experiment.name}' is a probe, and probes are not swept.", "Name an experiment from 'glassbox list'.")
     fields = {name: [getattr(config_from_text(experiment, {name: word}), name) for word in _values(text)]
               for name, text in pairs(experiment, options.set).items()}
+    if options.address and options.engine != "ray":
+        raise LabError("--address is for Ray.", "Add --engine ray.")
     seeds = _seeds(options.seeds)
     combinations = [experiment.validate(dict(zip(fields, values, strict=True))) for values in itertools.product(*fields.values())]
     total, results, sweep_id = len(combinations) * len(seeds), [], None
@@ -211,7 +213,8 @@ def sweep(options: argparse.Namespace) -> Answer:
             engine.models.fingerprint(ref)
         with working():
             bar.step(0, total, "runs")
-            for result in run_all(engine, experiment.name, fields, seeds, fresh=options.fresh, jobs=options.jobs):
+            for result in run_all(engine, experiment.name, fields, seeds, fresh=options.fresh, jobs=options.jobs,
+                                  ray=options.engine == "ray", address=options.address):
                 sweep_id = result.pop("sweep")
                 results.append(result)
                 bar.step(len(results), total, "runs")

@@ -63,6 +63,15 @@ def _announce(server, address: str, options: argparse.Namespace) -> None:
     print(f"The notebook is open at {address}   (Ctrl-C closes it)", flush=True)
     if not options.no_browser:
         webbrowser.open(address)
+    _ahead()
+
+
+def _ahead() -> None:
+    """While the first browser still reads its scripts: what tables need is imported, and the index is made."""
+    import pandas  # noqa: F401
+    import pyarrow  # noqa: F401
+
+    here.home().index.rows()
 
 
 if __name__ == "__main__":

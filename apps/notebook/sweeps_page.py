@@ -131,7 +131,11 @@ def _heat(held: Sweep, table: Sequence[Point], metric: str, fields: Sequence[str
                                 [[_said(cell) for cell in row] for row in board], x, y or ""),
                    name=f"{metric} by {x} and {y}", key="sweep-heat", height=120 + 60 * len(down))
     _caption(held, fields, [x, y], "Numbers are means ± half of")
-    cell = pressed and found.get((str(pressed["x"]), str(pressed["y"])) if y else (str(pressed["x"]),))
+    _opened(pressed and found.get((str(pressed["x"]), str(pressed["y"])) if y else (str(pressed["x"]),)))
+
+
+def _opened(cell: sweeps.Estimate | None) -> None:
+    """The runs behind what was pressed."""
     if cell:
         st.markdown("Runs of the square that you pressed: " + ", ".join(f"[{run_id}](/?run={run_id})" for run_id in cell.runs))
         st.link_button("Open them side by side", f"/?run={','.join(cell.runs[:6])}")
@@ -151,10 +155,12 @@ def _matrix(held: Sweep, table: Sequence[Point], names: Sequence[str], fields: S
     found = {metric: sweeps.across(table, [field], metric) for metric in metrics}
     board = [[found[metric].get((one,)) for metric in metrics] for one in down]
     titles = [title_of(held.name, "metric", metric)[0] for metric in metrics]
-    plot(figures.heat(down, titles, [[cell and cell.mean for cell in row] for row in board],
-                      [[_said(cell) for cell in row] for row in board], "", field),
-         name=f"{field} against several numbers", key="sweep-matrix", height=160 + 60 * len(down))
+    pressed = plot(figures.heat(down, titles, [[cell and cell.mean for cell in row] for row in board],
+                                [[_said(cell) for cell in row] for row in board], "", field),
+                   name=f"{field} against several numbers", key="sweep-matrix", height=160 + 60 * len(down))
     _caption(held, fields, [field], "Numbers are means ± half of")
+    metric = dict(zip(titles, metrics, strict=True)).get(str(pressed["x"])) if pressed else None
+    _opened(metric and found[metric].get((str(pressed["y"]),)))
 
 
 def _matters(held: Sweep, table: Sequence[Point], metric: str, fields: Sequence[str]) -> None:

@@ -106,6 +106,14 @@ class Engine:
         self._begin(run, experiment, checked)
         return RunHandle(run.id)
 
+    def recall(self, name: str, config: dict[str, Any] | Config, *, seed: int = 0, visitor: str = "") -> tuple[str, str | None]:
+        """The key of a request, and the finished run that answers it already, which the visitor joins. Raises LabError like `start`."""
+        experiment, checked, fingerprints = self._check(name, config, "experiment", seed)
+        key = experiment.key(checked, seed, fingerprints)
+        if found := self.records.finished(key):
+            self.records.join(found.id, visitor)
+        return key, found.id if found else None
+
     def _give_up(self, visitor: str) -> None:
         """Takes a visitor out of the line; a run that others wait for too stays there for them."""
         for run in self._slot.waiting():

@@ -48,10 +48,11 @@ def cells(name: str, fields: Mapping[str, Sequence[Any]], seeds: Sequence[int]) 
 
 
 def sweep(engine: Engine, name: str, fields: Mapping[str, Sequence[Any]], seeds: Sequence[int] = (0,), *,
-          fresh: bool = False, jobs: int = 1, owner: str = VISITOR) -> Iterator[dict[str, Any]]:
+          fresh: bool = False, jobs: int = 1, owner: str = VISITOR, ray: bool = False, address: str = "") -> Iterator[dict[str, Any]]:
     """`engine.result` of each config and seed, in order. All configs are checked before the first one runs.
 
-    jobs: how many processes compute at once; 1 is this one.  Whoever closes the sweep stops the runs that are going on. A run that
+    jobs: how many processes compute at once; 1 is this one.  ray: they are workers of Ray (rays.py), on the cluster at `address` or here.
+    Whoever closes the sweep stops the runs that are going on. A run that
     fails is a result like any other; a worker that is killed is replaced, and its cell begun again.
     """
     asked = cells(name, fields, seeds)
@@ -59,7 +60,14 @@ def sweep(engine: Engine, name: str, fields: Mapping[str, Sequence[Any]], seeds:
         raise LabError(f"A sweep cannot have {jobs} jobs.", f"Give a whole number from 1 to {MOST_JOBS}.")
     notes = Sweeps(engine.settings.home)
     sweep_id = notes.create(name, fields, seeds, len(asked), owner)
-    answers = _here(engine, name, asked, fresh) if jobs == 1 or len(asked) < 2 else _apart(engine.settings, name, asked, fresh, jobs)
+    if ray:
+        from core.engine.rays import compute
+
+        answers = compute(engine, name, asked, jobs=jobs, fresh=fresh, address=address)
+    elif jobs == 1 or len(asked) < 2:
+        answers = _here(engine, name, asked, fresh)
+    else:
+        answers = _apart(engine.settings, name, asked, fresh, jobs)
     waiting, place = {}, 0
     try:
         for cell, run_id in answers:

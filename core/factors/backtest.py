@@ -1,6 +1,6 @@
 """TopkDropout: hold the k best, swap at most n a day (methods/08, sections 6.3 and 6.4; qlib's TopkDropoutStrategy and risk_analysis).
 
-book = topk_dropout(scores, close, topk=30, n_drop=3, costs=BENCHMARK)
+book = topk_dropout(scores, close, topk=30, n_drop=3, costs=BENCHMARK, account=1e6)
 risk(book.gross - book.cost - benchmark)          # {"AR", "IR", "MDD"}
 """
 
@@ -12,6 +12,7 @@ import numpy as np
 
 DAYS = 238  # trading days of a year in qlib's risk_analysis
 RISK_DEGREE = 0.95
+LOT, LEAST_FEE = 100, 5.0  # shares are bought in hundreds, and no order costs less; both need to know how large the account is
 UNTRADABLE = 0.095  # a share that moved by so much cannot be bought or sold that day
 BENCHMARK, DEFAULT = (0.0005, 0.0015), (0.0015, 0.0025)  # cost rates of buying and selling: qlib's benchmark configs, its defaults
 
@@ -49,10 +50,13 @@ def orders(score: np.ndarray, held: np.ndarray, tradable: np.ndarray, topk: int,
     return sell, buy[tradable[buy]]
 
 
-def topk_dropout(scores: np.ndarray, close: np.ndarray, *, topk: int, n_drop: int, costs: tuple[float, float] = BENCHMARK) -> Book:
-    """Trades at each day's close on the score of the day before; (days, shares) twice. Fractions of shares, no smallest fee.
+def topk_dropout(
+    scores: np.ndarray, close: np.ndarray, *, topk: int, n_drop: int, costs: tuple[float, float] = BENCHMARK, account: float = 0.0
+) -> Book:
+    """Trades at each day's close on the score of the day before; (days, shares) twice.
 
-    qlib's lots of 100 and its fee of at least 5 are left out: they depend on the size of an account that nobody has here.
+    account: what there is at first, in the currency of the prices: then shares are bought in lots of 100, and an order costs 5 at least.
+    0: fractions of shares, and no smallest fee.
     """
     days, shares = scores.shape
     value, cash, held = np.zeros(shares), 1.0, np.zeros(shares, bool)
@@ -66,19 +70,32 @@ def topk_dropout(scores: np.ndarray, close: np.ndarray, *, topk: int, n_drop: in
         gross[day] = after / before - 1
         tradable = np.isfinite(close[day]) & np.isfinite(close[day - 1]) & (np.abs(move) < UNTRADABLE)
         sell, buy = orders(scores[day - 1], held, tradable, topk, n_drop)
-        sold = value[sell].sum()
-        fee = costs[1] * sold
+        sold, fee = value[sell].sum(), _fees(value[sell], costs[1], account).sum()
         cash += sold - fee
         value[sell], held[sell] = 0.0, False
-        spent = 0.0
+        bought = 0.0
         if len(buy):
-            each = cash * RISK_DEGREE / len(buy)
-            value[buy], held[buy] = each / (1 + costs[0]), True
-            spent = each * len(buy)
-            fee += spent - value[buy].sum()
-            cash -= spent
-        cost[day], turnover[day], kept[day] = fee / before, (sold + spent) / before, held
+            value[buy], paid = _bought(cash * RISK_DEGREE / len(buy), close[day, buy], costs[0], account)
+            held[buy] = value[buy] > 0
+            bought = value[buy].sum() + paid.sum()
+            fee += paid.sum()
+            cash -= bought
+        cost[day], turnover[day], kept[day] = fee / before, (sold + bought) / before, held
     return Book(gross, cost, turnover, kept)
+
+
+def _bought(each: float, price: np.ndarray, rate: float, account: float) -> tuple[np.ndarray, np.ndarray]:
+    """(value, fee) of each share that `each` is spent on, in shares of the first account: fee within, or lots with the fee on top."""
+    if not account:
+        value = np.full(len(price), each / (1 + rate))
+        return value, each - value
+    value = np.floor(each * account / price / LOT) * LOT * price / account
+    return value, _fees(value, rate, account)
+
+
+def _fees(value: np.ndarray, rate: float, account: float) -> np.ndarray:
+    """Of one order each (n,); nothing costs nothing."""
+    return np.where(value > 0, np.maximum(value * rate, LEAST_FEE / account if account else 0.0), 0.0)
 
 
 def equal_weight(close: np.ndarray) -> np.ndarray:

@@ -71,7 +71,7 @@ def _learned(config: AugmentConfig, lab: Lab, *, again: bool = False) -> Iterato
     again: take them from the run before, if that asked for the same; and tell no race, which was told there.
     """
     yield Progress(0, 1, "getting the prices")
-    asked = (lab.seed, lab.threads, config.model_dump_json(exclude={"topk", "n_drop"}))
+    asked = (lab.seed, lab.threads, config.model_dump_json(exclude={"topk", "n_drop", "account"}))
     known = lab.cache.get(LAST)
     if again and known is not None and known[0] == asked:
         return known[1]
@@ -157,16 +157,20 @@ def trade(config: AugmentConfig, study: Study, scores: Mapping[str, np.ndarray],
     shares = close.shape[1]
     topk = min(config.topk or min(30, max(1, shares // 4)), shares)
     n_drop = min(config.n_drop or max(1, topk // 10), topk)
+    account = getattr(config, "account", 0.0)
 
     def booked(made: np.ndarray, costs: tuple[float, float]) -> list[bt.Book]:
-        return [bt.topk_dropout(one, close, topk=topk, n_drop=n_drop, costs=costs) for one in made]
+        return [bt.topk_dropout(one, close, topk=topk, n_drop=n_drop, costs=costs, account=account) for one in made]
 
     cheap = {arm: booked(made, bt.BENCHMARK) for arm, made in scores.items()}
     dear = {arm: booked(made, bt.DEFAULT) for arm, made in scores.items()}
     rng = np.random.default_rng([11, lab.seed])
-    chance = [bt.topk_dropout(rng.standard_normal(close.shape), close, topk=topk, n_drop=n_drop).gross for _ in range(CHANCE)]
+    luck = [rng.standard_normal(close.shape) for _ in range(CHANCE)]
+    chance = [bt.topk_dropout(one, close, topk=topk, n_drop=n_drop, account=account).gross for one in luck]
     traded = any(book.traded for books in cheap.values() for book in books)
-    why = "" if traded else "no score was ever known on a day when a share could be bought"
+    known = any(np.isfinite(made).any() for made in scores.values())
+    poor = f"{account:,.0f} is too little for a hundred of any share"
+    why = "" if traded else poor if account and known else "no score was ever known on a day when a share could be bought"
     why = "there are no prices to trade at" if not np.nanstd(close, 0).any() else why
     return Traded(
         {arm: np.stack([b.gross for b in books]) for arm, books in cheap.items()},

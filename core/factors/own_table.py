@@ -3,7 +3,7 @@
     panel = own_table.read(path)
 
 Columns: date, instrument, and close or fwd_ret. If there: open, high, low, volume, vwap, industry, in_target, and f_... for factors of
-one's own.
+one's own. On the command line a folder of qlib may stand in place of the table (qlib_folder.py).
 """
 
 from __future__ import annotations
@@ -58,6 +58,11 @@ def read(path: Path, stop: Callable[[], bool] = lambda: False) -> Panel:
 
 def opened(path: str) -> Iterator[tuple[dict[str, Any], bytes]]:
     """First the days, shares and remarks, then one column after the other as float64 (days, shares)."""
+    if Path(path).is_dir():
+        from core.factors import qlib_folder
+
+        yield from _laid_out(qlib_folder.columns(Path(path)))
+        return
     import duckdb
 
     source = "read_parquet(?)" if path.endswith(".parquet") else "read_csv(?, all_varchar=true, sample_size=-1)"

@@ -11,17 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from core.engine.answers import Answer, Measure
 from core.engine.errors import LabError
 from core.engine.lab import Lab
-from core.factors import figures, leaks
+from core.factors import figures, leaks, slider
 from core.factors.alpha import ALPHA158, SUBSET, available
-from core.factors.diffusion import T, edit, r2_theory
-from core.factors.grid import conditions, reading, sample
+from core.factors.diffusion import T, r2_theory
 from core.factors.panel import Panel
-from core.factors.quality import components, frechet, jitter, neighbours, r2, read_label, rms
 from core.factors.source import MADE_SEED, fitting, is_embedded, study_of
 from core.factors.spec import EMBEDDED, EditConfig, LeakConfig
 
@@ -48,6 +45,41 @@ class Leaks(Answer):
 
 def edit_windows(config: EditConfig, lab: Lab) -> Edited:
     """Edits a few hundred training windows of the target, and compares them with noise of the same size."""
+    names, shown = (_at_once(config, lab) if _comes_stored(config) else None) or _computed(config, lab)
+    if config.factor >= len(names):
+        raise LabError(f"There are {len(names)} factors.", f"Choose one from 0 to {len(names) - 1}.")
+    name, found = names[config.factor], shown.numbers
+    theory = [(s, r2_theory(s, float(config.sampler == "ddpm"))) for s in range(0, T + 1, slider.STEP)]
+    return Edited(
+        factor=name, factors=list(names), rms=found["rms"], r2=found["r2"], says=_said(config.strength, found["r2"]),
+        aside=f"{shown.windows} windows of eight days; {name} is drawn. Edits need not keep what holds between factors, or between a day "
+              "and the next window's: nobody asks them to.",
+        figures={"histogram": figures.histogram(*(shown.counts[kind][config.factor] for kind in ("real", "edited", "noise of equal size")),
+                                                name),
+                 "pca": figures.pca(shown.places),
+                 "curve": figures.curve(_stored(lab, config), theory, (config.strength, found["r2"]))},
+        numbers={"rms": Measure(found["rms"], remark="of scaled values"), "r2": Measure(found["r2"], remark="1: unchanged"),
+                 "fid": Measure(found["fid"], remark="Frechet distance, edited"),
+                 "noise fid": Measure(found["noise fid"], remark="of noise of that size"),
+                 "label": Measure(found["label"], remark=f"real: {found['real label']:.2f}"),
+                 "spread": Measure(found["spread"], remark=f"real: {found['real spread']:.2f}"),
+                 "residual": Measure(found["residual"], remark="links between factors that are off"),
+                 "collision": Measure(found["collision"], "share", "closer to another real window"),
+                 "coverage": Measure(found["coverage"], "share", "real windows covered")},
+    )  # fmt: skip
+
+
+def _comes_stored(config: EditConfig) -> bool:
+    """Whether it asks for the windows and the noise that the stored summaries were made with."""
+    usual = all(getattr(config, name) == EditConfig.model_fields[name].default for name in ("targets", "windows", "seed", "sampler"))
+    return usual and is_embedded(config, MADE_SEED)
+
+
+def _at_once(config: EditConfig, lab: Lab) -> tuple[tuple[str, ...], slider.Summary] | None:
+    return slider.stored(lab.folder("factors"), strength=config.strength, guidance=config.guidance)
+
+
+def _computed(config: EditConfig, lab: Lab) -> tuple[tuple[str, ...], slider.Summary]:
     study = study_of(config, lab, MADE_SEED)
     if config.denoiser == EMBEDDED and not is_embedded(config, MADE_SEED):
         raise LabError(
@@ -55,49 +87,11 @@ def edit_windows(config: EditConfig, lab: Lab) -> Edited:
             "Train one in the tab 'Train a diffusion model', then choose it under More.",
         )
     model = fitting(lab.load(config.denoiser).model, study)
-    if config.factor >= len(study.names):
-        raise LabError(f"There are {len(study.names)} factors.", f"Choose one from 0 to {len(study.names) - 1}.")
     key = ("factors shown", config.data, config.table, config.kappa, config.targets, config.train_days, config.windows)
-    known = lab.cache.get(key)
-    if known is None:
-        every = study.rows("train", target=True)
-        rows = sample(study, every, config.windows, np.random.default_rng(9))
-        probe = reading(study)
-        known = rows, conditions(study, rows), probe, components(study.windows(every), 2)
-        lab.cache[key] = known
-    rows, (x, y, industry), probe, (mean, directions) = known
-    rng = torch.Generator().manual_seed(config.seed)
-    made = edit(model, x, y, industry, strength=config.strength, guidance=config.guidance, rng=rng, eta=float(config.sampler == "ddpm"))
-    real, edited = x.numpy(), made.numpy()
-    size, alike = rms(edited, real), r2(edited, real)
-    noisy = jitter(real, size, np.random.default_rng(config.seed))
-    labels = study.taught[rows.day, rows.share]
-    name = study.names[config.factor]
-    flat = {"real": real, "noise of equal size": noisy, "edited": edited}
-    collision, coverage = neighbours(edited, real) if config.strength else (0.0, 1.0)
-    theory = [(s, r2_theory(s, float(config.sampler == "ddpm"))) for s in range(0, T + 1, 25)]
-    return Edited(
-        factor=name, factors=list(study.names), rms=size, r2=alike, says=_said(config.strength, alike),
-        aside=f"{len(rows)} windows of eight days; {name} is drawn. Edits need not keep what holds between factors, or between a day and "
-              "the next window's: nobody asks them to.",
-        figures={"histogram": figures.histogram(*(part[..., config.factor].ravel() for part in (real, edited, noisy)), name),
-                 "pca": figures.pca({which: (part.reshape(len(part), -1) - mean) @ directions for which, part in flat.items()}),
-                 "curve": figures.curve(_stored(lab, config), theory, (config.strength, alike))},
-        numbers={"rms": Measure(size, remark="of scaled values"), "r2": Measure(alike, remark="1: unchanged"),
-                 "fid": Measure(frechet(edited, real), remark="Frechet distance, edited"),
-                 "noise fid": Measure(frechet(noisy, real), remark="of noise of that size"),
-                 "label": Measure(read_label(edited, labels, probe), remark=f"real: {read_label(real, labels, probe):.2f}"),
-                 "spread": Measure(float(edited.std()), remark=f"real: {real.std():.2f}"),
-                 "residual": Measure(_residual(edited, real), remark="links between factors that are off"),
-                 "collision": Measure(collision, "share", "closer to another real window"),
-                 "coverage": Measure(coverage, "share", "real windows covered")},
-    )  # fmt: skip
-
-
-def _residual(edited: np.ndarray, real: np.ndarray) -> float:
-    """Mean absolute difference of the correlations between factors, (n, window, factors) twice."""
-    a, b = (np.nan_to_num(np.corrcoef(part.reshape(-1, part.shape[-1]), rowvar=False)) for part in (edited, real))
-    return float(np.abs(np.atleast_2d(a - b)).mean())
+    if (seen := lab.cache.get(key)) is None:
+        seen = lab.cache[key] = slider.seen(study, config.windows)
+    how = {"strength": config.strength, "guidance": config.guidance, "eta": float(config.sampler == "ddpm"), "seed": config.seed}
+    return study.names, slider.summary(model, seen, **how)
 
 
 def _stored(lab: Lab, config: EditConfig) -> list[dict[str, Any]]:

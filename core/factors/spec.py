@@ -154,6 +154,15 @@ class AugmentConfig(EditingConfig):
 class BacktestConfig(AugmentConfig):
     """The same predictors, and what a strategy would have made of their scores."""
 
+    account: float = Field(
+        0.0,
+        ge=0,
+        le=1e12,
+        title="Size of the account",
+        json_schema_extra=MORE,
+        description="In the currency of the prices: then shares are bought in hundreds and an order costs 5 at least. 0: neither",
+    )
+
 
 class TrainConfig(MarketConfig):
     """A diffusion model for a market, and what each strength does with it."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import torch
 from core.factors.denoiser import FactorDenoiser, new_denoiser
 from core.factors.diffusion import train_denoiser
 from core.factors.grid import conditions, survey
+from core.factors.slider import positions, store
 from core.factors.study import prepare
 from core.factors.worlds import made_market
 from core.zoo.package import Report, table
@@ -39,6 +41,8 @@ def build_factors(folder: Path, report: Report) -> None:
             found.append(row)
             report(len(found), 15, f"measuring strength {row['strength']}")
     (folder / "grid.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    for done in store(folder, stored, study, hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()):
+        report(done, len(positions()), "storing what the slider shows")
     _card(folder, stored, loss, found, len(rows))
 
 

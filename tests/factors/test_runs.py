@@ -96,6 +96,25 @@ WRONG = {
 }  # fmt: skip
 
 
+def test_a_folder_of_qlib_is_read_as_the_table_that_it_holds(tmp_path) -> None:
+    days, closes = [f"2020-01-{day:02}" for day in range(1, 6)], {"SH600000": (0, [10, 11, 12, 13, 14]), "SZ000001": (2, [5, 6, 7])}
+    for name in ("calendars", "instruments"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "calendars" / "day.txt").write_text("\n".join(days))
+    (tmp_path / "instruments" / "all.txt").write_text("".join(f"{share}\t{days[0]}\t{days[-1]}\n" for share in closes))
+    for share, (start, values) in closes.items():  # as qlib's dump_bin writes them
+        for field, factor in (("close", 1), ("volume", 100)):
+            file = tmp_path / "features" / share.lower() / f"{field}.day.bin"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            np.hstack([start, np.array(values) * factor]).astype("<f").tofile(file)
+    panel = own_table.read(tmp_path)
+    assert panel.names == tuple(closes) and [str(day) for day in panel.dates] == days and set(panel.bars) == {"close", "volume"}
+    assert np.array_equal(panel.close, [[10, np.nan], [11, np.nan], [12, 5], [13, 6], [14, 7]], equal_nan=True)
+    assert panel.bars["volume"][4, 1] == 700
+    with pytest.raises(LabError, match="no folder of qlib"):
+        own_table.read(tmp_path / "features")
+
+
 @pytest.mark.parametrize("says", WRONG)
 def test_what_is_no_table_of_prices_gets_one_clear_sentence(says: str, tmp_path) -> None:
     with pytest.raises(LabError, match=says) as raised:
