@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 
 import numpy as np
 import pytest
 import torch
 
+from core.engine.settings import ASSETS
 from core.factors import backtest as bt
+from core.factors import slider
 from core.factors.diffusion import ALPHA_BAR, denoise, edit, noised, path, r2_theory
 from core.factors.fitting import Arm, Fit
 from core.factors.grid import survey
@@ -51,6 +55,22 @@ def test_c1_c4_c5_on_the_embedded_denoiser(study, denoiser) -> None:
     assert [row["fid"] for row in told] == sorted(row["fid"] for row in told)
     assert all(row["fid"] < row["noise fid"] for row in told)
     assert told[-1]["label"] > rows[2]["label"], "guidance does not bring the label back at 700"
+
+
+def test_what_the_slider_has_stored_is_what_it_would_compute(study, denoiser, warm_engine) -> None:
+    folder = ASSETS / "models" / "factors"
+    names, held = slider.stored(folder, strength=300, guidance=2.0)
+    made = slider.summary(denoiser, slider.seen(study, slider.WINDOWS), strength=300, guidance=2.0)
+    assert names == study.names
+    assert slider.stored(folder, strength=310, guidance=2.0) is None and slider.stored(folder, strength=300, guidance=1.0) is None
+    assert held.numbers == pytest.approx(made.numbers, rel=0.02, abs=2e-3)
+    for kind in slider.KINDS:  # another processor rounds otherwise
+        assert np.abs(held.counts[kind] - made.counts[kind]).sum() <= 0.002 * made.counts[kind].sum()
+        assert np.abs(held.places[kind] - made.places[kind]).max() <= 0.05
+    weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert json.loads((folder / slider.FILE).read_text())["weights"] == weights, "run: glassbox models build factors"
+    said = warm_engine.probe("factors/edit", {"strength": 300})
+    assert said["r2"] == held.numbers["r2"] and "300 windows" in said["aside"]
 
 
 def test_c15_nothing_after_the_last_training_label_reaches_scaler_weights_or_edits() -> None:
