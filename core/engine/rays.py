@@ -95,20 +95,25 @@ class Copy:
         self._log = Log(self._folder)
 
     def write(self, news: News) -> None:
-        """Files before the lines that name them, the outcome before the last line."""
-        for name, content in news["files"].items():
-            (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (self._folder / name).write_bytes(content)
-        if news["run"]:
-            self._conclude(**{field: news["run"][field] for field in CONCLUDED})
-        for line in news["lines"]:
-            self._log.append(line)
+        """Files before the lines that name them, the outcome before the last line. Raises LabError when the disk refuses."""
+        try:
+            for name, content in news["files"].items():
+                (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (self._folder / name).write_bytes(content)
+            if news["run"]:
+                self._conclude(**{field: news["run"][field] for field in CONCLUDED})
+            for line in news["lines"]:
+                self._log.append(line)
+        except OSError as problem:
+            raise LabError(f"The run could not be recorded any further: {problem.strerror or problem}.",
+                           "Free some space on the disk and sweep again; what is finished is kept.") from None
         self.seen += len(news["lines"])
 
     def end(self, outcome: str, error: str = "", hint: str = "") -> None:
         """The outcome of a run whose worker cannot say it any more."""
         if not self.ended:
-            self._conclude(outcome=outcome, error=error, hint=hint)
+            with contextlib.suppress(OSError, ValueError, LabError):  # remembered here, and "interrupted" once this process is gone
+                self._conclude(outcome=outcome, error=error, hint=hint)
 
     def close(self) -> None:
         self._log.close()
@@ -147,6 +152,7 @@ class _Round:
     def __init__(self, ray: Any, records: Records, name: str, asked: Sequence[Cell], left: deque[tuple[int, str]]) -> None:
         self._ray, self._records, self._name, self._asked, self._left = ray, records, name, asked, left
         self._lost: Counter[int] = Counter()
+        self._losses = ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, ray.exceptions.NodeDiedError
         self._talks: dict[Any, tuple[Any, Generator[Any, News, str], tuple[int, str]]] = {}  # answer to come -> worker, talk, cell and key
 
     def go(self, hiring: Any, words: tuple[Any, ...], jobs: int) -> Iterator[tuple[int, str]]:
@@ -169,7 +175,7 @@ class _Round:
         except StopIteration as ended:
             self._begin(worker)
             yield cell[0], ended.value
-        except self._ray.exceptions.RayActorError as problem:
+        except self._losses as problem:
             self._lose(talk, cell, problem)
             self._begin(hiring.remote(*words))
 
@@ -200,7 +206,7 @@ class _Round:
         try:
             while not copy.ended:
                 copy.write((yield worker.events.remote(copy.id, copy.seen)))
-        except self._ray.exceptions.RayActorError:
+        except self._losses:
             copy.end("interrupted", LOST.message, LOST.hint)
             raise
         except BaseException:  # nobody wants it any more, or it cannot be written
