@@ -48,16 +48,14 @@ def bars(
             )
     if not rec:
         return plain(figure, yaxis={"title": {"text": "IC"}, "rangemode": "tozero"}, xaxis={"showticklabels": False})
+    # words below each half: beside an axis they would lie over the other half on a phone, and above it under the legend
     split = {
-        "xaxis": {"domain": [0, 0.43], "showticklabels": False},
-        "xaxis2": {"domain": [0.57, 1], "showticklabels": False, "anchor": "y2"},
+        "xaxis": {"domain": [0, 0.43], "showticklabels": False, "title": {"text": "IC"}},
+        "xaxis2": {"domain": [0.57, 1], "showticklabels": False, "anchor": "y2", "title": {"text": "signal found"}},
         "yaxis": {"rangemode": "tozero"},
         "yaxis2": {"anchor": "x2", "rangemode": "tozero"},
-        "margin": {"l": 44, "r": 16, "t": 30, "b": 56},
     }
-    # over its half, where a phone has room for it: between the halves it would lie over the bars
-    over = {"xref": "paper", "yref": "paper", "y": 1, "xanchor": "left", "yanchor": "bottom", "showarrow": False}
-    return plain(figure, annotations=[over | {"x": 0, "text": "IC"}, over | {"x": 0.57, "text": "signal found"}], **split)
+    return plain(figure, **split)
 
 
 def equity(
@@ -90,7 +88,7 @@ def equity(
             showlegend=False,
             line={"color": ARM_COLOURS[arm], "width": 1.5, "dash": "dash"},
         )
-    return plain(figure, yaxis={"title": {"text": "sum of daily returns, %"}}, xaxis={"title": {"text": "day"}})
+    return plain(figure, yaxis={"title": {"text": "sum, %"}})
 
 
 def _percent(values: np.ndarray) -> list[float]:

@@ -16,7 +16,7 @@ INTRO = (
 )
 MODELS = {"denoiser": ["embedded/factors"]}
 EDIT_SHOWS = (
-    figure("histogram", "How the values of one factor are spread", note="Brown: noise of the same size, which no model made."),
+    figure("histogram", "How the values of one factor are spread", note="Dotted: noise of the same size, which no model made."),
     figure("pca", "Where the windows lie", note="Seen from the two directions in which real windows differ most."),
     figure(
         "curve",
