@@ -1,7 +1,7 @@
 """The claims of methods/07 section 10. A seed draws pictures, tests, strangers, noise and training; the painter is one.
 
 Thresholds are signs, but for F7 (the interval of the methods file), F8 (as large as a network) and F9. All were written before any seed
-was run, and the first three seeds were run before it was known that others would follow.
+was run; two seeds followed after the first three had been seen, as the methods file foresees, and changed none of them.
 F10, that what carries the uploads changes nothing, is a test: tests/federated/test_flower.py.
 """
 
