@@ -31,7 +31,7 @@ def run_verdict(right: Mapping[str, float], over: Mapping[str, Bounds], told: To
     better = over[rival][0] > 0
     leaks = told[1] > 0.5
     if better:
-        head = f"Sharing noise and words helps: {ours:.0%} read rightly, {right['central']:.0%} if all pictures were shared."
+        head = f"Here sharing noise and words helps: {ours:.0%} read rightly, {right['central']:.0%} if all pictures were shared."
     elif over[rival][1] < 0:
         head = f"It does not pay here: {'public words alone' if rival == 'prompts' else 'averaged networks'} read better."
     else:
@@ -43,7 +43,8 @@ def run_verdict(right: Mapping[str, float], over: Mapping[str, Bounds], told: To
             f"{_points(over['prompts'])}), averaged networks {right['fedavg']:.1%} ({_points(over['fedavg'])}), all pictures in one room "
             f"{right['central']:.1%} ({_points(over['central'])}); before anybody shared it was {right['start']:.1%}.{closed} "
             f"An attacker who sees the uploads tells members from strangers with AUC {told[0]:.2f} [{told[1]:.2f}, {told[2]:.2f}]; "
-            f"0.5 is coin tossing. There is no formal promise in this method.{' ' + also if also else ''}")
+            f"0.5 is coin tossing. The intervals speak of the pictures tested; another seed draws other pictures and trains anew, and may "
+            f"well say something else: see Evidence. There is no formal promise in this method.{' ' + also if also else ''}")
     evidence = dict(right) | {f"over {name}": list(bounds) for name, bounds in over.items()} | {"auc": list(told), "bytes": sent, "n": n}
     return Verdict(text, evidence, head)
 
