@@ -22,7 +22,7 @@ from core.steering.rows import RATES, ROWS, Row
 from core.steering.spec import CompareConfig
 from core.steering.training import Budget, Marks, fit, look
 
-SHORTER = 3  # a learning rate is tried for a third of the steps
+SHORTER = 2  # a learning rate is tried for half of the steps
 
 
 def compare(config: CompareConfig, lab: Lab) -> Iterator[Event]:
@@ -31,7 +31,7 @@ def compare(config: CompareConfig, lab: Lab) -> Iterator[Event]:
     scenes = Scenes(lab.load(config.model))
     sheet = exams(scenes, config.questions, lab.rng("questions"))
     lesson = training_set(scenes, config.pictures, lab.rng("pictures"))
-    check = exam_of(scenes, "unbiased", max(20, config.questions // 2), lab.rng("validation")) if config.choose else None
+    check = validation(scenes, config, lab) if config.choose else None
     names = list(dict.fromkeys(config.methods))
     each = config.steps + (len(RATES) * (config.steps // SHORTER) if config.choose else 0)
     pacer = Pacer(len(names) * each + (len(names) + 1) * sum(-(-len(exam.asked) // 25) for exam in sheet.values()))
@@ -39,11 +39,13 @@ def compare(config: CompareConfig, lab: Lab) -> Iterator[Event]:
     curves: dict[str, list[float]] = {}
     for name in ("base", *names):
         row = BASE if name == "base" else ROWS[name]
-        rate = (yield from _best_rate(config, lab, scenes, lesson, check, name, row, pacer)) if check and row.rate else row.rate
+        rate = config.rate or row.rate
+        if check and row.rate:
+            rate = best((yield from tried(config, lab, scenes, lesson, check, name, row, pacer)))
         one = tune(lab.fork(config.model).model, row, lab.rng(f"start {name}"))
         if one.parameters:
             yield from _taught(one, scenes, lesson, Budget(config.steps, config.batch), rate, lab, name, pacer)
-        marks = yield from examined(one, scenes, sheet, pacer, f"{row.title} is asked")
+        marks = yield from examined(one, scenes, sheet, pacer, f"{row.title} is asked", ("unbiased",))
         seen = look(one, scenes, sheet["unbiased"])
         rows.append(_row(name, row, one, marks, seen, rate))
         curves[row.title] = seen.lmar().tolist()
@@ -62,16 +64,26 @@ def _taught(one: Tuned, scenes: Scenes, lesson: Lesson, budget: Budget, rate: fl
         yield from pacer.step(f"{one.row.title}: step {step + 1} of {budget.steps}")
 
 
-def _best_rate(config: CompareConfig, lab: Lab, scenes: Scenes, lesson: Lesson, check: Exam, name: str, row: Row,
-               pacer: Pacer) -> Generator[Event, None, float]:
-    """The rate with the most right validation answers after a third of the steps; the smaller one of equals. The generator's value."""
+def validation(scenes: Scenes, config: CompareConfig, lab: Lab) -> Exam:
+    """Questions for choosing a learning rate, used for nothing else."""
+    return exam_of(scenes, "unbiased", config.questions, lab.rng("validation"))
+
+
+def tried(config: CompareConfig, lab: Lab, scenes: Scenes, lesson: Lesson, check: Exam, name: str, row: Row,
+          pacer: Pacer) -> Generator[Event, None, dict[float, float]]:
+    """Each of `RATES` for half of the steps; the generator's value: rate -> share of right validation answers."""
     found: dict[float, float] = {}
     for rate in RATES:
         one = tune(lab.fork(config.model).model, row, lab.rng(f"start {name}"))
         for _ in fit(one, scenes, lesson, Budget(config.steps // SHORTER, config.batch), rate=rate, rng=lab.rng("batches")):
             yield from pacer.step(f"{row.title}: trying a learning rate of {rate:g}")
-        marks = yield from examined(one, scenes, {"unbiased": check}, Pacer(1), f"{row.title}: validation questions")
+        marks = yield from examined(one, scenes, {"unbiased": check}, Pacer(1), f"{row.title}: validation questions", ())
         found[rate] = marks["unbiased"].share
+    return found
+
+
+def best(found: dict[float, float]) -> float:
+    """The rate with the most right answers; the smaller one of equals."""
     return max(found, key=lambda rate: (found[rate], -rate))
 
 

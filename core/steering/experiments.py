@@ -7,7 +7,7 @@ steering/train    metrics  loss steered, loss rival (per step), inside / total /
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -90,11 +90,12 @@ def _counts(tuned: dict[str, Tuned]) -> Iterator[Event]:
             yield Metric(f"ratio {kind}", getattr(tuned["rival"], kind) / getattr(tuned["steered"], kind))
 
 
-def examined(one: Tuned, scenes: Scenes, sheet: dict[str, Exam], pacer: Pacer, note: str) -> Generator[Event, None, dict[str, Marks]]:
-    """All columns; the generator's value is column -> marks."""
+def examined(one: Tuned, scenes: Scenes, sheet: dict[str, Exam], pacer: Pacer, note: str,
+             control: Collection[str] = COLUMNS) -> Generator[Event, None, dict[str, Marks]]:
+    """All columns, those of `control` also beside another picture; the generator's value is column -> marks."""
     found: dict[str, Marks] = {}
     for column, exam in sheet.items():
-        steps = sit(one, scenes, exam)
+        steps = sit(one, scenes, exam, column in control)
         while True:
             try:
                 next(steps)

@@ -52,10 +52,11 @@ def chosen(policy: str, count: int, *, share: float = 1.0, painted: Sequence[int
         import torch
 
         return sorted(torch.randperm(count, generator=rng)[: number(share, count)].tolist())
-    inside = sorted({i for i in painted if 0 <= i < count})
-    if not inside:
+    if not painted:
         raise LabError("No patch of the picture is painted, so there is nothing to steer.", f"Paint patches, numbers 1 to {count}.")
-    return inside
+    if max(painted) >= count:
+        raise LabError(f"There is no patch {max(painted) + 1}.", f"The picture has {count}, counted line by line from 1.")
+    return sorted(set(painted))
 
 
 def read_painted(text: str) -> list[int]:

@@ -21,7 +21,7 @@ LOOKERS = ("llava", "qwen_vl")
 MORE = {"more": True}
 Positions = Literal["all", "first_last", "uniform", "random", "painted"]
 POSITION_WORDS = {"all": "all of the picture", "first_last": "first 4 and last 5 (the paper)", "uniform": "evenly spread",
-                  "random": "by chance", "painted": "the patches I name"}
+                  "random": "by chance", "painted": "the patches I paint"}
 Layers = Literal["all", "every 2nd", "every 3rd", "every 4th", "deep half", "all but the last"]
 METHOD_WORDS = {"mores": "the picture's tokens (MoReS)", "loreft": "the question's tokens (LoReFT)"}
 INIT_WORDS = {"identity": "changing nothing", "random": "by chance (the paper)"}
@@ -44,12 +44,12 @@ class TrainConfig(Config):
                                  description="Which of the 64 patches of the picture are steered")
     share: float = Field(0.25, gt=0, le=1, title="Share of patches", json_schema_extra=MORE,
                          description="For patches evenly spread or by chance; at least one")
-    painted: CleanText = Field("", max_length=300, title="Patches by number", json_schema_extra=MORE,
-                               description="For the patches you name, counted line by line from 1: 1-8, 12")
+    painted: CleanText = Field("", max_length=300, title="Paint patches", json_schema_extra={"grid": 8, "under": "scene.png", **MORE},
+                               description="These are steered then, and no others. By number, line by line from 1: 1-8, 12")
     layers: Layers = Field("all", title="Layers", json_schema_extra=MORE, description="Which layers are steered")
     init: Literal["identity", "random"] = Field("identity", title="It begins", json_schema_extra={"labels": INIT_WORDS, **MORE},
                                                 description="What the steering does before it has learned anything")
-    steps: int = Field(60, ge=1, le=2000, title="Training steps", json_schema_extra={"slider": [10, 300, 10]},
+    steps: int = Field(50, ge=1, le=2000, title="Training steps", json_schema_extra={"slider": [10, 300, 10]},
                        description="Each with four questions about each of twelve pictures")
     pictures: int = Field(800, ge=50, le=6000, title="Pictures to learn from", json_schema_extra=MORE,
                           description="In three of four the things have the colour of their kind, so guessing pays")
@@ -73,7 +73,9 @@ class CompareConfig(Config):
     pictures: int = Field(800, ge=50, le=6000, title="Pictures to learn from", json_schema_extra=MORE, description="The same for each")
     batch: int = Field(12, ge=1, le=64, title="Pictures in a step", json_schema_extra=MORE, description="Four questions each")
     choose: bool = Field(False, title="Choose the learning rate", json_schema_extra=MORE,
-                         description="Try three for each method, a third as long, on validation questions that are used for nothing else")
+                         description="Try three for each method, half as long, on validation questions that are used for nothing else")
+    rate: float = Field(0, ge=0, le=0.1, title="Learning rate", json_schema_extra=MORE,
+                        description="The same for every method; 0 takes each method's own")
     questions: int = Field(100, ge=20, le=400, title="Test pictures", json_schema_extra=MORE, description="In each column")
 
 

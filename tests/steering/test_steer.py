@@ -97,10 +97,11 @@ def test_positions_are_those_of_the_released_scripts():
     assert uniform(729, 9) == [91 * i for i in range(9)]
     assert chosen("uniform", 64, share=0.01) == [32] and len(chosen("random", 64, share=0.25, rng=seeded())) == 16
     assert layers("every 2nd", 6) == [0, 2, 4] and layers("deep half", 6) == [3, 4, 5] and layers("all but the last", 6) == [0, 1, 2, 3, 4]
-    assert read_painted("1-3, 64") == [0, 1, 2, 63] and chosen("painted", 64, painted=[0, 63, 99]) == [0, 63]
+    assert read_painted("1-3, 64") == [0, 1, 2, 63] and chosen("painted", 64, painted=[63, 0, 63]) == [0, 63]
 
 
 @pytest.mark.parametrize("bad", [lambda: LinearSteer(8, 9, seeded()), lambda: chosen("all", 0), lambda: chosen("painted", 64),
+                                 lambda: chosen("painted", 64, painted=[0, 64]),
                                  lambda: read_painted("8-1"), lambda: read_painted("one"), lambda: read_painted("1-99999999999")])
 def test_what_cannot_be_steered_is_refused_with_what_to_do(bad):
     with pytest.raises(LabError) as refused:

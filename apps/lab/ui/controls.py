@@ -4,8 +4,9 @@
     run.click(start, inputs=controls.inputs)         # in `start`: controls.split(values) -> dict for the engine, seed
 
 A field's `title` is the label, its description the help text, its bounds the bounds. `json_schema_extra` may hold
-"more": True (goes under "More"), "labels": {value: words}, "unavailable": {words: why it cannot be chosen here} and
-"slider": [from, to] or [from, to, step], where the bounds are wider than what is usual; a number beyond it can be typed.
+"more": True (goes under "More"), "labels": {value: words}, "unavailable": {words: why it cannot be chosen here},
+"slider": [from, to] or [from, to, step], where the bounds are wider than what is usual; a number beyond it can be typed; and "grid":
+squares of one side of a picture, for a text that names some of them ("under": the picture, a file of ui/static).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from markupsafe import escape
 
 from apps.lab.ui.drawer import Drawer
 from apps.lab.ui.own_file import QUIET, OwnFile
+from apps.lab.ui.patch_pad import PatchPad
 from apps.lab.ui.shop import OwnModels
 from apps.lab.visitors import Here
 from core.engine.experiment import Config, Experiment
@@ -108,6 +110,8 @@ class Fields:
             return gr.Checkbox(**common)
         if field.kind in ("whole", "number"):
             return _number(field, common)
+        if "grid" in field.extra:
+            return PatchPad(common.pop("label"), side=field.extra["grid"], under=field.extra.get("under", ""), **common)
         return gr.Textbox(max_length=field.longest, lines=1, **common)
 
 

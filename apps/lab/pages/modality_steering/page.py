@@ -121,6 +121,8 @@ def _opened(view: View) -> str:
 def build(site: frame.Site, page: Page) -> None:
     """The race on top; in tabs the slider, attention of any model, every method, lesson and evidence."""
     with frame.page(site, page, intro=INTRO, models=MODELS) as view:
+        parts = view.controls.components
+        parts["painted"].input(lambda: "painted", outputs=parts["positions"], **QUIET)  # whoever paints means it
         with gr.Tab("Ask it yourself", id="strength"):
             gr.HTML(f'<p class="gb-quiet">{TURN}</p>', apply_default_css=False)
             asked = Desk(view, "steering/strength", left=("strength", "connector", "shown", *ASKED), more=(*REST, "steering", "model"),
