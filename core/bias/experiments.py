@@ -19,6 +19,7 @@ from core.bias.items import Item
 from core.bias.metrics import MEASURES, accuracy, bootstrap, few, measure, meta_of
 from core.bias.residuals import KINDS, by_layer, causal, fairness_of, labels_of, left_out_plans, marginal, mean_vectors, spearman
 from core.bias.spec import AuditConfig, MapConfig
+from core.bias.spelling import in_pieces
 from core.bias.subject import Subject, bias_items, more_items, of, unit_rows
 from core.engine.events import Event, Figure, Metric, Progress, Table
 from core.engine.lab import Lab
@@ -64,9 +65,8 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
         if np.isfinite(value):
             yield Metric(name, float(value))
     groups = items[0].options
-    yield verdict.audit_verdict(
-        found, bounds, [groups[g] for g in few(meta)], len(items), planted=config.model.startswith("embedded/scenes")
-    )
+    told = verdict.audit_verdict(found, bounds, [groups[g] for g in few(meta)], len(items), planted=config.model.startswith("embedded/scenes"))
+    yield told if who.sees else verdict.told_pieces(told, in_pieces(who.form.tokenizer, groups))
 
 
 def residual_map(config: MapConfig, lab: Lab) -> Iterator[Event]:

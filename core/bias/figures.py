@@ -132,41 +132,31 @@ def share(opposite: Sequence[float]) -> dict[str, Any]:
     )
 
 
+MEASURES = {
+    "fair_rate": "fair answers",
+    "fairness": "F",
+    "paradox": "paradox",
+    "tv": "pictured<br>group",
+    "controls": "plain<br>questions",
+    "unknown": "'unknown' for<br>hidden jobs",
+    "names fairness": "F of names",
+    "gap left": "gap that<br>is left",
+}
+
+
 def before_after(rows: Mapping[str, Mapping[str, float]], intervals: Mapping[str, Mapping[str, tuple[float, float]]]) -> dict[str, Any]:
-    """Bars of every way for the main measures, with intervals where they are known."""
-    shown = {
-        "fair_rate": "fair answers",
-        "fairness": "F",
-        "paradox": "paradox",
-        "tv": "pictured group",
-        "controls": "plain questions",
-        "unknown": "'unknown' for hidden jobs",
-        "names fairness": "F of names",
-        "gap left": "gap that is left",
-    }
+    """Lying bars of every way for the main measures, with intervals where they are known: names can be read on a phone too."""
     figure = go.Figure()
     for i, (name, row) in enumerate(rows.items()):
-        keys = [key for key in shown if np.isfinite(row.get(key, np.nan))]
+        keys = [key for key in MEASURES if np.isfinite(row.get(key, np.nan))]
         bars = intervals.get(name, {})
-        error = (
-            {
-                "type": "data",
-                "symmetric": False,
-                "thickness": 1.2,
-                "array": [round(max(0.0, bars.get(k, (0, row[k]))[1] - row[k]), 4) for k in keys],
-                "arrayminus": [round(max(0.0, row[k] - bars.get(k, (row[k], 0))[0]), 4) for k in keys],
-            }
-            if bars
-            else None
-        )
-        figure.add_bar(
-            x=[shown[k] for k in keys],
-            y=[round(row[k], 4) for k in keys],
-            name=name,
-            marker={"color": COLOURS[i % len(COLOURS)]},
-            error_y=error,
-        )
-    return plain(figure, barmode="group", yaxis={"range": [0, 1.08], "title": {"text": "0 to 1"}})
+        error = {"type": "data", "symmetric": False, "thickness": 1.2,
+                 "array": [round(max(0.0, bars.get(k, (0, row[k]))[1] - row[k]), 4) for k in keys],
+                 "arrayminus": [round(max(0.0, row[k] - bars.get(k, (row[k], 0))[0]), 4) for k in keys]} if bars else None
+        figure.add_bar(y=[MEASURES[k] for k in keys], x=[round(row[k], 4) for k in keys], name=name, orientation="h",
+                       marker={"color": COLOURS[i % len(COLOURS)]}, error_x=error)
+    return plain(figure, barmode="group", xaxis={"range": [0, 1.08], "title": {"text": "0 to 1"}},
+                 yaxis={"automargin": True, "autorange": "reversed"})
 
 
 COSTS = {"controls": (100, "plain questions right, %"), "perplexity": (1, "perplexity of plain sentences")}

@@ -17,6 +17,7 @@ from core.bias.edits import Strength
 from core.bias.experiments import plain_accuracy
 from core.bias.items import Item
 from core.bias.metrics import bootstrap, difference, fairness, measure, meta_of, resampled
+from core.bias.spelling import in_pieces
 from core.bias.subject import SCENES, Subject
 from core.engine.events import Event, Figure, Metric, Table
 from core.engine.lab import Lab
@@ -92,7 +93,8 @@ def report(lab: Lab, config: EditConfig, who: Subject, test: list[Item], found: 
     yield from _metrics(rows, gain, over)
     strength = chosen.strength
     said = f"{strength.mode}, down {strength.biased:g}, up {strength.fair:g}, {chosen.said}"
-    yield verdict.edit_verdict(rows, gain, over, said, len(own), planted=config.model.startswith(SCENES), halved=chosen.halved)
+    told = verdict.edit_verdict(rows, gain, over, said, len(own), planted=config.model.startswith(SCENES), halved=chosen.halved)
+    yield told if who.sees else verdict.told_pieces(told, in_pieces(who.form.tokenizer, test[own[0]].options))
 
 
 def _metrics(rows: Mapping[str, dict[str, float]], gain: Sequence[float], over: Sequence[float]) -> Iterator[Event]:

@@ -33,6 +33,11 @@ def option_tokens(tokenizer: Any, options: Sequence[str], *, spaced: bool = Fals
     return found
 
 
+def in_pieces(tokenizer: Any, options: Sequence[str]) -> list[str]:
+    """Options of which no spelling is one token: they count by their first piece, as would every word that begins so."""
+    return [option for option in options if not _spelled(tokenizer, option, whole=True)]
+
+
 def _spelled(tokenizer: Any, option: str, *, whole: bool, spaced: bool = False) -> list[int]:
     """First tokens of the spellings of an option; `whole`: only of spellings that are one token; `spaced`: only after a space."""
     found = set()

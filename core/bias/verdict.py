@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from core.engine.events import Verdict
 
@@ -45,6 +46,15 @@ def audit_verdict(
                 "is the fair one.")
     text = f"Fairness F is {f:.3f} (95 %: {low:.3f} to {high:.3f}, {n} questions). {more} " + " ".join(notes)
     return Verdict(text, dict(found) | {"n": n}, head)
+
+
+def told_pieces(told: Verdict, pieces: Sequence[str]) -> Verdict:
+    """The same, naming the options that this model writes in several pieces: only the first is read."""
+    if not pieces:
+        return told
+    named = ", ".join(f"'{option}'" for option in pieces)
+    return replace(told, text=f"{told.text} This model writes {named} in several pieces and is asked for the first one alone: other words "
+                              "that begin so count too.")
 
 
 def map_verdict(disagree: float, agreement: float, best: str, worst: str, n: int) -> Verdict:

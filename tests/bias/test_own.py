@@ -13,10 +13,12 @@ from PIL import Image
 
 from core.bias.items import assert_apart
 from core.bias.sets import set_items
-from core.bias.spelling import option_tokens
+from core.bias.spelling import in_pieces, option_tokens
 from core.bias.subject import subject
+from core.bias.verdict import told_pieces
 from core.bias.words import Words, name_items, read_words, split_options, text_items
 from core.engine.errors import LabError
+from core.engine.events import Verdict
 from core.engine.reader import apart
 from core.scenes.pictures import read_photo, read_set, write_counterfactuals, write_pairs
 from core.scenes.render import render
@@ -90,6 +92,8 @@ def test_options_of_several_tokens_count_by_the_first_unless_they_begin_alike(wa
     assert not set(he) & set(she) and tokenizer(" he").input_ids[-1] in he
     first = tokenizer(" Quaxolotl", add_special_tokens=False).input_ids[0]
     assert first in option_tokens(tokenizer, ("Quaxolotl", "he"))[0]
+    assert in_pieces(tokenizer, ("Quaxolotl", "he")) == ["Quaxolotl"]
+    assert "'Quaxolotl' in several pieces" in told_pieces(Verdict("So."), ["Quaxolotl"]).text
     with pytest.raises(LabError, match="begin with the same piece"):
         option_tokens(tokenizer, ("Quaxolotl", "Quaxolots"))
 

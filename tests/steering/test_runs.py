@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import torch
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from PIL import Image
 
 from core.engine.errors import LabError
 from core.engine.outputs import find as declared
 from core.engine.registry import find
+from core.scenes.render import render
+from core.steering.anymodel import _inputs, _question
 from core.steering.attention import read
-from core.steering.spec import COMPARE, TRAIN
+from core.steering.showing import scene_of
+from core.steering.spec import COMPARE, TRAIN, LookConfig
+from tests.bias.conftest import SEEING, reading_tokenizer, seeing_model
 
 QUICK = {"steps": 2, "batch": 4, "pictures": 50, "questions": 20}
 
@@ -111,21 +113,20 @@ def test_lmar_is_the_mean_of_ratios_by_hand():
         read([weights], torch.zeros_like(image), text, ~image)
 
 
-def test_a_llava_of_ones_own_shows_its_attention(warm_engine, tmp_path):
-    from core.zoo.scenes.words import make_tokenizer
-
-    tokenizer = make_tokenizer()
-    vocab = json.loads(tokenizer.backend_tokenizer.to_str())
-    vocab["model"]["vocab"] = {("said" if word == "answer" else word): i for word, i in vocab["model"]["vocab"].items()}
-    config = LlavaConfig(
-        vision_config=CLIPVisionConfig(hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=28,
-                                       patch_size=14, projection_dim=16),
-        text_config=LlamaConfig(vocab_size=len(tokenizer), hidden_size=24, intermediate_size=48, num_hidden_layers=3, num_attention_heads=2,
-                                num_key_value_heads=2, max_position_embeddings=128), image_token_index=4, image_seq_length=4)
-    torch.manual_seed(0)
-    LlavaForConditionalGeneration(config).save_pretrained(tmp_path / "tiny")
-    file = tmp_path / "tiny" / "tokenizer.json"
-    tokenizer.save_pretrained(tmp_path / "tiny")
-    file.write_text(json.dumps(vocab))
-    seen = warm_engine.probe("steering/look", {"model": f"path/{tmp_path / 'tiny'}", "question": "where is it ?", "layer": 2})
-    assert len(seen["lmar"]) == 3 and all(value > 0 for value in seen["lmar"]) and "patches" in seen["figures"]
+@pytest.mark.parametrize("label", SEEING)
+def test_models_of_other_makes_show_their_attention_without_training(warm_engine, label, tmp_path):
+    """LLaVA-1.5, Qwen2.5-VL and Qwen3-VL with random weights; LMAR against the maps that the library itself gives out."""
+    seeing_model(label).save_pretrained(tmp_path / label)
+    reading_tokenizer().save_pretrained(tmp_path / label)
+    ref = f"path/{tmp_path / label}"
+    seen = warm_engine.probe("steering/look", {"model": ref, "question": "where is it ?", "layer": 2})
+    assert len(seen["lmar"]) == 3 and "patches" in seen["figures"]
+    loaded = warm_engine.models.load(ref, attention="eager")
+    inputs, image = _inputs(loaded, Image.fromarray(render(scene_of(LookConfig()), 336)), "where is it ?")
+    with torch.no_grad():
+        maps = loaded.model(**inputs, use_cache=False, output_attentions=True).attentions
+    text = _question(inputs["input_ids"][0], image, loaded.tokenizer, "where is it ?")
+    assert loaded.tokenizer.decode(inputs["input_ids"][0][text]) == "where is it ?"
+    assert seen["lmar"] == pytest.approx([float(a[0, :, -1, image].mean() / (a[0, :, -1, text].mean() + 1e-8)) for a in maps], rel=1e-4)
+    with pytest.raises(LabError, match="has 3 layers"):
+        warm_engine.probe("steering/look", {"model": ref, "layer": 4})
