@@ -65,7 +65,8 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
         if np.isfinite(value):
             yield Metric(name, float(value))
     groups = items[0].options
-    told = verdict.audit_verdict(found, bounds, [groups[g] for g in few(meta)], len(items), planted=config.model.startswith("embedded/scenes"))
+    planted = config.model.startswith("embedded/scenes")
+    told = verdict.audit_verdict(found, bounds, [groups[g] for g in few(meta)], len(items), planted=planted)
     yield told if who.sees else verdict.told_pieces(told, in_pieces(who.form.tokenizer, groups))
 
 
