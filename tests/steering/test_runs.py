@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import torch
 from PIL import Image
@@ -52,6 +54,13 @@ def test_a_comparison_has_every_row_and_the_untouched_model(warm_engine):
     assert result["metrics"]["connector inside"] == 0 and result["metrics"]["mores-frozen total"] == 2310
     assert result["metrics"]["base total"] == 0 and result["metrics"]["mores-frozen rate"] in (5e-4, 2e-3, 1e-2)
     assert all(declared(COMPARE.outputs, e["kind"], e["name"]) for e in warm_engine.records.events(run.id) if "name" in e)
+
+
+def test_a_steering_that_was_taken_along_is_loaded_from_its_folder(warm_engine, raced, tmp_path):
+    kept = f"run/{raced[0]}/steering"
+    shutil.copytree(warm_engine.models.folder(kept), tmp_path / "mine")
+    here, there = (warm_engine.probe("steering/strength", {"steering": ref}) for ref in (kept, f"path/{tmp_path / 'mine'}"))
+    assert here["moved"] == there["moved"] > 0 and "2,310 numbers" in there["aside"]
 
 
 def test_the_slider_at_nought_and_words_alone_change_nothing(warm_engine, raced):
