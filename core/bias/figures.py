@@ -25,7 +25,7 @@ def layers(
     names: tuple[str, str] = ("fairness F", "with the edit"),
 ) -> dict[str, Any]:
     """F_l, p_l(fair) and where the lens reads nothing; `rival`: F_l of a model, an edit or a picture to compare with; `names` of both."""
-    ticks = list(marks) if marks else ["start", *(f"after {i}" for i in range(1, len(fair)))]
+    ticks = list(marks) if marks else [str(i) for i in range(len(fair))]
     figure = go.Figure()
     for i, share in enumerate(mass):
         if share < UNREADABLE:
@@ -46,7 +46,7 @@ def layers(
     figure.add_scatter(x=at, y=np.round(mass, 4), name="all options together", line={"color": GREY, "dash": "dot"}, mode="lines")
     return plain(
         figure,
-        xaxis={"tickvals": at, "ticktext": ticks, "title": {"text": "layer"}},
+        xaxis={"tickvals": at, "ticktext": ticks, "title": {"text": "layer" if marks else "after layer (0: the start)"}},
         yaxis={"range": [0, 1.03], "title": {"text": "0 to 1"}},
     )
 

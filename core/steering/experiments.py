@@ -137,7 +137,7 @@ def _told(marks: dict[str, dict[str, Marks]], looks: dict[str, Looks], titles: d
             one = columns[column]
             low, high = share_interval(one.share, len(one.own))
             yield Metric(f"{column} {who}", one.share)
-            rows.append([titles[who], figures.WORDS[column].replace("<br>", " "), len(one.own), round(one.share, 4), round(low, 4),
+            rows.append([titles[who], figures.WORDS[column], len(one.own), round(one.share, 4), round(low, 4),
                          round(high, 4), None if one.shuffled is None else round(one.shuffled, 4)])
         yield Metric(f"shuffled {who}", columns["unbiased"].shuffled or 0.0)
         yield Metric(f"lmar {who}", looks[who].mean())

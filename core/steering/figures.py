@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 from core.plots import BLUE, BROWN, COLOURS, GREY, ORANGE, PINK, percent, plain
 from core.stats import share_interval
 
-WORDS = {"seen": "colours as<br>in training", "unbiased": "all colours<br>alike", "existence": "is there<br>a ...?",
-         "words": "told in<br>words"}
+WORDS = {"seen": "colours as in training", "unbiased": "all colours alike", "existence": "is there a ...?", "words": "told in words"}
+TICKS = {"seen": "as in<br>training", "unbiased": "colours<br>alike", "existence": "is there<br>a ...?", "words": "told in<br>words"}
 WHO = {"base": GREY, "rival": ORANGE, "steered": BLUE}
 GAP = 0.26
 
@@ -35,7 +35,7 @@ def columns(shares: Mapping[str, Mapping[str, tuple[float, float | None, int]]],
                        marker={"symbol": "diamond", "size": 9, "color": BROWN, "line": {"width": 1, "color": "#ffffff"}},
                        hovertemplate="%{y} % beside another picture<extra></extra>")
     return plain(figure, yaxis={"range": [0, 104], "title": {"text": "right answers, %"}}, bargap=0,
-                 xaxis={"tickvals": list(range(len(order))), "ticktext": list(WORDS.values()), "range": [-0.5, len(order) - 0.5]},
+                 xaxis={"tickvals": list(range(len(order))), "ticktext": list(TICKS.values()), "range": [-0.5, len(order) - 0.5]},
                  legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
 
 

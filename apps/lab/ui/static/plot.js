@@ -150,7 +150,8 @@ function apart(layout, ink) {
     const { ticktext, tickvals, tickangle, tickfont, domain: [from, to] = [0, 1] } = layout[key];
     if (!Array.isArray(ticktext) || ticktext.length < 2 || tickangle !== undefined) continue;
     const step = ((to - from) * Math.max(0, ink.width - BESIDE)) / ticktext.length;
-    if ((Math.max(...ticktext.map((word) => String(word).length)) + 1) * LETTER * tickfont.size <= step) continue;
+    const lines = ticktext.flatMap((word) => String(word).split(BREAK));
+    if ((Math.max(...lines.map((line) => line.length)) + 1) * LETTER * tickfont.size <= step) continue;
     const every = Math.ceil((1.05 * tickfont.size) / step);
     const kept = (list) => list.filter((_, i) => i % every === 0);
     Object.assign(layout[key], { tickangle: -90, ticktext: kept(ticktext), tickvals: kept(tickvals ?? ticktext.map((_, i) => i)) });
