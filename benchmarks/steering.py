@@ -1,7 +1,7 @@
 """What a steering costs: a steered forward against a bare one, the attention pass against an eager one, a step against LoRA's.
 
     python -m benchmarks.steering
-    python -m benchmarks.steering rates       # which learning rate each method is given in core/steering/rows.py, and why
+    python -m benchmarks.steering rates [METHOD ...]      # which learning rate each method is given in core/steering/rows.py, and why
 
 All on embedded/scenes-base, batches of 12 pictures with four questions, sides interleaved in one run.
 """
@@ -9,16 +9,17 @@ All on embedded/scenes-base, batches of 12 pictures with four questions, sides i
 from __future__ import annotations
 
 import copy
+import json
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks.timing import interleaved, summary, table, write
+from benchmarks.timing import RESULTS, interleaved, summary, table, write
 
 BATCH, REPEATS = 12, 15
 STEERED = ("mores", "mores-f4l5", "adapter")
-CHOSEN = ("mores", "connector", "ia3", "lora-1", "lora-16", "full")  # other rows take the rate of their method
+CHOSEN = ("mores", "mores-frozen", "connector", "ia3", "lora-1", "lora-16", "full")  # other rows take the rate of their method
 SEED = 100  # of no claim
 
 
@@ -83,8 +84,11 @@ def main() -> None:
         "Features of the frozen tower are computed once per data set and are in none of these."]))
 
 
-def rates() -> None:
-    """Every rate of `RATES` for every method, half as long as the claims train, by right answers to 500 validation questions."""
+def rates(names: Sequence[str]) -> None:
+    """Every rate of `RATES` for every method, half as long as the claims train, by right answers to 500 validation questions.
+
+    What is on record of other methods stays.
+    """
     from core.engine.lab import Cache, Lab
     from core.engine.models import ModelStore
     from core.engine.settings import Settings
@@ -98,8 +102,9 @@ def rates() -> None:
     config, lab = CompareConfig(**RUN), Lab(ModelStore(Settings()), Cache(), seed=SEED, threads=1)
     scenes = Scenes(lab.load(config.model))
     lesson, check = training_set(scenes, config.pictures, lab.rng("pictures")), validation(scenes, config, lab)
-    rows = []
-    for name in CHOSEN:
+    file = RESULTS / "steering_rates.json"
+    rows = [row for row in json.loads(file.read_text())["rows"] if row["method"] not in names] if file.exists() else []
+    for name in names:
         found = _last(tried(config, lab, scenes, lesson, check, name, ROWS[name], Pacer(1)))
         rows.append({"method": name} | {f"{rate:g}": found[rate] for rate in RATES} | {"chosen": best(found)})
         print(rows[-1], flush=True)
@@ -117,4 +122,4 @@ def _last(events: Any) -> Any:
 
 
 if __name__ == "__main__":
-    rates() if sys.argv[1:] == ["rates"] else main()
+    rates(sys.argv[2:] or CHOSEN) if sys.argv[1:2] == ["rates"] else main()
