@@ -10,7 +10,8 @@ class Row:
     """One way of training. recipe: a name of methods.RECIPES.  rank: of LoRA, MoReS, LoReFT; block of OFT; bottleneck of the adapter.
 
     positions, share, layers, init: of a steering (positions.py).  connector: whether the connector is trained too.
-    rate: AdamW's, of the pilot in methods/06; `steering/compare` can try `RATES` on validation questions instead.
+    rate: AdamW's, chosen on validation questions (benchmarks/results/steering_rates.md); LoReFT, OFT, adapter and LoRA of rank 4 have
+    those of the pilot in methods/06. `steering/compare` can try `RATES` anew.
     """
 
     title: str

@@ -18,7 +18,7 @@ from core.steering.training import Budget, fit
 from core.zoo.package import Report
 from core.zoo.scenes.words import make_tokenizer
 
-NAME, STEPS, PICTURES = "mores", 60, 800
+NAME, STEPS, PICTURES, RATE = "mores", 60, 800, 1e-2
 
 
 def ship_steering(folder: Path, report: Report) -> None:
@@ -29,7 +29,7 @@ def ship_steering(folder: Path, report: Report) -> None:
     row = ROWS["mores-4"]
     one = tune(copy.deepcopy(model), row, torch.Generator().manual_seed(21))
     lesson = training_set(scenes, PICTURES, torch.Generator().manual_seed(22))
-    losses = fit(one, scenes, lesson, Budget(STEPS, 12), rate=row.rate, rng=torch.Generator().manual_seed(23))
+    losses = fit(one, scenes, lesson, Budget(STEPS, 12), rate=RATE, rng=torch.Generator().manual_seed(23))
     for step, loss in enumerate(losses, start=1):
         report(step, STEPS, f"steering: loss {loss:.3f}")
     kept(one, scenes).save_pretrained(folder / NAME)
