@@ -15,6 +15,7 @@ WORDS = {"seen": "colours as in training", "unbiased": "all colours alike", "exi
 TICKS = {"seen": "as in<br>training", "unbiased": "colours<br>alike", "existence": "is there<br>a ...?", "words": "told in<br>words"}
 WHO = {"base": GREY, "rival": ORANGE, "steered": BLUE}
 GAP = 0.26
+MARKS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "triangle-down", "star", "hexagon", "pentagon", "bowtie", "hourglass")
 
 
 def columns(shares: Mapping[str, Mapping[str, tuple[float, float | None, int]]], names: Mapping[str, str]) -> dict[str, Any]:
@@ -86,21 +87,25 @@ def patches(maps: Mapping[str, np.ndarray], steered: Sequence[int]) -> dict[str,
 
 
 def against(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """rows: name, share, n, inside, total, recipe, run (optional): right answers against both counts on a log axis; 0 stands at 1."""
+    """rows: name, share, n, inside, total, recipe, run (optional): right answers against both counts on a log axis; 0 stands at 1.
+
+    Each row has a mark of its own, full for the count inside and hollow with the connector; names stand in the legend, where none hides
+    another.
+    """
     figure = go.Figure()
-    for where, words, symbol in (("inside", "counted inside the language model", "circle"), ("total", "with the connector", "circle-open")):
-        bounds = [share_interval(row["share"], row["n"]) for row in rows]
-        figure.add_scatter(
-            x=[max(1, row[where]) for row in rows], y=percent([row["share"] for row in rows]), name=words,
-            mode="markers+text" if where == "inside" else "markers", text=[row["name"] for row in rows], textposition="top center",
-            marker={"symbol": symbol, "size": 11, "color": [_colour(row["recipe"]) for row in rows], "line": {"width": 2}},
-            customdata=[{"run": row["run"]} if row.get("run") else {} for row in rows],
-            error_y={"type": "data", "symmetric": False, "thickness": 0.8, "color": GREY,
-                     "array": [round(100 * (high - row["share"]), 1) for row, (_, high) in zip(rows, bounds, strict=True)],
-                     "arrayminus": [round(100 * (row["share"] - low), 1) for row, (low, _) in zip(rows, bounds, strict=True)]},
-            hovertemplate="%{text}: %{y} % with %{x:,} numbers<extra></extra>")
+    for i, row in enumerate(rows):
+        low, high = share_interval(row["share"], row["n"])
+        mark, right = MARKS[i % len(MARKS)], 100 * row["share"]
+        for where, symbol in (("inside", mark), ("total", f"{mark}-open")):
+            figure.add_scatter(
+                x=[max(1, row[where])], y=[round(right, 1)], name=row["name"], legendgroup=str(i), showlegend=where == "inside",
+                mode="markers", marker={"symbol": symbol, "size": 12, "color": _colour(row["recipe"]), "line": {"width": 2}},
+                customdata=[{"run": row["run"]} if row.get("run") else {}],
+                error_y={"type": "data", "symmetric": False, "thickness": 0.8, "color": GREY, "array": [round(100 * high - right, 1)],
+                         "arrayminus": [round(right - 100 * low, 1)]},
+                hovertemplate="%{fullData.name}: %{y} % with %{x:,} numbers<extra></extra>")
     return plain(figure, xaxis={"type": "log", "title": {"text": "numbers trained (1 stands for none)"}},
-                 yaxis={"title": {"text": "right answers, all colours alike, %"}})
+                 yaxis={"title": {"text": "right answers, %"}})
 
 
 def _colour(recipe: str) -> str:
@@ -108,14 +113,13 @@ def _colour(recipe: str) -> str:
 
 
 def balance(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """rows: name, lmar, share, recipe: mean LMAR against right answers, one point a method."""
-    figure = go.Figure(go.Scatter(
-        x=[round(max(1e-4, row["lmar"]), 4) for row in rows], y=percent([row["share"] for row in rows]), mode="markers+text",
-        text=[row["name"] for row in rows], textposition="top center",
-        marker={"size": 11, "color": [_colour(row["recipe"]) for row in rows]}))
+    """rows: name, lmar, share, recipe: mean LMAR against right answers, one mark a method."""
+    figure = go.Figure()
+    for i, row in enumerate(rows):
+        figure.add_scatter(x=[round(max(1e-4, row["lmar"]), 4)], y=percent([row["share"]]), name=row["name"], mode="markers",
+                           marker={"symbol": MARKS[i % len(MARKS)], "size": 12, "color": _colour(row["recipe"])})
     figure.add_vline(x=1, line={"color": GREY, "dash": "dash"})
-    return plain(figure, xaxis={"type": "log", "title": {"text": "mean LMAR (1: balanced)"}},
-                 yaxis={"title": {"text": "right answers, all colours alike, %"}})
+    return plain(figure, xaxis={"type": "log", "title": {"text": "mean LMAR (1: balanced)"}}, yaxis={"title": {"text": "right answers, %"}})
 
 
 def seeing(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
