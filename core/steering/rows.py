@@ -47,4 +47,5 @@ ROWS: dict[str, Row] = {
 }
 STEERED = tuple(name for name, row in ROWS.items() if row.recipe in ("mores", "loreft"))
 RIVALS = tuple(name for name in ROWS if name not in STEERED or name == "loreft")
+COMPARED = ("connector", "mores", "mores-8", "mores-f4l5", "mores-every2", "mores-frozen", "ia3", "lora-1", "lora-16", "full")
 RATES = (5e-4, 2e-3, 1e-2)  # tried on the validation split

@@ -14,7 +14,7 @@ from core.engine.experiment import CleanText, Config, DataRef, ModelRef, experim
 from core.engine.outputs import chart, figure, kept, metric, number, numbers, picture, series, table
 from core.plots import BLUE, ORANGE
 from core.scenes.scene import Build, Colour, Hair, Height, Job, Place, Shape, Side, Tone
-from core.steering.rows import RIVALS, ROWS
+from core.steering.rows import COMPARED, RIVALS, ROWS
 
 LLAVA = ("llava",)
 LOOKERS = ("llava", "qwen_vl")
@@ -65,11 +65,10 @@ class CompareConfig(Config):
     """Which rows of the table are trained and asked."""
 
     model: ModelRef = Field("embedded/scenes-base", title="Model", description="One that sees scenes and was never asked about a picture")
-    methods: list[Name] = Field(["connector", "mores", "mores-frozen", "ia3", "lora-1", "lora-16"], min_length=1,
-                                max_length=len(ROWS), title="Methods",
+    methods: list[Name] = Field(list(COMPARED), min_length=1, max_length=len(ROWS), title="Methods",
                                 json_schema_extra={"labels": {name: row.title for name, row in ROWS.items()}},
                                 description="Each is trained from the same model on the same questions in the same order")
-    steps: int = Field(40, ge=1, le=2000, title="Training steps", json_schema_extra={"slider": [10, 300, 10]}, description="For each")
+    steps: int = Field(50, ge=1, le=2000, title="Training steps", json_schema_extra={"slider": [10, 300, 10]}, description="For each")
     pictures: int = Field(800, ge=50, le=6000, title="Pictures to learn from", json_schema_extra=MORE, description="The same for each")
     batch: int = Field(12, ge=1, le=64, title="Pictures in a step", json_schema_extra=MORE, description="Four questions each")
     choose: bool = Field(False, title="Choose the learning rate", json_schema_extra=MORE,
