@@ -110,7 +110,7 @@ def rates(names: Sequence[str]) -> None:
         print(rows[-1], flush=True)
     print(write("steering_rates", rows, about={"model": config.model, "seed": SEED, "steps": config.steps // SHORTER}, notes=[
         f"Share of {check.count} validation questions answered rightly, all colours alike.",
-        "Written before the claims of paper 06 were measured."]))
+        "Written by `python -m benchmarks.steering rates`, before the claims of paper 06 were measured."]))
 
 
 def _last(events: Any) -> Any:
