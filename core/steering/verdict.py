@@ -21,12 +21,13 @@ def race(marks: Mapping[str, Mapping[str, Any]], looks: Mapping[str, Any], tuned
     gained = difference([float(x) for x in mine.own], [float(x) for x in base.own], rng)
     n = len(mine.own)
     seeing = mine.share - (mine.shuffled or 0)
-    head = (f"{one.inside:,} numbers inside the model lift right answers from {base.share:.0%} to {mine.share:.0%}; "
-            f"{other.row.title} needs {other.inside:,} for {rival.share:.0%}.")
+    head = (f"{one.inside:,} numbers inside the model{' and its connector' if one.connector else ''} lift right answers from "
+            f"{base.share:.0%} to {mine.share:.0%}; {other.row.title} needs {other.inside:,} for {rival.share:.0%}.")
     if gained[0] <= 0:
         head = f"Steered, it is right in {mine.share:.0%}, untouched in {base.share:.0%}: no gain that {n} questions can show."
     counts = (f"With the connector, which is trained too, it is {one.total:,} against {other.total:,}: "
-              f"{other.total / max(1, one.total):.1f} times as many, not {other.inside / max(1, one.inside):,.0f}." if one.connector else
+              f"{other.total / max(1, one.total):.1f} times as many, not {other.inside / max(1, one.inside):,.0f}. What the "
+              "connector does alone is the control in the tab 'Every method'." if one.connector else
               f"The connector was left alone: {one.inside:,} against {other.total:,}.")
     text = (f"{counts} Steering minus rival: {100 * (mine.share - rival.share):+.1f} points (95 %: {100 * low:+.1f} to {100 * high:+.1f}; "
             f"{n} questions show differences from {100 * smallest_detectable(n):.0f} points). Beside another picture the steered model "
