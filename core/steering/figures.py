@@ -12,7 +12,7 @@ from core.plots import BLUE, BROWN, COLOURS, GREY, ORANGE, PINK, percent, plain
 from core.stats import share_interval
 
 WORDS = {"seen": "colours as in training", "unbiased": "all colours alike", "existence": "is there a ...?", "words": "told in words"}
-TICKS = {"seen": "as in<br>training", "unbiased": "colours<br>alike", "existence": "is there<br>a ...?", "words": "told in<br>words"}
+TICKS = {"seen": "usual<br>colours", "unbiased": "colours<br>alike", "existence": "is it<br>there?", "words": "told in<br>words"}
 WHO = {"base": GREY, "rival": ORANGE, "steered": BLUE}
 GAP = 0.26
 MARKS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "triangle-down", "star", "hexagon", "pentagon", "bowtie", "hourglass")

@@ -45,7 +45,7 @@ class TrainConfig(Config):
     share: float = Field(0.25, gt=0, le=1, title="Share of patches", json_schema_extra=MORE,
                          description="For patches evenly spread or by chance; at least one")
     painted: CleanText = Field("", max_length=300, title="Paint patches", json_schema_extra={"grid": 8, "under": "scene.png", **MORE},
-                               description="These are steered then, and no others. By number, line by line from 1: 1-8, 12")
+                               description="Draw over the squares: these are steered, and no others. As text, line by line: 1-8, 12")
     layers: Layers = Field("all", title="Layers", json_schema_extra=MORE, description="Which layers are steered")
     init: Literal["identity", "random"] = Field("identity", title="It begins", json_schema_extra={"labels": INIT_WORDS, **MORE},
                                                 description="What the steering does before it has learned anything")
