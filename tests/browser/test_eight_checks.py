@@ -19,7 +19,7 @@ from apps.lab.pages import PAGES
 from core.engine.events import layers
 from core.engine.settings import ASSETS
 from core.reasoning.reading import Reader
-from tests.browser.harness.view import look_at_all
+from tests.browser.harness.view import everybody_can_use_it, look_at_all
 
 AIM_S = 1.0
 
@@ -253,7 +253,8 @@ def test_every_built_page_is_checked():
 
 
 def test_1_4_5_7_and_8_a_full_first_view_with_rival_and_interval_the_visitors_own_and_no_network(checked, visitor):
-    """Every request of every test stays on this machine (the fixture checks that), and a script could not send one if it tried."""
+    """Every request of every test stays on this machine (the fixture checks that), and a script could not send one if it tried.
+    Everybody can use the page, in both colour schemes and on a phone."""
     one, began = visitor(), time.monotonic()
     page = one.open(checked.route)
     page.wait_for_function("document.querySelector('.gb-status')?.dataset.tone === 'recorded'"
@@ -264,6 +265,7 @@ def test_1_4_5_7_and_8_a_full_first_view_with_rival_and_interval_the_visitors_ow
     assert page.get_by_role("heading", level=1).inner_text() == next(p.question for p in PAGES if p.route == checked.route)
     empty = page.locator(".gb-live .gb-panel--empty:visible")
     assert empty.count() == 0, "the first view leaves a panel empty"
+    everybody_can_use_it(page)
     rival_and_interval(page, checked.rival)
     assert page.locator(".gb-live .main-svg").count() > 1
 

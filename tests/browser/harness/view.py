@@ -6,6 +6,17 @@ CHART = ".gb-panel--chart .gb-plot"
 FIGURE = ".gb-panel--figure .gb-plot"
 
 
+# Every drawn figure has the colours of the page, and nothing moves.
+# far plots take the new colours when somebody comes near
+AT_REST = """() => {
+  const view = document.querySelector('.gb-view');
+  const ink = view && getComputedStyle(view).getPropertyValue('--gb-ink').trim();
+  const plots = [...document.querySelectorAll('.gb-live .js-plotly-plot')]
+    .filter((plot) => plot._fullLayout && plot.checkVisibility() && plot.getBoundingClientRect().top < 1.5 * innerHeight);
+  return plots.every((plot) => plot._fullLayout.font.color === ink) && document.getAnimations().every((one) => one.playState !== 'running');
+}"""
+
+
 def drawn(page, selector: str = CHART) -> None:
     page.wait_for_selector(f"{selector} .main-svg")
 
@@ -48,3 +59,23 @@ def show(page, run: str, **more) -> None:
 
 def text(page, selector: str) -> str:
     return page.locator(selector).first.inner_text()
+
+
+def everybody_can_use_it(page) -> None:
+    """axe finds nothing serious in either colour scheme, and nothing overflows at 390 px. Leaves the page dark, and as wide as it was."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    wide = page.viewport_size
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(f"document.body.classList.contains('dark') === {str(scheme == 'dark').lower()}")
+        page.wait_for_function(AT_REST)
+        found = Axe().run(page, options={"preload": False}).response["violations"]
+        serious = [f"{scheme} {item['id']}: {node['target']} {node['failureSummary'][:200]}"
+                   for item in found if item["impact"] in ("serious", "critical") for node in item["nodes"]]
+        assert serious == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function("innerWidth === 390 && document.documentElement.scrollWidth <= innerWidth")
+    page.set_viewport_size(wide)
+    page.wait_for_function(f"innerWidth === {wide['width']}")
+    page.wait_for_function(AT_REST)
