@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +20,7 @@ from core.emotion.graph import Agents, Planner, said
 from core.emotion.planner import Plan
 from core.emotion.tools import TOOLS, Step, apply_all, canonical
 from core.engine.errors import LabError
+from core.engine.stopping import go_on
 
 TIMEOUT_S, LOOK_S = 30.0, 0.2
 MOST_STEPS, LONGEST_ANSWER, LONGEST_WHY = 4, 20_000, 160
@@ -102,7 +102,7 @@ def thinker(name: str) -> Planner:
         problem = ""
         for _ in range(2):
             try:
-                answer = _ask(model, messages, agents.search.go_on)
+                answer = _ask(model, messages)
             except Exception as failed:  # whatever a server or a library does, the built-in planner goes on
                 problem = f"it did not answer ({type(failed).__name__})"
                 break
@@ -134,7 +134,7 @@ def asked(agents: Agents) -> dict[str, Any]:
     }
 
 
-def _ask(model: Any, messages: list[tuple[str, str]], go_on: Callable[[], None]) -> str:
+def _ask(model: Any, messages: list[tuple[str, str]]) -> str:
     """The text of an answer; looks meanwhile whether somebody pressed Stop."""
     found: list[Any] = []
 

@@ -5,13 +5,13 @@ random_edit(critic, likeness=0.83, steps=3, rng=rng)       # (steps, small pictu
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.emotion.colour import Likeness
 from core.emotion.tools import TOOLS, Step, apply_all, canonical
+from core.engine.stopping import go_on
 
 if TYPE_CHECKING:
     from core.engine.lab import Lab
@@ -32,9 +32,7 @@ def random_steps(count: int, rng: np.random.Generator) -> list[Step]:
     return canonical(steps)
 
 
-def random_edit(
-    source: np.ndarray, likeness: float, count: int, rng: np.random.Generator, go_on: Callable[[], None] = lambda: None
-) -> tuple[list[Step], np.ndarray, float]:
+def random_edit(source: np.ndarray, likeness: float, count: int, rng: np.random.Generator) -> tuple[list[Step], np.ndarray, float]:
     """(steps, picture, likeness): an edit by chance of bytes (height, width, 3), scaled until its SSIM is `likeness` or as near as it gets.
 
     Draws again, at most five times, while even the full strength changes too little.

@@ -23,7 +23,7 @@ from core.emotion.spec import EditConfig, RepeatConfig
 from core.emotion.store import ImageStore
 from core.emotion.tools import Step, apply_all, steps_of
 from core.emotion.watch import Watch, results_of, safely
-from core.engine.errors import LabError, Stopped
+from core.engine.errors import LabError
 from core.engine.events import Event, Metric, Picture, Progress
 from core.engine.lab import Lab
 from core.engine.settings import ASSETS
@@ -39,27 +39,26 @@ def edit(config: EditConfig, lab: Lab) -> Iterator[Event]:
     source = pictures.load(lab, config)
     mask = pictures.part_of(lab, config, source.pixels)
     critic = Critic(source.pixels, config.target, GATES[config.gate], mask=mask)
-    watch = Watch(config, critic, ImageStore(), SecondJudge.of(lab, config.judge))
+    shown = pictures.shown(source.pixels)
+    yield Picture("before", shown, f"The picture as it was: like {critic.first.felt}")
+    yield Picture("now", shown, "Nothing has been changed yet")
     if mask is not None:
         yield Picture("mask", pictures.masked(source.pixels, mask), "Red: edits are not allowed there")
+    watch = Watch(config, critic, ImageStore(), SecondJudge.of(lab, config.judge))
     agents = agents_of(config, lab, critic, watch.store)
     yield from watch.opening()
     yield from watch.follow(safely(agents, agents.run(config.strictness)), agents)
     state = agents.state()
     if config.what_if != "no":
         yield from watch.other(agents, config)
-    yield from results.told(config, lab, watch, agents, results_of(state))
+    found = [watch.up_to(config.undo_to, agents)] if config.undo_to and watch.verdicts else results_of(state)
+    yield from results.told(config, lab, watch, agents, found)
 
 
 def agents_of(config: EditConfig, lab: Lab, critic: Critic, store: ImageStore) -> Agents:
     """The agents as a config wants them; chance comes from the run's own generators."""
-
-    def go_on() -> None:
-        if lab.cancelled:
-            raise Stopped
-
     seed = int(np.random.default_rng(lab.seed).integers(10_000)) if lab.seed else 0
-    search = Search(critic, config.intensity, config.tree, seed, go_on=go_on)
+    search = Search(critic, config.intensity, config.tree, seed)
     pleasant = EMOTIONS.index(config.target) < 4
     agents = Agents(
         critic,

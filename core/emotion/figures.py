@@ -13,7 +13,7 @@ from core.emotion.mikels import EMOTIONS, WHEEL, angle
 from core.plots import BLUE, BROWN, GREY, ORANGE, RED, SAND, percent, plain
 
 JUDGES = ("first judge", "second judge")
-PALE_LINE = "#A9B0B6"
+PALE_LINE, CLEAR = "#A9B0B6", "rgba(0,0,0,0)"
 CHANCE = "edits by chance"
 
 
@@ -41,11 +41,13 @@ def _mean(values: Sequence[float]) -> tuple[float, float]:
     return mean, (high - mean if len(values) > 1 else 0.0)
 
 
-def wheel(before: Sequence[float], now: Sequence[float], target: str) -> dict[str, Any]:
-    """Both distributions (8,) round the emotion wheel; the target is written in capitals."""
+def wheel(
+    before: Sequence[float], now: Sequence[float], target: str, called: tuple[str, str] = ("as it was", "now")
+) -> dict[str, Any]:
+    """Both distributions (8,) round the emotion wheel; the target is written in capitals. called: what the two are."""
     figure = go.Figure()
     names = [name.upper() if name == target else name for name in WHEEL]
-    for name, q, colour in (("as it was", before, BLUE), ("now", now, ORANGE)):
+    for name, q, colour in ((called[0], before, BLUE), (called[1], now, ORANGE)):
         by_name = dict(zip(EMOTIONS, q, strict=True))
         figure.add_barpolar(
             r=percent([by_name[name_] for name_ in WHEEL]),
@@ -61,9 +63,10 @@ def wheel(before: Sequence[float], now: Sequence[float], target: str) -> dict[st
         figure,
         polar={
             "angularaxis": {"tickvals": [angle(name) for name in WHEEL], "ticktext": names, "direction": "counterclockwise"},
-            "radialaxis": {"ticksuffix": " %", "nticks": 3},
+            "radialaxis": {"ticksuffix": " %", "nticks": 3, "gridcolor": PALE_LINE},
+            "bgcolor": CLEAR,
         },
-        margin={"l": 70, "r": 70, "t": 30, "b": 30},
+        margin={"l": 82, "r": 82, "t": 30, "b": 64},
     )
 
 
@@ -80,7 +83,7 @@ def cues(have: Mapping[str, float], target: str, before: Mapping[str, float]) ->
             mode="lines+markers",
             line={"color": colour, "dash": dash},
         )
-    return plain(figure, polar={"radialaxis": {"range": [-3, 3], "nticks": 4}}, margin={"l": 80, "r": 80, "t": 40, "b": 30})
+    return plain(figure, polar={"radialaxis": {"range": [-3, 3], "nticks": 4, "gridcolor": PALE_LINE}, "bgcolor": CLEAR}, margin={"l": 80, "r": 80, "t": 40, "b": 30})
 
 
 def tree(target: str, factors: Sequence[Mapping[str, Any]], tried: Mapping[str, float], status: Mapping[str, str]) -> dict[str, Any]:
@@ -97,6 +100,7 @@ def tree(target: str, factors: Sequence[Mapping[str, Any]], tried: Mapping[str, 
         for leaf in [leaf for own, leaf in leaves if own == phrase]:
             lines_x += [1, 2, None]
             lines_y += [y, rows[leaf], None]
+            lines_x[-2] = _right(tried.get(leaf))
     figure.add_scatter(x=lines_x, y=lines_y, mode="lines", line={"color": PALE_LINE, "width": 1.5}, hoverinfo="skip", showlegend=False)
     figure.add_scatter(
         x=[0],
@@ -123,7 +127,7 @@ def tree(target: str, factors: Sequence[Mapping[str, Any]], tried: Mapping[str, 
         own = [(rows[leaf], leaf) for _, leaf in leaves if status.get(leaf, "dropped") == name]
         scores = [tried.get(leaf) for _, leaf in own]
         figure.add_scatter(
-            x=[2 + max(0.0, score or 0.0) for score in scores],
+            x=[_right(score) for score in scores],
             y=[y for y, _ in own],
             mode="markers+text",
             name=name,
@@ -133,6 +137,11 @@ def tree(target: str, factors: Sequence[Mapping[str, Any]], tried: Mapping[str, 
             hoverinfo="text",
         )
     return plain(figure, xaxis={"visible": False, "range": [-0.2, 3.1]}, yaxis={"visible": False, "range": [len(leaves) - 0.3, -1.0]})
+
+
+def _right(score: float | None) -> float:
+    """How far right a leaf stands: the more the critic liked it, the farther."""
+    return 2 + max(0.0, score or 0.0)
 
 
 def _middle(rows: Sequence[float]) -> float:

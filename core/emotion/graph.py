@@ -11,6 +11,7 @@ interrupts: a node that does runs twice. The number of steps is bounded, for the
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import operator
@@ -176,12 +177,14 @@ class Agents:
     def _local_plans(self, state: State, again: bool) -> list[Plan]:
         if not again:
             return self.search.plans(self.found, self.count)
-        search = Search(
-            self.critic, self.search.intensity, self.search.restricted, self.search.seed, frozenset(state["tabu"]), self.search.go_on
-        )
+        search = self._other_search(state)
         made = search.plans(self.found, 1)
         self.search.tree += search.tree
         return made
+
+    def _other_search(self, state: State) -> Search:
+        """A search like the first one, without the tools that were undone."""
+        return dataclasses.replace(self.search, tabu=frozenset(state["tabu"]), tree=[], _known={})
 
     def _with_harm(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
         return steps if self.harm is None else (*steps[:-1], self.harm, *steps[-1:])
@@ -229,7 +232,7 @@ class Agents:
         update["log"] = [
             said(
                 "Critic",
-                self._words(score, change, keep, after, action),
+                self._words(score, before, keep, action),
                 "judge",
                 step=state["pending"],
                 kept=keep,
@@ -252,20 +255,21 @@ class Agents:
     def _next(self, state: dict[str, Any]) -> Literal["edit", "refine", "plan", "settle"]:
         if state["at"] < len(state["plans"][state["branch"]]["steps"]):
             return "edit"
-        if not self.use_critic or self._reached(state["score"], state["strictness"]):
+        if not self.use_critic or self.reached(state["score"], state["strictness"]):
             return "settle"
         if state["refinements"] < REFINEMENTS and state["idle"] < IDLE:
             return "refine"
         return "plan" if state["round"] < self.rounds else "settle"
 
-    def _reached(self, score: dict[str, Any], strictness: float) -> bool:
+    def reached(self, score: dict[str, Any], strictness: float) -> bool:
+        """Whether a score, as plain data, is what this critic asks for at a strictness."""
         return score["passes"] and score["margin"] > 0 and score["share"] >= min(0.95, self.critic.threshold * strictness)
 
     def _settle(self, state: dict[str, Any], update: dict[str, Any]) -> None:
         best, first = state["best"], self.critic.first.plain()
         update["results"] = [
             *state["results"],
-            {**best, "branch": state["branch"], "reached": self._reached(best["score"], state["strictness"])},
+            {**best, "branch": state["branch"], "reached": self.reached(best["score"], state["strictness"])},
         ]
         source = self.store.put(self.critic.source)
         update |= {
@@ -288,10 +292,7 @@ class Agents:
         now = self._score(state["score"])
         missing = advice(now.z, self.critic.target)
         spent = [Step(**one) for one in state["done"]]
-        search = Search(
-            self.critic, self.search.intensity, self.search.restricted, self.search.seed, frozenset(state["tabu"]), self.search.go_on
-        )
-        step = search.one_more(picture, now, spent)
+        step = self._other_search(state).one_more(picture, now, spent)
         if step is None:
             line = said("Planner", f"It still wants {missing}, but I have no tool left for that.", "refine")
             action = "plan" if state["round"] < self.rounds else "settle"
@@ -326,8 +327,8 @@ class Agents:
         kept = {name: value for name, value in plain.items() if name != "felt"}
         return Score(**(kept | {"q": tuple(plain["q"]), "clipped": 0.0}))
 
-    def _words(self, score: Score, change: float, keep: bool, state: dict[str, Any], action: str) -> str:
-        seen = f"{score.share:.0%} {self.critic.target} ({change:+.2f}), {score.likeness:.0%} like the original"
+    def _words(self, score: Score, before: dict[str, Any], keep: bool, action: str) -> str:
+        seen = f"{score.share:.0%} {self.critic.target}, {before['share']:.0%} before, and {score.likeness:.0%} like the original"
         if not keep:
             why = "that is no help" if score.passes else "that changes too much"
             return f"{seen}: {why}. Undo it."

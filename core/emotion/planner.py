@@ -11,7 +11,7 @@ judged once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 from core.emotion.critic import LENGTH_PENALTY, Critic, Score
 from core.emotion.knowledge import Found, Leaf, retrieve, whitelist
 from core.emotion.tools import TOOLS, Step, apply_all, canonical
+from core.engine.stopping import go_on
 
 STRENGTHS = (0.35, 0.7)
 BEAM, DEPTH, LEAST_GAIN = 3, 4, 0.005
@@ -55,7 +56,7 @@ class Node:
 class Search:
     """A search for one picture and one target. intensity: 0..1, scales all strengths.  restricted: only the emotion's own leaves.
 
-    seed: of chance in tools.  go_on: called before each evaluation; raises when somebody pressed Stop.
+    seed: of chance in tools.  tabu: tools that are not tried. Stop is met before each evaluation.
     """
 
     critic: Critic
@@ -63,7 +64,6 @@ class Search:
     restricted: bool = True
     seed: int = 0
     tabu: frozenset[str] = frozenset()
-    go_on: Callable[[], None] = lambda: None
     tree: list[Node] = field(default_factory=list)
     _known: dict[str, Node] = field(default_factory=dict, repr=False)
 
@@ -135,7 +135,7 @@ class Search:
         ops = tuple(canonical(ops))
         if (known := self._known.get(_key(ops))) is not None:
             return known
-        self.go_on()
+        go_on()
         score = self.critic.judge(apply_all(self.critic.small, ops, self._mask()))
         node = Node(ops, score, score.j - LENGTH_PENALTY * len(ops), cut="" if score.passes else "changes the picture too much")
         self._known[_key(ops)] = node
@@ -168,7 +168,7 @@ class Search:
         for leaf in leaves:
             if leaf[0] in spent:
                 continue
-            self.go_on()
+            go_on()
             step = self.step(leaf, STRENGTHS[0])
             score = self.critic.judge(apply(seen, step, self._mask()))
             closed = abs(want - have) - abs(want - score.z[cue])

@@ -59,7 +59,7 @@ def read(config: ReadConfig, lab: Lab) -> Reading:
         second=dict(zip(EMOTIONS, map(float, second), strict=True)),
         says=says,
         numbers={"pleasure": Measure(pleasure), "arousal": Measure(arousal), "dominance": Measure(dominance(z))},
-        figures={"wheel": figures.wheel(first, second, config.target), "cues": figures.cues(z, config.target, z)},
+        figures={"wheel": figures.wheel(first, second, config.target, figures.JUDGES), "cues": figures.cues(z, config.target, z)},
         images={"seen": data_uri(pictures.shown(picture))},
     )
 
@@ -85,7 +85,7 @@ def tool(config: ToolConfig, lab: Lab) -> Tried:
         likeness=ssim(picture, after),
         says=says,
         numbers={"likeness": Measure(ssim(picture, after)), "feels": Measure(float(second.max()), "share", EMOTIONS[second.argmax()])},
-        figures={"wheel": figures.wheel(first, second, EMOTIONS[int(second.argmax())])},
+        figures={"wheel": figures.wheel(first, second, EMOTIONS[int(second.argmax())], ("as it was", "after the tool"))},
         images={"before": data_uri(pictures.shown(picture)), "after": data_uri(pictures.shown(after))},
     )
 

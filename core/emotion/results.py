@@ -16,8 +16,8 @@ from core.emotion.judge import judge
 from core.emotion.knowledge import whitelist
 from core.emotion.mikels import EMOTIONS
 from core.emotion.second_judge import SecondJudge
-from core.emotion.tools import Step
-from core.engine.events import Event, Figure, Metric, Picture, Progress, Table, Text, Verdict
+from core.emotion.tools import TOOLS, Step
+from core.engine.events import Event, Figure, File, Metric, Picture, Progress, Table, Text, Verdict
 
 if TYPE_CHECKING:
     from core.emotion.graph import Agents
@@ -41,12 +41,20 @@ def told(config: EditConfig, lab: Lab, watch: Watch, agents: Agents, results: Se
     after = (best["score"]["share"], float(second[0][at]))
     before = (critic.first.share, float(watch.before[at]))
     yield Picture("now", pictures.shown(picture), "The result")
+    if len(made) > 1:
+        yield Picture("gallery", pictures.side_by_side(made), "; ".join(_called(i, one) for i, one in enumerate(found)))
     yield Figure("judges", figures.judges(before, after, chance))
     yield Figure("wheel", figures.wheel(critic.first.q, best["score"]["q"], config.target))
     yield Figure("cues", figures.cues(best["score"]["z"], config.target, critic.first.z))
     yield from _metrics(watch, agents, found, made, second, chance, before, after)
     yield from _to_take(config, watch, steps, picture, best, after)
     yield verdict(config, watch.second, found, second, chance, before, after)
+
+
+def _called(number: int, result: dict[str, Any]) -> str:
+    """A result under its number, by what was done."""
+    done = ", ".join(Step(**step).words for step in result["steps"]) or "unchanged"
+    return f"{number + 1}. {done}: {result['score']['share']:.0%}"
 
 
 def _by_chance(config: EditConfig, lab: Lab, watch: Watch, best: dict[str, Any], count: int):
@@ -119,9 +127,15 @@ def _to_take(
 ) -> Iterator[Event]:
     plain = [step.plain() for step in steps]
     settings = {"target": config.target, "part": config.part, "steps": plain}
-    yield Table("plan", ["Step", "Strength", "All numbers"], [[step.words, step.strength, json.dumps(step.plain())] for step in steps])
+    yield Table("plan", ["Step", "Strength", "Further numbers"], [[step.words, step.strength, _further(step)] for step in steps])
     yield Picture("result", pictures.with_settings(picture, settings), ", ".join(step.words for step in steps) or "unchanged")
     yield Text("recipe", json.dumps(settings, indent=1))
+    yield File("recipe.json", json.dumps(settings, indent=1).encode())
+
+
+def _further(step: Step) -> str:
+    said = {name: value for name, value in step.plain().items() if name in TOOLS[step.tool].uses}
+    return ", ".join(f"{'chance' if name == 'seed' else name} {value:g}" for name, value in said.items())
 
 
 def short_verdict(words: str) -> Verdict:

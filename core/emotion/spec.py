@@ -126,6 +126,9 @@ class EditConfig(PartConfig):
     what_if_at: int = Field(
         1, ge=1, le=60, title="From verdict number", json_schema_extra=MORE, description="Where the other critic takes over"
     )
+    undo_to: int = Field(
+        0, ge=0, le=60, title="Undo: back to verdict", json_schema_extra=MORE, description="What came after it is taken back; 0: nothing is"
+    )
     wish: CleanText = Field(
         "",
         max_length=200,
@@ -226,7 +229,12 @@ EDIT_OUTPUTS = (
         look="film",
         wide=True,
         films="step ",
-        note="A red frame: the critic undid it. Press a picture to see it large.",
+        presses=(
+            ("undo", "Take back what came after"),
+            ("stricter", "A stricter critic from here"),
+            ("milder", "A milder critic from here"),
+        ),
+        note="A red frame: the critic undid it. Press a picture to see it large, and to go on from there in another way.",
     ),
     figure(
         "judges",
@@ -257,14 +265,18 @@ EDIT_OUTPUTS = (
     figure("cues", "Light and colour: have and want", height=320, note="In standard deviations from usual pictures, -3 to 3."),
     numbers(
         "In numbers",
-        number("gain", "First judge", formula="share of the emotion after - before (Emo-S)", meaning=SELF),
+        number("gain", "Gain, first judge", unit="share", formula="share of the emotion after - before (Emo-S)", meaning=SELF),
         number(
-            "second gain", "Second judge", formula="share of the emotion after - before (Emo-S)", meaning="It does not know the planner."
+            "second gain",
+            "Gain, second judge",
+            unit="share",
+            formula="share of the emotion after - before (Emo-S)",
+            meaning="It does not know the planner.",
         ),
-        number("chance gain", "By chance, first judge", formula="the same, mean over random edits of equal likeness"),
-        number("chance second gain", "By chance, second judge", formula="the same, second judge"),
-        number("ssim", "Likeness", formula="SSIM with the original, colour, full size", meaning="1: the same picture."),
-        number("psnr", "PSNR", unit="dB"),
+        number("chance gain", "By chance, first judge", unit="share", formula="the same, mean over random edits of equal likeness"),
+        number("chance second gain", "By chance, second judge", unit="share", formula="the same, second judge"),
+        number("ssim", "Likeness", unit="share", formula="SSIM with the original, full size; the critic looks at a small copy"),
+        number("psnr", "PSNR", unit="dB", meaning="99: untouched. About 20: clearly changed."),
         number(
             "second accuracy",
             "Second judge, held out",
@@ -274,7 +286,9 @@ EDIT_OUTPUTS = (
         ),
         number("evaluations", "Pictures looked at", meaning="How often the critic was asked, by the planner too."),
         number("outside", "Steps of other emotions", meaning="Steps that the tree of this emotion does not hold."),
-        number("diversity", "Diversity", formula="mean over pairs of results of 1 - SSIM", meaning="0: all alike.", optional=True),
+        number(
+            "diversity", "Diversity", unit="share", formula="mean over pairs of results of 1 - SSIM", meaning="0: all alike.", optional=True
+        ),
     ),
     picture("chance", "An edit by chance that changes as much", note="The rival: tools and strengths by lot, scaled to the same likeness."),
     picture("mask", "Where edits are allowed", optional=True),

@@ -32,17 +32,15 @@ class Watch:
     talk: list[list[Any]] = dataclasses.field(default_factory=list)
     factors: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     status: dict[str, str] = dataclasses.field(default_factory=dict)
+    verdicts: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     step: int = 0
 
     def __post_init__(self) -> None:
         self.before = self.second.read(self.critic.source)
 
     def opening(self) -> Iterator[Event]:
-        """The picture as it is, before anybody plans."""
-        first, picture = self.critic.first, pictures.shown(self.critic.source)
-        yield Picture("before", picture, f"The picture as it was: like {first.felt}")
-        yield Picture("now", picture, "Nothing has been changed yet")
-        yield from self._scores(first.share, self.before, 1.0, first)
+        """What both judges feel before anybody plans."""
+        yield from self._scores(self.critic.first.share, self.before, 1.0, self.critic.first)
 
     def follow(self, updates: Iterator[tuple[str, dict[str, Any]]], agents: Agents) -> Iterator[Event]:
         """Everything that the nodes say, as they say it."""
@@ -73,6 +71,7 @@ class Watch:
 
     def _judge(self, line: dict[str, Any], agents: Agents) -> Iterator[Event]:
         self.step += 1
+        self.verdicts.append(line)
         step, kept, score = Step(**line["step"]), line["kept"], line["score"]
         picture = self.store.get(line["picture"])
         self.status[step.words] = "kept" if kept else "undone"
@@ -101,6 +100,15 @@ class Watch:
                 words = node.ops[0].words
                 tried[words] = max(tried.get(words, -1.0), round(node.score.j, 3))
         return Figure("tree", figures.tree(self.config.target, self.factors, tried, self.status))
+
+    def up_to(self, number: int, agents: Agents) -> dict[str, Any]:
+        """The result as it was after verdict `number` (from 1): what came later is taken back."""
+        seen = self.verdicts[:number]
+        kept = [line for line in seen if line["kept"] and line["branch"] == seen[-1]["branch"]]
+        score = kept[-1]["score"] if kept else self.critic.first.plain()
+        picture = kept[-1]["picture"] if kept else self.store.put(self.critic.source)
+        reached = agents.reached(score, self.config.strictness)
+        return {"picture": picture, "j": score["j"], "steps": [line["step"] for line in kept], "score": score, "reached": reached}
 
     def other(self, agents: Agents, config: EditConfig) -> Iterator[Event]:
         """What if the critic had been another one, from one verdict on?"""

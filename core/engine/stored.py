@@ -20,7 +20,7 @@ LARGEST_JSON = 8 * 2**20
 LARGEST_LOG = 2**30
 LONGEST_LABEL, MOST_TAGS, LONGEST_NOTE = 80, 12, 4000
 PICTURE_FILE = r"^[a-z0-9][a-z0-9.-]*\.png$"
-TAKEN_FILE = r"^[a-z0-9][a-z0-9-]*\.(safetensors|csv|zip)$"
+TAKEN_FILE = r"^([a-z0-9][a-z0-9-]*\.(safetensors|csv|zip)|recipe\.json)$"
 Outcome = Literal["running", "finished", "cancelled", "failed", "interrupted"]
 
 

@@ -77,7 +77,7 @@ def panels(outputs: Outputs) -> list[Panel]:
 
 def _group(group: Group) -> Panel:
     if group.look == "numbers":
-        items = [{"metric": one.name, "label": one.title} | _said(one, "unit", "formula", "meaning") for one in group.outputs]
+        items = [{"metric": one.name, "label": one.title} | _said(one, "unit", "formula", "meaning", "optional") for one in group.outputs]
         return {"kind": "numbers", "title": group.title, "items": items, "note": group.note, "wide": True} | group.more
     looks = {one.name: {"label": one.title, "dash": one.dash} | _said(one, "colour") for one in group.outputs}
     return {"kind": "chart", "title": group.title, "metrics": list(looks), "looks": looks, "x": group.x, "y": group.y,

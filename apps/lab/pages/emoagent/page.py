@@ -10,7 +10,8 @@ from apps.lab.pages import Page
 from apps.lab.routes import is_host
 from apps.lab.ui import frame
 from apps.lab.ui.desk import Desk
-from apps.lab.ui.view import View
+from apps.lab.ui.live_view import refused
+from apps.lab.ui.view import View, start
 from apps.lab.ui.words import notice
 from core.engine.errors import LabError
 from core.engine.outputs import figure, number, numbers, picture
@@ -73,6 +74,27 @@ def build(site: frame.Site, page: Page) -> None:
             gr.HTML(f'<p class="gb-quiet">{FULL}</p>', apply_default_css=False)
             frame.another(view, "emotion/repeat", press="Repeat it")
         frame.usual_tabs(view)
+        _branches(view)
+
+
+def _branches(view: View) -> None:
+    """What is pressed under an edit of the film: the same run once more, with another critic from there, or without what came after."""
+    fields = ("undo_to", "what_if", "what_if_at")
+
+    def go_on(event: gr.EventData, request: gr.Request) -> list[Any]:
+        asked, run = event._data.get("custom"), str(event._data.get("run", ""))
+        if not isinstance(asked, dict) or asked.get("film") not in ("undo", "stricter", "milder"):
+            return [gr.skip()] * 4
+        what, verdict = asked["film"], asked.get("verdict")
+        sets = {"undo_to": verdict} if what == "undo" else {"what_if": what, "what_if_at": verdict}
+        try:
+            record = view.site.engine.read(run)
+            config = view.experiment.validate({**record["config"], "undo_to": 0, "what_if": "no", **sets})
+        except LabError as error:
+            return [refused(error), *[gr.skip()] * 3]
+        return [start(view, config.model_dump(), record["seed"], request), *(getattr(config, name) for name in fields)]
+
+    view.live.select(go_on, outputs=[view.live, *(view.controls.components[name] for name in fields)], **frame.QUIET)
 
 
 def _chat_model(view: View) -> None:

@@ -87,7 +87,7 @@ function factsOf(series, item, pinned, feed) {
 
 /** [the number, its unit] as words; a share is read as per cent. */
 function worded(value, unit) {
-  return unit === "share" && typeof value === "number" ? [number(Math.round(1000 * value) / 10), "%"] : [number(value), unit];
+  return unit === "share" && typeof value === "number" ? [number(Math.round(1000 * value) / 10 || 0), "%"] : [number(value), unit];
 }
 
 const unitOf = (series, item) => item.unit ?? series?.unit ?? "";
@@ -111,6 +111,7 @@ function tile(item, open) {
     element,
     update(series, pinned) {
       const [words, unitWords] = series ? worded(series.value, unitOf(series, item)) : ["–", ""];
+      element.hidden = Boolean(item.optional && !series);
       say(figure, words);
       say(unit, unitWords);
       say(old, pinned ? `pinned run ${value(pinned, item)}` : (series?.remark ?? ""));

@@ -1,12 +1,14 @@
 // Panels for pictures that change: one laid over the picture as it was, and all that came on the way.
 //
 //   { kind: "reveal", name: "now", before: "before" }       a line to pull shows what lies below
-//   { kind: "film", name: "step {}", films: "step " }       every picture whose name begins so, in order; one that is pressed is told
+//   { kind: "film", name: "step {}", films: "step " }       every picture whose name begins so, in order; one that is pressed is shown
+//                                                          large, with a button for each of `presses`: [what is told, its words]
 
 import { addressOf } from "./client.js";
-import { h, say } from "./dom.js";
+import { button, h, say } from "./dom.js";
 import { card, same, titleOf, waiting } from "./panel.js";
 
+const KNOB = 32; // pixels: the handle stops where its rim meets the rim of the picture, so its middle is not quite at the value
 const START = 50; // per cent of the width that still shows the picture as it was
 
 const source = (context, sight, event) => event.src ?? addressOf(context.base, sight.feed.id, `files/${event.file}`);
@@ -56,8 +58,9 @@ export class RevealPanel {
   }
 
   #cut() {
-    this.#above.style.clipPath = `inset(0 ${100 - this.#slider.value}% 0 0)`;
-    this.#line.style.left = `${this.#slider.value}%`;
+    const at = `calc(${this.#slider.value}% + ${((50 - this.#slider.value) * KNOB) / 100}px)`;
+    this.#above.style.clipPath = `inset(0 calc(100% - ${at}) 0 0)`;
+    this.#line.style.left = at;
   }
 
   redraw() {}
@@ -67,7 +70,10 @@ export class RevealPanel {
 export class FilmPanel {
   #waiting = h("p", { class: "gb-empty" });
   #strip = h("ol", { class: "gb-film gb-scrolls", tabindex: "0", "aria-label": "Edits in order" });
-  #large = h("img", { class: "gb-picture", hidden: true, alt: "" });
+  #large = h("img", { class: "gb-picture", alt: "" });
+  #caption = h("p", { class: "gb-film-caption" });
+  #presses = h("div", { class: "gb-take-row" });
+  #closely = h("div", { class: "gb-film-closely", hidden: true }, this.#large, this.#caption, this.#presses);
   #last = null;
 
   constructor(panel, context) {
@@ -83,13 +89,13 @@ export class FilmPanel {
     if (this.#last && same(this.#last, seen)) return;
     this.#last = seen;
     this.element.classList.toggle("gb-panel--empty", found.length === 0);
-    this.#large.hidden = true;
+    this.#closely.hidden = true;
     if (!found.length) {
       say(this.#waiting, waiting(sight, "pictures", this.panel.name));
       return this.body.replaceChildren(this.#waiting);
     }
     this.#strip.replaceChildren(...found.map(([name, event], i) => this.#frame(name, event, i, sight)));
-    if (this.#strip.parentNode !== this.body) this.body.replaceChildren(this.#strip, this.#large);
+    if (this.#strip.parentNode !== this.body) this.body.replaceChildren(this.#strip, this.#closely);
   }
 
   #frame(name, event, i, sight) {
@@ -98,8 +104,10 @@ export class FilmPanel {
     const press = () => {
       this.#large.src = address;
       this.#large.alt = event.alt || name;
-      this.#large.hidden = false;
-      this.context.onPoint({ panel: this.panel.name, row: i, custom: null });
+      say(this.#caption, event.alt || name);
+      const onward = (what) => this.context.onPoint({ panel: this.panel.name, row: i, custom: { film: what, verdict: i + 1 } });
+      this.#presses.replaceChildren(...(this.panel.presses ?? []).map(([what, words]) => button(words, () => onward(what))));
+      this.#closely.hidden = false;
     };
     return h(
       "li",
