@@ -1,7 +1,10 @@
-"""A chat model as planner, where whoever runs the lab has connected one. Its answer is data: checked against the table of tools.
+"""A chat model as planner: one that whoever runs the lab has connected, or a language model of the lab's own. Its answer is data.
 
     connect("mine", model="qwen3", base_url="http://127.0.0.1:11434/v1", key="...")      # kept in the memory of this process only
-    agents.think = thinker("mine")
+    connect("mine", model="qwen3", provider="ollama")                                    # Ollama's own protocol
+    agents.think = thinker("mine", lab)                                                  # or thinker("got/smollm2", lab)
+
+Every answer is checked against the table of tools.
 
 The model is told numbers of light and colour, our own factors and tools, and the visitor's wish as a quoted string; never pixels, file
 names or notes of a picture, in which instructions could hide. No plan after one more try, or no answer: the built-in planner plans.
@@ -12,17 +15,22 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from core.emotion.graph import Agents, Planner, said
+from core.emotion.local_chat import LocalChat
 from core.emotion.planner import Plan
 from core.emotion.tools import TOOLS, Step, apply_all, canonical
 from core.engine.errors import LabError
 from core.engine.stopping import go_on
 
+if TYPE_CHECKING:
+    from core.engine.lab import Lab
+
 TIMEOUT_S, LOOK_S = 30.0, 0.2
+OLLAMA = "http://127.0.0.1:11434"  # where it listens unless told otherwise
 MOST_STEPS, LONGEST_ANSWER, LONGEST_WHY = 4, 20_000, 160
 SYSTEM = (
     "You plan edits that change the mood of a picture. Answer with JSON only: "
@@ -47,14 +55,11 @@ class Connection:
         try:
             from langchain.chat_models import init_chat_model
 
+            ways = {"api_key": self.key or "none", "timeout": self.timeout, "max_retries": 0}
+            if self.provider == "ollama":  # it knows no key, and its time limit is its client's
+                ways = {"client_kwargs": {"timeout": self.timeout}}
             return init_chat_model(
-                self.model,
-                model_provider=self.provider,
-                base_url=self.base_url or None,
-                api_key=self.key or "none",
-                temperature=0,
-                timeout=self.timeout,
-                max_retries=0,
+                self.model, model_provider=self.provider, base_url=self.base_url or None, temperature=0, **ways
             )
         except ImportError:
             raise LabError("Chat models need packages that are not installed.", "Install them with: pip install -e '.[chat]'") from None
@@ -68,20 +73,21 @@ def connect(name: str, *, model: str, base_url: str = "", key: str = "", provide
     _connected[name] = Connection(model, provider, base_url, key, timeout)
 
 
-def connect_new(*, model: str, base_url: str, key: str = "") -> str:
+def connect_new(*, model: str, base_url: str = "", key: str = "", provider: str = "openai") -> str:
     """Connects a model under a new name that nobody can guess, and gives the name. Raises LabError for what cannot be an address."""
+    base_url = base_url.strip() or (OLLAMA if provider == "ollama" else "")
     import secrets
     from urllib.parse import urlsplit
 
     try:
-        parts = urlsplit(base_url.strip())
+        parts = urlsplit(base_url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not parts.username
     except ValueError:
         usable = False
     if not model.strip() or not usable:
         raise LabError("A chat model needs a name and an address.", "For example qwen3:4b at http://127.0.0.1:11434/v1.")
     name = f"chat-{secrets.token_hex(8)}"
-    connect(name, model=model.strip(), base_url=base_url.strip(), key=key.strip())
+    connect(name, model=model.strip(), base_url=base_url, key=key.strip(), provider=provider)
     _connected[name].open()  # where packages are missing it is said now
     return name
 
@@ -91,11 +97,19 @@ def disconnect(name: str) -> None:
     _connected.pop(name, None)
 
 
-def thinker(name: str) -> Planner:
-    """A planner for `Agents.think`. Raises LabError for a name that nobody connected."""
-    if name not in _connected:
+def is_own(name: str) -> bool:
+    """Whether a name is the reference of a model that the lab loads itself."""
+    return name.partition("/")[0] in ("embedded", "got", "hf", "path", "run") and "/" in name
+
+
+def thinker(name: str, lab: Lab | None = None) -> Planner:
+    """A planner for `Agents.think`. Raises LabError for a name that nobody connected, or a model that cannot be loaded."""
+    if is_own(name) and lab is not None:
+        model, called = LocalChat(lab.load(name, families=())), name
+    elif name in _connected:
+        model, called = _connected[name].open(), _connected[name].model
+    else:
         raise LabError(f"No chat model is connected under the name '{name}'.", "Leave the field empty: the built-in planner needs none.")
-    model = _connected[name].open()
 
     def think(agents: Agents, state: Any) -> list[Plan] | None:
         messages = [("system", SYSTEM), ("human", json.dumps(asked(agents), ensure_ascii=False))]
@@ -103,16 +117,20 @@ def thinker(name: str) -> Planner:
         for _ in range(2):
             try:
                 answer = _ask(model, messages)
+            except LabError as failed:
+                problem = str(failed)
+                break
             except Exception as failed:  # whatever a server or a library does, the built-in planner goes on
                 problem = f"it did not answer ({type(failed).__name__})"
                 break
             plans = plans_of(answer, agents)
             if plans:
-                agents.lines = (said("Planner", f"The chat model {name} planned this.", "plan"),)
+                agents.lines = (said("Planner", f"The chat model {called} planned this.", "plan"),)
                 return plans[: agents.count]
             problem = "it gave no plan of the tools that there are"
             messages += [("ai", answer[:LONGEST_ANSWER]), ("human", AGAIN)]
-        agents.lines = (said("Planner", f"The chat model {name} is of no help: {problem}. The built-in planner takes over.", "plan"),)
+        problem = problem.rstrip(".")
+        agents.lines = (said("Planner", f"The chat model {called} is of no help: {problem}. The built-in planner takes over.", "plan"),)
         return None
 
     return think
@@ -135,7 +153,9 @@ def asked(agents: Agents) -> dict[str, Any]:
 
 
 def _ask(model: Any, messages: list[tuple[str, str]]) -> str:
-    """The text of an answer; looks meanwhile whether somebody pressed Stop."""
+    """The text of an answer; looks meanwhile whether somebody pressed Stop, which a model of the lab's own does itself."""
+    if isinstance(model, LocalChat):
+        return model.invoke(messages).content
     found: list[Any] = []
 
     def work() -> None:

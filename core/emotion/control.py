@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.emotion.colour import Likeness
-from core.emotion.tools import TOOLS, Step, apply_all, canonical
+from core.emotion.tools import OWN, TOOLS, Step, apply_all, canonical
 from core.engine.stopping import go_on
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ ROUNDS = 9
 
 def random_steps(count: int, rng: np.random.Generator) -> list[Step]:
     """Tools by chance, each with a strength by chance; chance does not know which emotion is wanted."""
-    names = [name for name in TOOLS if name != "remove"]
+    names = [name for name in OWN if name != "remove"]
     chosen = rng.choice(len(names), size=min(count, len(names)), replace=False)
     steps = []
     for index in chosen:

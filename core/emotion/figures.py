@@ -83,7 +83,8 @@ def cues(have: Mapping[str, float], target: str, before: Mapping[str, float]) ->
             mode="lines+markers",
             line={"color": colour, "dash": dash},
         )
-    return plain(figure, polar={"radialaxis": {"range": [-3, 3], "nticks": 4, "gridcolor": PALE_LINE}, "bgcolor": CLEAR}, margin={"l": 80, "r": 80, "t": 40, "b": 30})
+    polar = {"radialaxis": {"range": [-3, 3], "nticks": 4, "gridcolor": PALE_LINE}, "bgcolor": CLEAR}
+    return plain(figure, polar=polar, margin={"l": 80, "r": 80, "t": 40, "b": 30})
 
 
 def tree(target: str, factors: Sequence[Mapping[str, Any]], tried: Mapping[str, float], status: Mapping[str, str]) -> dict[str, Any]:
@@ -151,4 +152,4 @@ def _middle(rows: Sequence[float]) -> float:
 def _leaf(leaf: Sequence[Any]) -> str:
     from core.emotion.tools import TOOLS
 
-    return TOOLS[leaf[0]].words(float(leaf[1]))
+    return TOOLS[leaf[0]].called(float(leaf[1]))

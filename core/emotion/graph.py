@@ -79,7 +79,8 @@ class Agents:
     """The agents of one picture and one target.
 
     count: how many different results.  use_critic: False keeps every step, the ablation.  by_gap: False, the retriever ranks by weight.
-    harm: a step that the planner did not ask for, put before the last one of each plan: the critic should undo it.
+    harm: a step that the planner did not ask for, put before the last one of each plan: the critic should undo it.  learned: a step of
+    a diffusion model, the last of each plan; nobody searches with it, since each picture costs it seconds to minutes.
     think: another planner, such as a chat model; None from it means that the local one plans.
     """
 
@@ -92,6 +93,7 @@ class Agents:
     by_gap: bool = True
     wish: str = ""
     harm: Step | None = None
+    learned: Step | None = None
     think: Planner | None = None
     lines: tuple[Said, ...] = ()  # what a planner of another kind says while it plans
 
@@ -162,7 +164,7 @@ class Agents:
         self.lines = ()
         if not plans:
             log = [*log, said("Planner", "I find no further edit that would help.", "plan")]
-        made = [{"steps": [step.plain() for step in self._with_harm(plan.steps)], "why": list(plan.factors)} for plan in plans]
+        made = [{"steps": [step.plain() for step in self._completed(plan.steps)], "why": list(plan.factors)} for plan in plans]
         if again:
             kept = state["plans"][: state["branch"]] + made[:1] + state["plans"][state["branch"] + 1 :] if made else state["plans"]
             return {
@@ -186,8 +188,10 @@ class Agents:
         """A search like the first one, without the tools that were undone."""
         return dataclasses.replace(self.search, tabu=frozenset(state["tabu"]), tree=[], _known={})
 
-    def _with_harm(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
-        return steps if self.harm is None else (*steps[:-1], self.harm, *steps[-1:])
+    def _completed(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+        """A plan with what is done whatever the planner found."""
+        steps = steps if self.harm is None else (*steps[:-1], self.harm, *steps[-1:])
+        return steps if self.learned is None else (*steps, self.learned)
 
     @node
     def edit(self, state: State) -> dict[str, Any]:
@@ -200,7 +204,7 @@ class Agents:
             "log": [
                 said(
                     "Painter",
-                    f"I try {step.words} (strength {abs(step.strength):.0%}).",
+                    f"I try {step.what} (strength {abs(step.strength):.0%}).",
                     "edit",
                     step=step.plain(),
                     picture=after,
@@ -305,7 +309,7 @@ class Agents:
             return Command(update=update, goto=action)
         plans = [dict(one) for one in state["plans"]]
         plans[state["branch"]]["steps"] = [*plans[state["branch"]]["steps"], step.plain()]
-        line = said("Planner", f"It still wants {missing}: one more step, {step.words}.", "refine", plan=[step.plain()])
+        line = said("Planner", f"It still wants {missing}: one more step, {step.what}.", "refine", plan=[step.plain()])
         return Command(update={"plans": plans, "refinements": state["refinements"] + 1, "log": [line]}, goto="edit")
 
     @node

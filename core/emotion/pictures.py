@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from core.emotion.colour import to_lab
 from core.emotion.cues import small
+from core.emotion.region import region_of
 from core.emotion.spec import PHOTOGRAPHS, PartConfig, PictureConfig
 from core.emotion.tools import stretched
 from core.engine.errors import LabError
@@ -65,17 +66,26 @@ def photograph(name: str) -> np.ndarray:
 def part_of(lab: Lab, config: PartConfig, picture: np.ndarray) -> np.ndarray | None:
     """Where edits are allowed, (height, width) in 0..1 for a picture (height, width, 3); None: everywhere.
 
-    A guess that is too small or nearly everything is not trusted: then edits work everywhere (methods/04 section 6.3)."""
-    if config.part == "whole" or (config.part == "painted" and not config.mask):
+    A guess that is too small or nearly everything is not trusted: then edits work everywhere (methods/04 section 6.3). Raises LabError
+    where nothing is painted, or a file is black all over."""
+    if config.part == "whole":
         return None
     if config.part == "painted":
-        painted = load(lab, PictureConfig(own=config.mask)).pixels.mean(-1) / 255
-        return stretched(painted.astype(np.float32), picture.shape[:2])
+        return stretched(_painted(lab, config), picture.shape[:2])
     seen = small(picture)
     found = sky(seen) if config.part == "sky" else subject(seen)
     found = 1 - found if config.part == "background" else found
     share = float((found > 0.5).mean())
     return stretched(found.astype(np.float32), picture.shape[:2]) if UNSURE <= share <= 1 - UNSURE else None
+
+
+def _painted(lab: Lab, config: PartConfig) -> np.ndarray:
+    if config.region or not config.mask:
+        return region_of(config.region)
+    found = (load(lab, PictureConfig(own=config.mask)).pixels.mean(-1) / 255).astype(np.float32)
+    if not (found > 0.5).any():
+        raise LabError("The mask is black all over, so no edit would be allowed anywhere.", "White is where edits are allowed.")
+    return found
 
 
 def sky(picture: np.ndarray) -> np.ndarray:

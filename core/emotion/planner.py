@@ -18,7 +18,7 @@ import numpy as np
 
 from core.emotion.critic import LENGTH_PENALTY, Critic, Score
 from core.emotion.knowledge import Found, Leaf, retrieve, whitelist
-from core.emotion.tools import TOOLS, Step, apply_all, canonical
+from core.emotion.tools import OWN, TOOLS, Step, apply_all, canonical
 from core.engine.stopping import go_on
 
 STRENGTHS = (0.35, 0.7)
@@ -88,7 +88,7 @@ class Search:
     def leaves(self, found: Sequence[Found]) -> list[Leaf]:
         """The leaves to try, in the order of the retriever; all tools both ways where the search is not restricted."""
         if not self.restricted:
-            return [(name, sign) for name, tool in TOOLS.items() if name != "remove" for sign in ((1, -1) if tool.less else (1,))]
+            return [(name, sign) for name in OWN if name != "remove" for sign in ((1, -1) if TOOLS[name].less else (1,))]
         return [leaf for leaf in dict.fromkeys(leaf for one in found for leaf in one.factor.leaves) if leaf[0] not in self.tabu]
 
     def step(self, leaf: Leaf, strength: float) -> Step:

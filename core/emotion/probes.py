@@ -2,7 +2,7 @@
 
 emotion/read       what two judges feel, and the light and colour that the first one goes by
 emotion/tool       one tool at one strength, and what it moves
-emotion/brought    what is in a picture file
+emotion/brought    what is in a picture, before anything is done to it
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from core.emotion.cues import WORDS, cues, dominance, pleasure_arousal
 from core.emotion.judge import judge_cues
 from core.emotion.mikels import EMOTIONS
 from core.emotion.second_judge import SecondJudge
-from core.emotion.spec import BroughtConfig, ReadConfig, ToolConfig
+from core.emotion.spec import PictureConfig, ReadConfig, ToolConfig
 from core.emotion.tools import TOOLS, Step, apply
 from core.engine.answers import Answer, Measure, data_uri
 from core.engine.errors import LabError
@@ -78,7 +78,7 @@ def tool(config: ToolConfig, lab: Lab) -> Tried:
     moved = {name: now[name] - before[name] for name in before}
     most = sorted(moved, key=lambda name: -abs(moved[name]))[:LARGEST_MOVES]
     told = ", ".join(f"{WORDS[name]} {moved[name]:+.1f}" for name in most if abs(moved[name]) >= 0.05)
-    says = f"{step.words.capitalize()}: {told} (standard deviations)." if told else "Nothing changes."
+    says = f"{step.what.capitalize()}: {told} (standard deviations)." if told else "Nothing changes."
     first, second = judge_cues(before), judge_cues(now)
     return Tried(
         moved=moved,
@@ -90,14 +90,14 @@ def tool(config: ToolConfig, lab: Lab) -> Tried:
     )
 
 
-def brought(config: BroughtConfig, lab: Lab) -> Brought:
-    """What a file holds; raises LabError for one that cannot be used."""
-    found = pictures.load(lab, pictures.PictureConfig(own=config.own))
+def brought(config: PictureConfig, lab: Lab) -> Brought:
+    """What a file holds, or a photograph of the lab; raises LabError for one that cannot be used."""
+    found = pictures.load(lab, config)
     width, height = found.was
     smaller = "" if max(found.was) <= pictures.WORK else f" The agents work on a copy of {found.pixels.shape[1]} x {found.pixels.shape[0]}."
     return Brought(
         width=width,
         height=height,
         says=f"A picture of {width} x {height} pixels.{smaller}",
-        images={"seen": data_uri(pictures.shown(found.pixels, 200))},
+        images={"seen": data_uri(pictures.shown(found.pixels, 300))},
     )

@@ -53,7 +53,7 @@ def told(config: EditConfig, lab: Lab, watch: Watch, agents: Agents, results: Se
 
 def _called(number: int, result: dict[str, Any]) -> str:
     """A result under its number, by what was done."""
-    done = ", ".join(Step(**step).words for step in result["steps"]) or "unchanged"
+    done = ", ".join(Step(**step).what for step in result["steps"]) or "unchanged"
     return f"{number + 1}. {done}: {result['score']['share']:.0%}"
 
 
@@ -64,7 +64,7 @@ def _by_chance(config: EditConfig, lab: Lab, watch: Watch, best: dict[str, Any],
         made.append(random_edit(critic.small, best["score"]["likeness"], count, rng))
         yield Progress(done, config.chances, "edits by chance, for comparison")
     steps, picture, likeness = made[0]
-    words = ", ".join(step.words for step in steps)
+    words = ", ".join(step.what for step in steps)
     yield Picture("chance", pictures.shown(picture), f"By chance: {words} ({likeness:.0%} like the original)")
     first = [float(judge(one)[critic.index]) for _, one, _ in made]
     return first, [float(q[critic.index]) for q in watch.second.read_all([one for _, one, _ in made])]
@@ -87,10 +87,11 @@ def _metrics(watch: Watch, agents: Agents, found, made, second, chance, before, 
         "outside": _outside(watch, found),
         "results": len(found),
         "gate kept": _share(one["score"]["passes"] for one in found),
-        "proxy gap": abs(found[0]["score"]["share"] - _expected(agents, found[0])),
         "beats chance first": _share(after[0] > value for value in chance[0]),
         "beats chance second": _share(after[1] > value for value in chance[1]),
     }
+    if not any(TOOLS[step["tool"]].needs for step in found[0]["steps"]):  # a diffusion model is not asked again for a small copy
+        single["proxy gap"] = abs(found[0]["score"]["share"] - _expected(agents, found[0]))
     if watch.second.facts:
         single["second accuracy"] = watch.second.facts["accuracy"]
     if len(made) > 1:
@@ -114,7 +115,8 @@ def _expected(agents: Agents, result: dict[str, Any]) -> float:
 
 def _outside(watch: Watch, found: Sequence[dict[str, Any]]) -> int:
     allowed = set(whitelist(watch.critic.target))
-    return sum((step["tool"], 1 if step["strength"] >= 0 else -1) not in allowed for one in found for step in one["steps"])
+    own = [step for one in found for step in one["steps"] if not TOOLS[step["tool"]].needs]
+    return sum((step["tool"], 1 if step["strength"] >= 0 else -1) not in allowed for step in own)
 
 
 def _share(flags) -> float:
@@ -126,16 +128,16 @@ def _to_take(
     config: EditConfig, watch: Watch, steps: Sequence[Step], picture: np.ndarray, best: dict[str, Any], after: tuple[float, float]
 ) -> Iterator[Event]:
     plain = [step.plain() for step in steps]
-    settings = {"target": config.target, "part": config.part, "steps": plain}
-    yield Table("plan", ["Step", "Strength", "Further numbers"], [[step.words, step.strength, _further(step)] for step in steps])
-    yield Picture("result", pictures.with_settings(picture, settings), ", ".join(step.words for step in steps) or "unchanged")
+    settings = {"target": config.target, "part": config.part, "region": config.region if config.part == "painted" else "", "steps": plain}
+    yield Table("plan", ["Step", "Strength", "Further numbers"], [[step.what, step.strength, _further(step)] for step in steps])
+    yield Picture("result", pictures.with_settings(picture, settings), ", ".join(step.what for step in steps) or "unchanged")
     yield Text("recipe", json.dumps(settings, indent=1))
     yield File("recipe.json", json.dumps(settings, indent=1).encode())
 
 
 def _further(step: Step) -> str:
     said = {name: value for name, value in step.plain().items() if name in TOOLS[step.tool].uses}
-    return ", ".join(f"{'chance' if name == 'seed' else name} {value:g}" for name, value in said.items())
+    return ", ".join(f"{'chance' if name == 'seed' else name} {value}" for name, value in said.items())
 
 
 def short_verdict(words: str) -> Verdict:

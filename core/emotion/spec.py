@@ -84,12 +84,19 @@ class PartConfig(PictureConfig):
         "whole",
         title="Where",
         json_schema_extra=MORE,
-        description="Sky and subject are guessed without a model; painted takes your mask, and falls back to the whole picture without one",
+        description="Sky and subject are guessed without a model; painted is what you mark below",
+    )
+    region: CleanText = Field(
+        "",
+        max_length=300,
+        title="Marked part",
+        json_schema_extra=MORE,
+        description="What was painted, or a box: left, top, right, bottom in percent, such as 20 10 70 60",
     )
     mask: DataRef = Field(
         "",
-        title="Your mask",
-        description="A black and white picture: white is where edits are allowed",
+        title="Or a mask from a file",
+        description="A black and white picture: white is where edits are allowed. It counts while nothing is painted",
         json_schema_extra={"files": [".png", ".jpg"], "labels": {"": "none"}, **MORE},
     )
 
@@ -168,12 +175,18 @@ class EditConfig(PartConfig):
     )
     chat: CleanText = Field(
         "",
-        max_length=80,
+        max_length=300,
         title="Chat model",
         json_schema_extra=MORE,
-        description="The name of a chat model that was connected to this lab; empty: the planner that comes with it",
+        description="A language model of the lab, such as got/smollm2, or one that was connected in the tab below; empty: none",
     )
     judge: ModelRef = Field(MODEL, title="Second judge", json_schema_extra=MORE, description="A ViT that names the eight emotions")
+    pipeline: ModelRef | None = Field(
+        None,
+        title="Diffusion model",
+        json_schema_extra=MORE,
+        description="A pipeline of yours under --models, such as path/instruct-pix2pix; it then paints the last step of each plan",
+    )
 
 
 class RepeatConfig(PictureConfig):
@@ -182,6 +195,12 @@ class RepeatConfig(PictureConfig):
         title="Recipe",
         description="A recipe that a run gave, to be repeated at full size",
         json_schema_extra={"files": [".json"], "sample": "recipe.json", "labels": {"": "an example"}},
+    )
+    mask: DataRef = Field(
+        "",
+        title="Its mask",
+        description="Only for a recipe that was made with a mask from a file",
+        json_schema_extra={"files": [".png", ".jpg"], "labels": {"": "none"}, **MORE},
     )
 
 
@@ -206,10 +225,6 @@ class ToolConfig(PartConfig):
     x: float = Field(0.5, ge=0, le=1, title="Across", json_schema_extra=MORE, description="Where, from left to right")
     y: float = Field(0.5, ge=0, le=1, title="Down", json_schema_extra=MORE, description="Where, from top to bottom")
     seed: int = Field(0, ge=0, le=9999, title="Chance", json_schema_extra=MORE, description="Another number, other drops and clouds")
-
-
-class BroughtConfig(Config):
-    own: DataRef = Field("", description="A picture file")
 
 
 SELF = "The planner searches with the first judge, so its score alone proves nothing."
@@ -343,7 +358,7 @@ BROUGHT = probe(
     title="What is in my picture file?",
     paper="04",
     families=FAMILIES,
-    config=BroughtConfig,
+    config=PictureConfig,
     run="core.emotion.probes:brought",
 )
 EXPERIMENTS = (EDIT, REPEAT, READ, TOOL, BROUGHT)

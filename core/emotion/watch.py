@@ -60,25 +60,25 @@ class Watch:
 
     def _plan(self, line: dict[str, Any], agents: Agents) -> Iterator[Event]:
         for step in line.get("plan", ()):
-            self.status.setdefault(Step(**step).words, "planned")
+            self.status.setdefault(Step(**step).what, "planned")
         yield self._tree(agents)
 
     _refine = _plan
 
     def _edit(self, line: dict[str, Any], agents: Agents) -> Iterator[Event]:
         picture = self.store.get(line["picture"])
-        yield Picture("now", pictures.shown(picture), f"Now: {Step(**line['step']).words}")
+        yield Picture("now", pictures.shown(picture), f"Now: {Step(**line['step']).what}")
 
     def _judge(self, line: dict[str, Any], agents: Agents) -> Iterator[Event]:
         self.step += 1
         self.verdicts.append(line)
         step, kept, score = Step(**line["step"]), line["kept"], line["score"]
         picture = self.store.get(line["picture"])
-        self.status[step.words] = "kept" if kept else "undone"
+        self.status[step.what] = "kept" if kept else "undone"
         verdict = f"{score['share']:.0%} {self.config.target}, {'kept' if kept else 'undone'}"
-        yield Picture(f"step {self.step}", pictures.shown(picture, 260), f"{self.step}. {step.words}: {verdict}")
+        yield Picture(f"step {self.step}", pictures.shown(picture, 260), f"{self.step}. {step.what}: {verdict}")
         if not kept:
-            yield Picture("now", pictures.shown(self.store.get(line["current"])), f"Back: {step.words} is undone")
+            yield Picture("now", pictures.shown(self.store.get(line["current"])), f"Back: {step.what} is undone")
         second = self.second.read(picture)
         yield from self._scores(score["share"], second, score["likeness"], line["score"])
         yield self._tree(agents)
@@ -97,7 +97,7 @@ class Watch:
         tried: dict[str, float] = {}
         for node in agents.search.tree:
             if node.depth == 1:
-                words = node.ops[0].words
+                words = node.ops[0].what
                 tried[words] = max(tried.get(words, -1.0), round(node.score.j, 3))
         return Figure("tree", figures.tree(self.config.target, self.factors, tried, self.status))
 

@@ -58,20 +58,21 @@ class Lab:
         self.revisions: dict[str, str] = {}
         self._models, self._families, self._is_cancelled, self._uploads = models, families, is_cancelled, uploads
 
-    def load(self, ref: str, attention: str = "sdpa") -> LoadedModel:
-        """A model that everybody shares: read-only."""
+    def load(self, ref: str, attention: str = "sdpa", families: tuple[str, ...] | None = None) -> LoadedModel:
+        """A model that everybody shares: read-only. families: which it may be, None: those of the experiment, (): any."""
         self._go_on()
-        return self._fitting(self._models.load(ref, attention=attention))
+        return self._fitting(self._models.load(ref, attention=attention), families)
 
     def fork(self, ref: str, share_weights: bool = False, attention: str = "sdpa") -> LoadedModel:
         """A module tree of your own: parameters copied for training, or shared (frozen) under adapters."""
         self._go_on()
         return self._fitting(self._models.fork(ref, share_weights=share_weights, attention=attention))
 
-    def _fitting(self, loaded: LoadedModel) -> LoadedModel:
-        if self._families and loaded.family not in self._families:
+    def _fitting(self, loaded: LoadedModel, families: tuple[str, ...] | None = None) -> LoadedModel:
+        families = self._families if families is None else families
+        if families and loaded.family not in families:
             raise LabError(f"{loaded.ref} is a model of the family '{loaded.family}', which this experiment cannot use.",
-                           f"It works with: {', '.join(self._families)}.")
+                           f"It works with: {', '.join(families)}.")
         self.parameters[loaded.ref] = loaded.parameters
         if loaded.revision:
             self.revisions[loaded.ref] = loaded.revision

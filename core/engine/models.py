@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from core.engine import gguf
+from core.engine import gguf, pipelines
 from core.engine.architectures import architecture, attention_of, promised_parameters
 from core.engine.errors import LabError
 from core.engine.families import family_name
@@ -136,6 +136,8 @@ class ModelStore:
         folder, _ = self._places.find(ref)
         if folder.is_file():
             return self._gguf_fingerprint(ref, folder)
+        if pipelines.is_pipeline(folder):
+            return self._pipeline_fingerprint(ref, folder)
         looked = self._inspect(folder)
         key = _stamps([folder / "config.json", *looked.weights, *looked.character])
         if key not in self._fingerprints:
@@ -161,6 +163,15 @@ class ModelStore:
     def folder(self, ref: str) -> Path:
         """Where the files of a model, or of what a run kept, lie: to be read with suspicion."""
         return self._places.find(ref)[0]
+
+    def _pipeline_fingerprint(self, ref: str, folder: Path) -> str:
+        """Of a folder of several models, which `core/engine/pipelines.py` loads."""
+        key = _stamps(sorted(file for file in folder.rglob("*") if file.is_file()))
+        if key not in self._fingerprints:
+            seen = pipelines.inspect(folder)
+            self._check_fits(ref, seen["parameters"] * BYTES_PER_PARAMETER)
+            self._fingerprints[key] = pipelines.fingerprint(folder, seen["files"])
+        return self._fingerprints[key]
 
     def _gguf_fingerprint(self, ref: str, file: Path) -> str:
         key = _stamps([file])

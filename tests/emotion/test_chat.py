@@ -32,8 +32,15 @@ def server():
                 return
             status = answer if isinstance(answer, int) else 200
             text = answer if isinstance(answer, str) else json.dumps(answer)
+            if self.path == "/api/chat":  # Ollama's own protocol: one JSON object a line
+                body = json.dumps({"model": "m", "created_at": "2026-01-01T00:00:00Z", "done": True, "done_reason": "stop",
+                                   "message": {"role": "assistant", "content": text}}).encode() + b"\n"
+                return self._send(status, body)
             body = json.dumps({"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [
                 {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}]}).encode()
+            self._send(status, body)
+
+        def _send(self, status, body):
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -46,6 +53,7 @@ def server():
     running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=running.serve_forever, daemon=True).start()
     chat.connect("mine", model="m", base_url=f"http://127.0.0.1:{running.server_port}/v1", key="secret-key", timeout=1.0)
+    Handler.address = f"http://127.0.0.1:{running.server_port}"
     yield Handler
     chat.disconnect("mine")
     running.shutdown()
@@ -60,7 +68,7 @@ def test_a_good_plan_is_carried_out_and_the_key_goes_nowhere_else(server, agents
     server.answers[:] = [GOOD]
     made = agents(think=chat.thinker("mine"))
     said = told(made)
-    assert any("The chat model mine planned this" in line["text"] for line in said) and any("cold and wet" in line["text"] for line in said)
+    assert any("The chat model m planned this" in line["text"] for line in said) and any("cold and wet" in line["text"] for line in said)
     assert [line["step"]["tool"] for line in said if line["node"] == "edit"][:2] == ["saturation", "rain"]
     assert server.keys == ["Bearer secret-key"] and "secret-key" not in json.dumps(said) + json.dumps(server.heard) + repr(chat._connected)
 
@@ -108,3 +116,43 @@ def test_a_connection_has_a_name_that_nobody_can_guess_and_wrong_addresses_are_r
 def test_a_name_that_nobody_connected_is_refused():
     with pytest.raises(LabError, match="No chat model is connected"):
         chat.thinker("nobody")
+
+
+@pytest.mark.parametrize(("answers", "words"), [
+    ([GOOD], "m planned this"), (["prose", "more prose"], "m is of no help: it gave no plan"),
+    ([500], "m is of no help: it did not answer")])
+def test_ollama_is_asked_in_its_own_protocol(answers, words, server, agents):
+    pytest.importorskip("langchain_ollama", reason="The extra 'chat' is not installed.")
+    server.answers[:] = list(answers)
+    name = chat.connect_new(model="m", base_url=server.address, provider="ollama")
+    said = told(agents(think=chat.thinker(name)))
+    chat.disconnect(name)
+    assert any(f"The chat model {words}" in line["text"] for line in said)
+    assert len(server.heard) == len(answers) and server.heard[0]["model"] == "m" and server.heard[0]["options"]["temperature"] == 0
+
+
+def test_a_model_of_the_lab_that_talks_nonsense_is_asked_once_more(agents, warm_engine, tmp_path, monkeypatch):
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    from core.emotion import local_chat
+    from core.engine.lab import Cache, Lab
+
+    torch.manual_seed(0)
+    letters = {chr(i): i - 32 for i in range(32, 127)} | {"<eos>": 95, "<unk>": 96}
+    bare = Tokenizer(models.WordLevel(letters, unk_token="<unk>"))
+    bare.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bare, eos_token="<eos>", unk_token="<unk>")
+    LlamaForCausalLM(LlamaConfig(vocab_size=97, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+                                 max_position_embeddings=8192)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    monkeypatch.setattr(local_chat, "LONGEST", 12)
+    asked, invoke = [], local_chat.LocalChat.invoke
+    monkeypatch.setattr(local_chat.LocalChat, "invoke", lambda self, turns: asked.append(len(turns)) or invoke(self, turns))
+    lab = Lab(warm_engine.models, Cache(), seed=0, threads=1, families=("vit",))
+    said, alone = told(agents(think=chat.thinker(f"path/{tmp_path}", lab))), told(agents())
+    assert asked == [2, 4] and any("gave no plan of the tools" in line["text"] and "takes over" in line["text"] for line in said)
+    assert [line["step"] for line in said if line["node"] == "edit"] == [line["step"] for line in alone if line["node"] == "edit"]
+    with pytest.raises(LabError):
+        chat.thinker("embedded/nothing-of-that-name", lab)

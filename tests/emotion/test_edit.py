@@ -12,8 +12,9 @@ from PIL import Image
 
 from core.emotion import pictures
 from core.emotion.pictures import photograph
+from core.emotion.region import region_of
 from core.emotion.second_judge import ENOUGH, SecondJudge
-from core.emotion.tools import apply_all, steps_of
+from core.emotion.tools import apply_all, steps_of, stretched
 from core.engine.errors import LabError
 
 QUICK = {"chances": 2, "harm": True, "what_if": "stricter"}
@@ -98,6 +99,16 @@ def test_the_probes_answer(warm_engine):
     assert sum(read["first"].values()) == pytest.approx(1) and sum(read["second"].values()) == pytest.approx(1)
     with pytest.raises(LabError, match="Nothing is marked"):
         warm_engine.probe("emotion/tool", {"tool": "remove"})
+    with pytest.raises(LabError, match="no edit would be allowed"):
+        warm_engine.probe("emotion/tool", {"part": "painted"})
+
+
+def test_a_marked_part_is_edited_and_the_rest_stays_as_it_was(warm_engine):
+    left = warm_engine.probe("emotion/tool", {"tool": "exposure", "strength": -0.8, "part": "painted", "region": "0 0 50 100"})
+    before, after = (np.asarray(Image.open(BytesIO(base64.b64decode(left["images"][name].split(",")[1])))) for name in ("before", "after"))
+    middle = before.shape[1] // 2
+    assert (before[:, int(1.15 * middle) :] == after[:, int(1.15 * middle) :]).all()
+    assert after[:, : int(0.85 * middle)].mean() < before[:, : int(0.85 * middle)].mean() - 20
 
 
 def test_parts_are_guessed_and_a_poor_guess_is_not_used():
@@ -148,3 +159,16 @@ def _jpeg() -> bytes:
     packed = BytesIO()
     Image.fromarray(photograph("cat")).save(packed, "JPEG")
     return packed.getvalue()
+
+
+def test_what_came_after_a_verdict_is_taken_back(warm_engine):
+    run = finished(warm_engine, "emotion/edit", {"chances": 2, "undo_to": 1, "part": "painted", "region": "0 0 60 100"})
+    events = warm_engine.events(run)
+    recipe = json.loads((warm_engine.records.folder(run) / "recipe.json").read_text())
+    assert len([line for line in events if line["kind"] == "picture" and line["name"].startswith("step ")]) >= 2
+    assert len(recipe["steps"]) == 1
+    result = np.asarray(picture_of(warm_engine, run, "result"))
+    mask = stretched(region_of("0 0 60 100"), result.shape[:2])
+    assert (result == apply_all(photograph("cat"), steps_of(recipe["steps"]), mask)).all() and (result != photograph("cat")).any()
+    repeated = finished(warm_engine, "emotion/repeat", {"recipe": f"path/{warm_engine.records.folder(run) / 'recipe.json'}"})
+    assert (np.asarray(picture_of(warm_engine, repeated, "full")) == result).all()

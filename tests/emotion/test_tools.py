@@ -11,15 +11,16 @@ from core.emotion.cues import CUES, cues, dominance, pleasure_arousal, raw_cues,
 from core.emotion.knowledge import knowledge, retrieve, whitelist
 from core.emotion.mikels import EMOTIONS
 from core.emotion.pictures import photograph
+from core.emotion.region import region_of
 from core.emotion.spec import TOOL_NAMES
-from core.emotion.tools import ORDER, TOOLS, Step, apply, canonical, steps_of
+from core.emotion.tools import ORDER, OWN, TOOLS, Step, apply, canonical, steps_of
 from core.engine.errors import LabError
 
-WAYS = [(name, sign) for name, tool in TOOLS.items() if name != "remove" for sign in ((1, -1) if tool.less else (1,))]
+WAYS = [(name, sign) for name in OWN if name != "remove" for sign in ((1, -1) if TOOLS[name].less else (1,))]
 
 
 def test_the_spec_names_the_tools_that_there_are():
-    assert TOOL_NAMES == tuple(TOOLS) and set(ORDER) == set(TOOLS)
+    assert TOOL_NAMES == OWN and set(ORDER) == set(TOOLS)
 
 
 @pytest.mark.parametrize("name", TOOLS)
@@ -120,3 +121,18 @@ def test_wrong_steps_are_refused_and_steps_have_an_order():
         with pytest.raises(LabError, match="cannot be done"):
             steps_of(wrong)
     assert [step.tool for step in canonical([Step("grain"), Step("exposure"), Step("fog")])] == ["exposure", "fog", "grain"]
+
+
+def test_a_region_is_a_box_or_what_a_brush_painted_and_an_empty_one_is_refused():
+    box = region_of("25, 10 75% 60")
+    assert box.shape == (200, 200) and box[20:120, 50:150].all() and box.sum() == 100 * 100
+    cells = np.zeros((32, 32), int)
+    cells[3, 5:9] = 1
+    painted = region_of("brush:" + "".join(f"{int(''.join(map(str, cells.ravel()[i : i + 4])), 2):x}" for i in range(0, 1024, 4)))
+    assert (painted == cells).all()
+    for empty in ("", "  ", "brush:" + "0" * 256):
+        with pytest.raises(LabError, match="Nothing is marked"):
+            region_of(empty)
+    for wrong in ("10 20 30", "60 0 20 50", "0 0 100 101", "nan 0 50 50", "a b c d", "brush:12", "1e400 0 1 1"):
+        with pytest.raises(LabError, match="A box is four numbers|not what the brush writes"):
+            region_of(wrong)

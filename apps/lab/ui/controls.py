@@ -57,11 +57,13 @@ class Fields:
     """Components for fields of a config: what they say as a dict, and what they should say.
 
     `models`: for each field that names a model, the references to offer; others can be typed. `prefix` of element ids.
-    engine: keeps the files that visitors bring; without one, fields for files are left out.
+    engine: keeps the files that visitors bring; without one, fields for files are left out.  widgets: by field, what makes a component
+    of the page's own for it.
     """
 
     def __init__(self, experiment: Experiment, *, models: Mapping[str, Sequence[str]] | None = None, prefix: str = "field",
-                 engine: Here | None = None) -> None:
+                 engine: Here | None = None, widgets: Mapping[str, Callable[[], Any]] | None = None) -> None:
+        self._widgets = widgets or {}
         self.experiment, self._models, self._prefix, self._engine = experiment, models or {}, prefix, engine
         self._settings = {field.name: field for field in fields(experiment)}
         self._files: dict[str, OwnFile] = {}
@@ -88,6 +90,8 @@ class Fields:
         return self._files[name].shown(value) if value and name in self._files else _shown(value)
 
     def _component(self, field: Setting) -> Any:
+        if field.name in self._widgets:
+            return self._widgets[field.name]()
         if field.kind == "file":
             self._files[field.name] = OwnFile(self._engine, self.experiment, field.name, prefix=self._prefix)
             return self._files[field.name].choice
@@ -148,8 +152,9 @@ class Controls(Fields):
     """
 
     def __init__(self, experiment: Experiment, *, models: Mapping[str, Sequence[str]] | None = None,
-                 leave_out: Sequence[str] = (), prefix: str = "field", engine: Here | None = None, own: Sequence[str] = ()) -> None:
-        super().__init__(experiment, models=models, prefix=prefix, engine=engine)
+                 leave_out: Sequence[str] = (), prefix: str = "field", engine: Here | None = None, own: Sequence[str] = (),
+                 widgets: Mapping[str, Callable[[], Any]] | None = None) -> None:
+        super().__init__(experiment, models=models, prefix=prefix, engine=engine, widgets=widgets)
         shown = [field for field in self._settings.values() if field.name not in (*leave_out, *own)]
         plain = [field.name for field in shown if not field.more]
         if own:

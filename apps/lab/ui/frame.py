@@ -54,11 +54,12 @@ def header(current: Page | None = None) -> None:
 
 @contextlib.contextmanager
 def page(site: Site, described: Page, *, intro: str, models: Mapping[str, Sequence[str]] | None = None,
-         top: Callable[[Site], None] | None = None, pace: float = 0, own: Sequence[str] = ()) -> Iterator[View]:
+         top: Callable[[Site], None] | None = None, pace: float = 0, own: Sequence[str] = (),
+         widgets: Mapping[str, Callable[[], Any]] | None = None) -> Iterator[View]:
     """Builds the shared parts around what the body adds as tabs. `intro`: two sentences on what one is looking at.
 
-    `top` builds what stands above the run, beside Run: a page whose probe is its main thing. `pace`: see LiveView. `own`: see
-    Controls.
+    `top` builds what stands above the run, beside Run: a page whose probe is its main thing. `pace`: see LiveView. `own`,
+    `widgets`: see Controls.
     """
     experiment = find(described.experiments[0])
     header(described)
@@ -69,7 +70,7 @@ def page(site: Site, described: Page, *, intro: str, models: Mapping[str, Sequen
         with gr.Column(scale=1, min_width=270, elem_classes="gb-side gb-controls gb-form"):
             run = gr.Button("Run", variant="primary", elem_id="run")
             gr.HTML(FORM_HANDLE, js_on_load=FORM_OPENS, apply_default_css=False, elem_classes="gb-form-opener")
-            controls = Controls(experiment, models=models, engine=site.engine, own=own)
+            controls = Controls(experiment, models=models, engine=site.engine, own=own, widgets=widgets)
             with gr.Row():
                 reset = gr.Button("Back to defaults", size="sm")
                 again = gr.Button("Compute again", size="sm", elem_id="run-again")

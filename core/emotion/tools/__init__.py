@@ -7,6 +7,7 @@ TOOLS["fog"].more                                 # "fog"
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,15 +15,17 @@ import numpy as np
 from pydantic import Field, ValidationError, field_validator
 
 from core.emotion.colour import to_bytes, to_float
-from core.emotion.tools import air, hue, light, surface, things
+from core.emotion.tools import air, hue, learned, light, surface, things
 from core.emotion.tools.base import Params, Tool, run, stretched
 from core.engine.errors import LabError
 
-TOOLS: dict[str, Tool] = {tool.name: tool for room in (light, hue, air, surface, things) for tool in room.TOOLS}
+TOOLS: dict[str, Tool] = {tool.name: tool for room in (light, hue, air, surface, things, learned) for tool in room.TOOLS}
+OWN = tuple(name for name, tool in TOOLS.items() if not tool.needs)  # tools that need no model of the visitor's
 FACTORS = tuple(dict.fromkeys(tool.factor for tool in TOOLS.values()))
 # Tools do not commute: what is there is put right before what is laid over it (methods/04 section 5.3).
 ORDER = (
     "remove",
+    *(tool.name for tool in learned.TOOLS),
     *(tool.name for tool in TOOLS.values() if tool.factor == "object" and tool.name != "remove"),
     "exposure",
     "contrast",
@@ -62,8 +65,9 @@ class Step(Params):
         super().__init__(**({"tool": tool} if tool else {}), **given)
 
     @property
-    def words(self) -> str:
-        return TOOLS[self.tool].words(self.strength)
+    def what(self) -> str:
+        """What it does, as people say it."""
+        return self.words or TOOLS[self.tool].called(self.strength)
 
     def scaled(self, by: float) -> Step:
         """The same step, weaker or stronger; 0 does nothing."""
@@ -84,6 +88,8 @@ def apply(picture: np.ndarray, step: Step, mask: np.ndarray | None = None) -> np
         if mask is None or not (mask > 0.5).any():
             raise LabError("Nothing is marked that could be removed.", "Mark a part of the picture first.")
         return to_bytes(things.fill(to_float(picture), mask > 0.5))
+    if step.tool == "fill_in" and step.strength != 0:
+        tool = dataclasses.replace(tool, fn=lambda rgb, params: learned.fill_in(rgb, params, mask))
     return run(tool, picture, step, mask)
 
 
@@ -108,4 +114,4 @@ def canonical(steps: Sequence[Step]) -> list[Step]:
     return sorted(steps, key=lambda step: ORDER.index(step.tool))
 
 
-__all__ = ["FACTORS", "ORDER", "TOOLS", "Params", "Step", "Tool", "apply", "apply_all", "canonical", "steps_of", "stretched"]
+__all__ = ["FACTORS", "ORDER", "OWN", "TOOLS", "Params", "Step", "Tool", "apply", "apply_all", "canonical", "steps_of", "stretched"]

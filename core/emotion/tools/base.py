@@ -19,13 +19,16 @@ from scipy import ndimage
 
 from core.emotion.colour import to_bytes, to_float
 from core.engine.errors import LabError
+from core.engine.experiment import CleanText
 
 FEATHER = 0.005  # of the diagonal: how soft the edge of a mask is
 GRID = 512  # points along the shorter side on which chance is drawn
 
 
 class Params(BaseModel):
-    """What every tool takes. strength: -1 to 1, 0 does nothing.  angle: degrees.  x, y: parts of width and height.  seed: of chance."""
+    """What every tool takes. strength: -1 to 1, 0 does nothing.  angle: degrees.  x, y: parts of width and height.  seed: of chance.
+
+    words: what a learned tool is told; the others have no use for them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -34,6 +37,7 @@ class Params(BaseModel):
     x: float = Field(0.5, ge=0, le=1)
     y: float = Field(0.5, ge=0, le=1)
     seed: int = Field(0, ge=0, le=9999)
+    words: CleanText = Field("", max_length=200)
 
 
 Effect = Callable[[np.ndarray, Params], np.ndarray]
@@ -45,7 +49,7 @@ class Tool:
 
     more, less: what a positive and a negative strength does, in words; less "" where there is no such way.
     touches: which cue a positive strength moves, and which way.  content: adds something, where tone tools change what is there.
-    whole: makes no sense inside a mask.  uses: the further numbers that count.
+    whole: makes no sense inside a mask.  uses: the further numbers that count.  needs: the kind of diffusion pipeline it cannot do without.
     """
 
     name: str
@@ -57,8 +61,9 @@ class Tool:
     content: bool = False
     whole: bool = False
     uses: tuple[str, ...] = ()
+    needs: str = ""
 
-    def words(self, strength: float) -> str:
+    def called(self, strength: float) -> str:
         """What it does at this strength, as people say it."""
         return self.less if strength < 0 and self.less else self.more
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
@@ -11,8 +12,10 @@ from apps.lab.routes import is_host
 from apps.lab.ui import frame
 from apps.lab.ui.desk import Desk
 from apps.lab.ui.live_view import refused
+from apps.lab.ui.mask_pad import MaskPad
 from apps.lab.ui.view import View, start
 from apps.lab.ui.words import notice
+from apps.lab.visitors import Here
 from core.engine.errors import LabError
 from core.engine.outputs import figure, number, numbers, picture
 
@@ -20,7 +23,7 @@ INTRO = (
     "A planner looks at a picture and at what it knows about an emotion, a painter makes one edit after the other, and a critic keeps or "
     "undoes each. Two automatic judges score the result beside edits by chance. No person is asked whether it looks sad."
 )
-MODELS = {"judge": ["embedded/emotion-judge"]}
+MODELS = {"judge": ["embedded/emotion-judge"], "pipeline": []}
 HOW = (
     "Every tool of the painter, at any strength. The numbers say which light and colour it moves and what the first judge feels then. "
     "Under More you can let it work in a part of the picture only."
@@ -33,12 +36,15 @@ FULL = (
     "Agents work on a small copy. Bring the recipe of a run and your picture, and the same edits are made at full size. Where and when "
     "the picture was taken is not written into the result."
 )
-CHAT = ("A chat model of yours may plan in place of the built-in planner: any server that speaks OpenAI's protocol, such as Ollama on this "
-        "computer. It is told numbers of light and colour, the names of tools and your words, never the picture. What it answers is "
-        "checked against the table of tools. The key stays in the memory of this program until it ends; what is asked goes to the address "
-        "you give.")
+CHAT = (
+    "A chat model of yours may plan in place of the built-in planner: any server that speaks OpenAI's protocol, Ollama on this computer, "
+    "or a language model that this lab has. It is told numbers of light and colour, the names of tools and your words, never the picture. "
+    "What it answers is checked against the table of tools; after two answers that are no plan the built-in planner plans. A key stays in "
+    "the memory of this program until it ends; what is asked goes to the address you give, and nowhere for a model of the lab."
+)
+PROVIDERS = [("a server with OpenAI's protocol", "openai"), ("Ollama", "ollama"), ("a model of this lab", "own")]
 TOOL_FIELDS = ("tool", "strength", "picture", "own")
-TOOL_MORE = ("part", "mask", "angle", "x", "y", "seed")
+TOOL_MORE = ("part", "region", "mask", "angle", "x", "y", "seed")
 TOOL_SHOWS = (
     picture("before", "As it was"),
     picture("after", "After this tool"),
@@ -60,7 +66,8 @@ READ_SHOWS = (
 
 def build(site: frame.Site, page: Page) -> None:
     """The run on top; in tabs one tool at a time, two judges on one picture, the recipe at full size, lesson and evidence."""
-    with frame.page(site, page, intro=INTRO, models=MODELS) as view:
+    with frame.page(site, page, intro=INTRO, models=MODELS, widgets={"region": lambda: MaskPad(elem_id="field-region")}) as view:
+        _paintable(view.site.engine, view.controls.components)
         with gr.Tab("Try one tool", id="tool"):
             gr.HTML(f'<p class="gb-quiet">{HOW}</p>', apply_default_css=False)
             Desk(view, "emotion/tool", left=TOOL_FIELDS, more=TOOL_MORE, shows=TOOL_SHOWS, prefix="tool")
@@ -75,6 +82,23 @@ def build(site: frame.Site, page: Page) -> None:
             frame.another(view, "emotion/repeat", press="Repeat it")
         frame.usual_tabs(view)
         _branches(view)
+
+
+def _paintable(engine: Here, controls: Mapping[str, Any]) -> None:
+    """Lays the chosen picture below the pad, and lets whoever paints mean it: 'Where' turns to what is painted."""
+    pad, part = controls["region"], controls["part"]
+    chosen = [controls["picture"], controls["own"]]
+
+    def below(region: str, picture: str, own: str) -> Any:
+        try:
+            found = engine.probe("emotion/brought", {"picture": picture, "own": own})
+        except LabError:
+            return gr.skip()  # the control of the file has said why
+        return {"picture": found["images"]["seen"], "region": region}
+
+    for event in (pad.wanted, *(one.change for one in chosen)):
+        event(below, inputs=[pad, *chosen], outputs=pad, **frame.QUIET)
+    pad.input(lambda region: "painted" if region else "whole", inputs=pad, outputs=part, **frame.QUIET)
 
 
 def _branches(view: View) -> None:
@@ -99,6 +123,7 @@ def _branches(view: View) -> None:
 
 def _chat_model(view: View) -> None:
     """Connects a chat model for whoever sits at the computer of the lab: others could make it call addresses of its own network."""
+    provider = gr.Radio(PROVIDERS, value="openai", label="Where is it?", elem_id="chat-provider")
     with gr.Row():
         model = gr.Textbox(label="Model", placeholder="qwen3:4b", max_length=200, elem_id="chat-model")
         address = gr.Textbox(label="Address", placeholder="http://127.0.0.1:11434/v1", max_length=300, elem_id="chat-address")
@@ -106,17 +131,27 @@ def _chat_model(view: View) -> None:
     press = gr.Button("Connect it", size="sm", elem_id="chat-connect")
     said = gr.HTML(apply_default_css=False)
     chosen = view.controls.components["chat"]
-    press.click(_connect, inputs=[model, address, key], outputs=[said, chosen, key], **frame.QUIET)
+    press.click(_connect, inputs=[provider, model, address, key], outputs=[said, chosen, key], **frame.QUIET)
 
 
-def _connect(model: str, address: str, key: str, request: gr.Request) -> list[Any]:
+def _connect(provider: str, model: str, address: str, key: str, request: gr.Request) -> list[Any]:
     from core.emotion import chat
 
     try:
+        if provider == "own":
+            return _own_model(model.strip())
         if not is_host(request.request):
             raise LabError("Only who sits at the computer of the lab can connect a chat model.", "Use the built-in planner.")
-        name = chat.connect_new(model=model, base_url=address, key=key)
+        name = chat.connect_new(model=model, base_url=address, key=key, provider="ollama" if provider == "ollama" else "openai")
     except LabError as error:
         return [frame.say(error), gr.skip(), ""]
     done = notice(f"Connected. Press Run: {model} plans now.", "Empty the field 'Chat model' under More to go back.", kind="good")
     return [done, name, ""]
+
+
+def _own_model(ref: str) -> list[Any]:
+    from core.emotion.chat import is_own
+
+    if not is_own(ref):
+        raise LabError("A model of this lab is named got/NAME, path/FOLDER or hf/ORG/NAME.", "For example got/smollm2, once it was got.")
+    return [notice(f"Press Run: {ref} plans now.", "Empty the field 'Chat model' under More to go back.", kind="good"), ref, ""]
