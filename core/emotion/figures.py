@@ -140,6 +140,15 @@ def tree(target: str, factors: Sequence[Mapping[str, Any]], tried: Mapping[str, 
     return plain(figure, xaxis={"visible": False, "range": [-0.2, 3.1]}, yaxis={"visible": False, "range": [len(leaves) - 0.3, -1.0]})
 
 
+def chosen(counts: Mapping[str, int]) -> dict[str, Any]:
+    """How often the planned edit, the one by chance, or neither was chosen by somebody who did not know which was which."""
+    figure = go.Figure()
+    names = ("planned", "chance", "no difference")
+    figure.add_bar(x=["planned edit", "edit by chance", "no difference"], y=[counts[name] for name in names],
+                   marker={"color": [ORANGE, BROWN, GREY]}, showlegend=False)
+    return plain(figure, yaxis={"title": {"text": "votes"}, "rangemode": "tozero"})
+
+
 def _right(score: float | None) -> float:
     """How far right a leaf stands: the more the critic liked it, the farther."""
     return 2 + max(0.0, score or 0.0)

@@ -60,6 +60,7 @@ TOOL_NAMES = (
     "remove",
 )
 MORE = {"more": True}
+MOST_PAIRS = 12  # of one blind test
 PICTURE_FILES = [".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"]
 
 
@@ -202,6 +203,32 @@ class RepeatConfig(PictureConfig):
         description="Only for a recipe that was made with a mask from a file",
         json_schema_extra={"files": [".png", ".jpg"], "labels": {"": "none"}, **MORE},
     )
+
+
+class PairConfig(Config):
+    own: DataRef = Field(
+        "",
+        title="Your own picture",
+        description="Without one the pairs are of the lab's photographs",
+        json_schema_extra={"files": PICTURE_FILES, "reader": "emotion/brought", "labels": {"": "the lab's photographs"}, **MORE},
+    )
+    number: int = Field(1, ge=1, le=MOST_PAIRS, title="Pair", description="Which pair of edits is looked at")
+
+
+class StudyConfig(Config):
+    own: DataRef = Field(
+        "",
+        title="Your own picture",
+        description="Without one the pairs are of the lab's photographs",
+        json_schema_extra={"files": PICTURE_FILES, "reader": "emotion/brought", "labels": {"": "the lab's photographs"}, **MORE},
+    )
+    votes: CleanText = Field(
+        "",
+        max_length=200,
+        title="Votes",
+        description="The number of each pair with L for left, R for right or = for no difference. The buttons write it for you",
+    )
+    judge: ModelRef = Field(MODEL, title="Second judge", json_schema_extra=MORE, description="A ViT that names the eight emotions")
 
 
 class ReadConfig(PictureConfig):
@@ -349,6 +376,30 @@ REPEAT = experiment(
     ),
     run="core.emotion.experiments:repeat",
 )
+STUDY = experiment(
+    "emotion/study",
+    title="Would you have chosen the planned edit?",
+    paper="04",
+    families=FAMILIES,
+    config=StudyConfig,
+    outputs=(
+        figure("chosen", "What you chose without knowing", main=True, height=260, optional=True),
+        table("votes", "Pair by pair", wide=True, optional=True),
+        numbers(
+            "In numbers",
+            number("votes", "Votes"),
+            number("planned", "For the planned edit"),
+            number("chance", "For the edit by chance"),
+            number("no difference", "No difference"),
+            number("with first", "You agree with the first judge", unit="share", optional=True),
+            number("with second", "You agree with the second judge", unit="share", optional=True),
+        ),
+    ),
+    run="core.emotion.study:study",
+)
+PAIR = probe(
+    "emotion/pair", title="Two edits, one question", paper="04", families=FAMILIES, config=PairConfig, run="core.emotion.study:pair"
+)
 READ = probe(
     "emotion/read", title="What does it feel like?", paper="04", families=FAMILIES, config=ReadConfig, run="core.emotion.probes:read"
 )
@@ -361,4 +412,4 @@ BROUGHT = probe(
     config=PictureConfig,
     run="core.emotion.probes:brought",
 )
-EXPERIMENTS = (EDIT, REPEAT, READ, TOOL, BROUGHT)
+EXPERIMENTS = (EDIT, REPEAT, STUDY, PAIR, READ, TOOL, BROUGHT)

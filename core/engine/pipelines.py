@@ -40,7 +40,7 @@ def is_pipeline(folder: Path) -> bool:
     return (folder / INDEX).is_file()
 
 
-def looked(folder: str) -> Iterator[dict[str, Any]]:
+def looked(folder: str) -> Iterator[tuple[dict[str, Any], bytes]]:
     """{"kind", "parameters", "files"} of a pipeline, read in the process for the bytes of strangers. Raises LabError for any other."""
     place = Path(folder)
     try:
@@ -67,7 +67,7 @@ def looked(folder: str) -> Iterator[dict[str, Any]]:
                 raise LabError(f"{file.name} of {title(place)} lies outside its folder.", "Copy the files themselves.")
     except (OSError, ValueError, TypeError, AttributeError):
         raise LabError(f"{title(place)} is no complete pipeline.", _HINT) from None
-    yield {"kind": kind, "parameters": parameters, "files": [file.relative_to(place).as_posix() for file in files]}
+    yield {"kind": kind, "parameters": parameters, "files": [file.relative_to(place).as_posix() for file in files]}, b""
 
 
 def inspect(folder: Path) -> dict[str, Any]:

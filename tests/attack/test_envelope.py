@@ -245,7 +245,9 @@ def test_through_a_proxy_nobody_sits_at_the_computer(lab: Lab, headers):
     [
         ("127.0.0.1", "localhost:7860", {}, True),
         ("::1", "[::1]:7860", {}, True),
+        ("127.0.0.1", "localhost:7860", {"x-gradio-user": "app"}, True),  # which the page's own script sends with each event
         ("192.0.2.9", "localhost:7860", {}, False),
+        ("192.0.2.9", "localhost:7860", {"x-gradio-user": "app"}, False),
         ("192.0.2.9", "localhost:7860", {"x-forwarded-for": "127.0.0.1"}, False),
         ("127.0.0.1", "localhost:7860", {"x-forwarded-for": "127.0.0.1"}, False),
         ("127.0.0.1", "localhost:7860", {"via": "1.0 x"}, False),

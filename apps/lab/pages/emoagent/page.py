@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
+from markupsafe import escape
 
 from apps.lab.pages import Page
 from apps.lab.routes import is_host
@@ -16,6 +17,7 @@ from apps.lab.ui.mask_pad import MaskPad
 from apps.lab.ui.view import View, start
 from apps.lab.ui.words import notice
 from apps.lab.visitors import Here
+from core.emotion.spec import MOST_PAIRS
 from core.engine.errors import LabError
 from core.engine.outputs import figure, number, numbers, picture
 
@@ -32,6 +34,11 @@ READ = (
     "What do two judges feel before anybody edits? The first one goes by eleven numbers of light and colour. The second one is a small "
     "network that learned from drawn scenes. Blue is the first judge, orange the second. They often disagree, and so do people."
 )
+VOTE = (
+    "Two edits of one picture: one was planned for the emotion, the other was made by chance, and both change the picture as much. You are "
+    "not told which is which until you have them counted. Nobody asks for your name. Your votes stay in this lab, and go when you delete "
+    "the run that counted them."
+)
 FULL = (
     "Agents work on a small copy. Bring the recipe of a run and your picture, and the same edits are made at full size. Where and when "
     "the picture was taken is not written into the result."
@@ -43,6 +50,8 @@ CHAT = (
     "the memory of this program until it ends; what is asked goes to the address you give, and nowhere for a model of the lab."
 )
 PROVIDERS = [("a server with OpenAI's protocol", "openai"), ("Ollama", "ollama"), ("a model of this lab", "own")]
+_INVITE = '<p class="gb-quiet">Press "Show me a pair". There are twelve, and you may stop after any.</p>'
+CHOICES = (("The left one", "left"), ("The right one", "right"), ("I see no difference", "same"))
 TOOL_FIELDS = ("tool", "strength", "picture", "own")
 TOOL_MORE = ("part", "region", "mask", "angle", "x", "y", "seed")
 TOOL_SHOWS = (
@@ -74,6 +83,9 @@ def build(site: frame.Site, page: Page) -> None:
         with gr.Tab("Ask the judges", id="read"):
             gr.HTML(f'<p class="gb-quiet">{READ}</p>', apply_default_css=False)
             Desk(view, "emotion/read", left=("picture", "own", "target"), more=("judge",), shows=READ_SHOWS, prefix="read", models=MODELS)
+        with gr.Tab("Vote yourself", id="vote"):
+            gr.HTML(f'<p class="gb-quiet">{VOTE}</p>', apply_default_css=False)
+            _vote(view)
         with gr.Tab("Ask a chat model to plan", id="chat"):
             gr.HTML(f'<p class="gb-quiet">{CHAT}</p>', apply_default_css=False)
             _chat_model(view)
@@ -119,6 +131,47 @@ def _branches(view: View) -> None:
         return [start(view, config.model_dump(), record["seed"], request), *(getattr(config, name) for name in fields)]
 
     view.live.select(go_on, outputs=[view.live, *(view.controls.components[name] for name in fields)], **frame.QUIET)
+
+
+def _vote(view: View) -> None:
+    """The blind test: a pair, three buttons that write a vote and show the next pair, and the run that counts them."""
+    engine = view.site.engine
+    seen = gr.HTML(_INVITE, apply_default_css=False, elem_id="vote-pair")
+    shown = gr.State(0)  # the pair in sight: only on that one can be voted
+    with gr.Row():
+        first = gr.Button("Show me a pair", size="sm", elem_id="vote-show")
+        presses = [gr.Button(words, size="sm", elem_id=f"vote-{name}") for words, name in CHOICES]
+        back = gr.Button("Take back my last vote", size="sm", elem_id="vote-back")
+    study = frame.another(view, "emotion/study", press="Count my votes", models=MODELS)
+    votes, own = study.controls.components["votes"], study.controls.components["own"]
+
+    def after(change: Callable[[list[str], bool], list[str]]) -> Callable[..., list[Any]]:
+        def press(given: str, own: str, sight: int) -> list[Any]:
+            words = (given or "").split()
+            words = change(words, sight == len(words) + 1)
+            number = len(words) + 1
+            if number > MOST_PAIRS:
+                return [" ".join(words), notice("Those were all the pairs.", "Press 'Count my votes'.", kind="good"), 0]
+            try:
+                return [" ".join(words), _pair_html(engine.probe("emotion/pair", {"number": number, "own": own})), number]
+            except LabError as error:
+                return [gr.skip(), frame.say(error), 0]
+
+        return press
+
+    for button, change in ((first, lambda words, seen: words), (back, lambda words, seen: words[:-1])):
+        button.click(after(change), inputs=[votes, own, shown], outputs=[votes, seen, shown], **frame.QUIET)
+    for button, letter in zip(presses, "LR=", strict=True):
+        add = lambda words, seen, letter=letter: [*words, f"{len(words) + 1}{letter}"] if seen else words  # noqa: E731
+        button.click(after(add), inputs=[votes, own, shown], outputs=[votes, seen, shown], **frame.QUIET)
+
+
+def _pair_html(found: Mapping[str, Any]) -> str:
+    sides = "".join(
+        f'<figure><img src="{escape(found["images"][side])}" alt="The {side} edit"><figcaption>{side.capitalize()}</figcaption></figure>'
+        for side in ("left", "right")
+    )
+    return f'<p class="gb-pair-question" role="status">{escape(found["says"])}</p><div class="gb-pair">{sides}</div>'
 
 
 def _chat_model(view: View) -> None:
