@@ -266,7 +266,7 @@ class Agents:
         return "plan" if state["round"] < self.rounds else "settle"
 
     def reached(self, score: dict[str, Any], strictness: float) -> bool:
-        """Whether a score, as plain data, is what this critic asks for at a strictness."""
+        """Whether a score, as plain data, is what this critic asks for."""
         return score["passes"] and score["margin"] > 0 and score["share"] >= min(0.95, self.critic.threshold * strictness)
 
     def _settle(self, state: dict[str, Any], update: dict[str, Any]) -> None:
@@ -292,8 +292,7 @@ class Agents:
     def refine(self, state: State) -> Any:
         from langgraph.types import Command
 
-        picture = self.store.get(state["current"])
-        now = self._score(state["score"])
+        picture, now = self.store.get(state["current"]), self._score(state["score"])
         missing = advice(now.z, self.critic.target)
         spent = [Step(**one) for one in state["done"]]
         step = self._other_search(state).one_more(picture, now, spent)
