@@ -165,15 +165,13 @@ class Agents:
         if not plans:
             log = [*log, said("Planner", "I find no further edit that would help.", "plan")]
         made = [{"steps": [step.plain() for step in self._completed(plan.steps)], "why": list(plan.factors)} for plan in plans]
+        if again and not made:  # what this branch has reached stands, and the next one has its turn
+            update: dict[str, Any] = {"log": log}
+            self._settle(dict(state), update)
+            return update
         if again:
-            kept = state["plans"][: state["branch"]] + made[:1] + state["plans"][state["branch"] + 1 :] if made else state["plans"]
-            return {
-                "plans": kept,
-                "at": 0 if made else len(state["plans"][state["branch"]]["steps"]),
-                "refinements": 0,
-                "idle": 0 if made else IDLE,
-                "log": log,
-            }
+            kept = state["plans"][: state["branch"]] + made[:1] + state["plans"][state["branch"] + 1 :]
+            return {"plans": kept, "at": 0, "refinements": 0, "idle": 0, "log": log}
         return {"plans": made, "log": log}
 
     def _local_plans(self, state: State, again: bool) -> list[Plan]:

@@ -325,6 +325,7 @@ EDIT = experiment(
     "emotion/edit",
     title="Can a picture change its mood?",
     paper="04",
+    revision=2,
     families=FAMILIES,
     config=EditConfig,
     outputs=EDIT_OUTPUTS,

@@ -88,6 +88,17 @@ def test_three_results_differ(agents):
     assert len(tools) >= 2 and len({frozenset(one) for one in tools}) == len(tools)
 
 
+def test_a_branch_whose_planner_finds_nothing_more_keeps_what_it_has_and_the_next_one_is_tried(agents):
+    made = agents("excitement", picture=2, count=2, rounds=2)
+    first = made._local_plans
+    made._local_plans = lambda state, again: [] if again else first(state, again)
+    told = lines(made, strictness=50.0)
+    state = made.state()
+    assert any("no further edit" in line["text"] for line in told) and len(state["plans"]) == 2
+    assert len(state["results"]) == 2 and all(result["steps"] for result in state["results"])
+    assert "Target not reached" in told[-1]["text"]
+
+
 def test_a_random_edit_changes_the_picture_as_much(photographs):
     for seed in range(3):
         steps, picture, likeness = random_edit(photographs[0], 0.85, 2, np.random.default_rng(seed))

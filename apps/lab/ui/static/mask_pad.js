@@ -13,7 +13,7 @@ export function mount(place, { say, tell }) {
     from = null;
   const below = h("img", { class: "gb-mask-picture", alt: "", draggable: "false" });
   const paper = h("canvas", { width: SIDE * 8, height: SIDE * 8, class: "gb-mask-paper", role: "img", "aria-label": "Paint over the picture where edits are allowed" });
-  const box = h("input", { type: "text", class: "gb-mask-box", maxlength: "60", placeholder: "20 10 70 60", onchange: () => typed() });
+  const box = h("input", { type: "text", class: "gb-mask-box", maxlength: "60", placeholder: "for example 20 10 70 60", onchange: () => typed() });
   const said = h("p", { class: "gb-mask-said", role: "status" });
   const modes = [button("Paint", () => turn(1)), button("Rub out", () => turn(0))];
   const sizes = h("select", { "aria-label": "Size of the brush", onchange: () => (size = SIZES[sizes.value]) }, ...Object.keys(SIZES).map((name) => h("option", { value: name, selected: name === "medium" }, name)));
