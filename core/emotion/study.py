@@ -66,13 +66,18 @@ def votes_of(text: str) -> dict[int, str]:
     return {int(one[1]): one[2] for one in found}
 
 
+def lot_of(number: int, own: str = "") -> bytes:
+    """What chance decides about a pair: an odd first byte puts the planned edit on the left, the second seeds the edit by chance."""
+    return hashlib.sha256(f"{number}/{own}".encode()).digest()
+
+
 def pair_of(lab: Lab, config: PairConfig | StudyConfig, number: int) -> Pair:
     """The pair with a number, 1 to 12: the same for the same picture. Raises LabError for a picture that cannot be read."""
     name = list(PHOTOGRAPHS)[(number - 1) % len(PHOTOGRAPHS)]
     source = pictures.load(lab, PictureConfig(own=config.own, picture=name), SIDE).pixels
     source = np.asarray(pictures.shown(source, SIDE))
     target = EMOTIONS[(5 * number) % len(EMOTIONS)]  # 5 and 8 have no common part: all eight come in turn
-    lot = hashlib.sha256(f"{number}/{config.own}".encode()).digest()
+    lot = lot_of(number, config.own)
     critic = Critic(source, target, GATES["normal"])
     plans = Search(critic).plans(found_for(critic, by_gap=True), 1)
     steps = plans[0].steps if plans else ()
