@@ -18,7 +18,7 @@ from unittest import mock
 
 from benchmarks.timing import interleaved, summary, table, write
 
-SIDE, TARGET, REPEATS = 512, "fear", 7
+SIDE, TARGET, REPEATS = 512, "fear", 5
 
 
 def main() -> None:

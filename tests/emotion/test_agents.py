@@ -13,6 +13,7 @@ from core.emotion.graph import Agents, node
 from core.emotion.judge import PROTOTYPES, judge_cues
 from core.emotion.knowledge import whitelist
 from core.emotion.mikels import EMOTIONS, WHEEL, distance
+from core.emotion.planner import Plan
 from core.emotion.tools import Step, apply_all
 
 
@@ -90,12 +91,14 @@ def test_three_results_differ(agents):
 
 def test_a_branch_whose_planner_finds_nothing_more_keeps_what_it_has_and_the_next_one_is_tried(agents):
     made = agents("excitement", picture=2, count=2, rounds=2)
-    first = made._local_plans
-    made._local_plans = lambda state, again: [] if again else first(state, again)
-    told = lines(made, strictness=50.0)
-    state = made.state()
-    assert any("no further edit" in line["text"] for line in told) and len(state["plans"]) == 2
-    assert len(state["results"]) == 2 and all(result["steps"] for result in state["results"])
+    steps = [Step(tool, strength=0.6) for tool in ("saturation", "contrast")]
+    made.think = lambda agents, state: [Plan((step,), (step.tool,), made.critic.first, step.tool) for step in steps]
+    made._local_plans = lambda state, again: []
+    made.reached = lambda score, strictness: False
+    told = lines(made)
+    results = made.state()["results"]
+    assert sum("no further edit" in line["text"] for line in told) == 2
+    assert [result["steps"][0]["tool"] for result in results] == ["saturation", "contrast"]
     assert "Target not reached" in told[-1]["text"]
 
 
