@@ -128,7 +128,7 @@ RUN_OUTPUTS = (
             note="A row for each place. Left: real pictures, which never leave. Middle: what is sent. Right: what the server paints."),
     figure("accuracy", "Who reads new pictures of all places best?", wide=True,
            note="One dot a place, bars are means, thin lines 95 % intervals. Dotted: before anybody shares. All start "
-                "alike and learn equally long."),
+                "alike and learn equally long. Another seed may crown another: five of them, under Evidence, leave it open."),
     numbers(
         "In numbers",
         number("accuracy fedbip", "FedBiP", unit="share", formula=RIGHT, meaning="Learned from paintings alone."),
