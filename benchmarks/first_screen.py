@@ -37,7 +37,7 @@ FOUND = """() => {
     const box = range.getBoundingClientRect();
     if (box.width && box.top + scrollY < top) words += node.textContent.trim().split(/\\s+/).filter(Boolean).length;
   }
-  const headline = document.querySelector('.gb-headline')?.innerText ?? '';
+  const headline = document.querySelector('.gb-stage .gb-verdict')?.innerText ?? '';
   return { top: Math.round(top), words, headline: headline.split(/\\s+/).filter(Boolean).length };
 }"""
 
