@@ -41,7 +41,7 @@ class Sending(Config):
     """What a place does before it sends."""
 
     t_start: Start = Field(701, title="Noise up to step", json_schema_extra={"labels": START_WORDS},
-                           description="How deep a picture is drowned in noise before it leaves. Deeper leaks less and helps less.")
+                           description="How deep a picture is drowned in noise before it leaves. Deeper leaks less.")
     mix: bool = Field(True, title="Mix pictures in pairs", json_schema_extra=MORE,
                       description="Each picture sent is about half one picture and half another of the same digit")
     extra: float = Field(0, ge=0, le=4, title="Extra noise", json_schema_extra=MORE | {"slider": [0, 4, 0.25]},
@@ -158,7 +158,7 @@ RUN_OUTPUTS = (
     metric("bytes {}", "Sent by a place", unit="bytes", optional=True),
 )
 ATTACK_OUTPUTS = (
-    figure("trade", "Deeper noise: less is learned, less is told", main=True, wide=True,
+    figure("trade", "Deeper noise: what is learned, what is told?", main=True, wide=True,
            note="Blue: how well the network reads. Red: how well an attacker tells members from strangers. Both against the noise."),
     picture("seen", "What an attacker gets to see", wide=True,
             note="For each noise level: a real picture, its upload decoded as it came, and the painting that is nearest to it."),

@@ -26,8 +26,8 @@ PAINT_SHOWS = (
     numbers("In numbers", number("sure", "What the public network reads")),
 )
 ATTACKED = (
-    "The same round at four depths of noise, with an attacker who sees all that is sent and asks of a picture: was it there? What helps "
-    "the network helps the attacker, since both live on what noise has left."
+    "The same round at four depths of noise, with an attacker who sees all that is sent and asks of a picture: was it there? Does "
+    "what the attacker loses cost the network anything?"
 )
 
 
