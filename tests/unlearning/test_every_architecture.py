@@ -18,9 +18,6 @@ from core.unlearning.unlearn import unlearn
 from tests.engine.row_models import CAUSAL, build
 from tests.engine.tiny_models import tiny_tokenizer
 
-# one of each family, and of the Llamas one with experts
-SHAPES = ("llama", "gpt_oss", "gpt2", "gpt_neox", "opt post-norm", "falcon", "stablelm", "phi", "cohere", "gemma2", "olmo2", "glm4",
-          "granite")
 FACTS = [Prompt("Where was the author born?", " The author was born.", "born"), Prompt("Who?", " The author.", "author")]
 
 
@@ -31,10 +28,10 @@ def by_hand(model, ids: list[int], border: int) -> float:
 
 
 def test_every_family_that_is_said_to_be_audited_and_attacked_is_here() -> None:
-    assert {family_name(CAUSAL[label][0]) for label in SHAPES} == set(LANGUAGE)
+    assert {family_name(kind) for kind, _, _ in CAUSAL.values()} == set(LANGUAGE)
 
 
-@pytest.mark.parametrize("label", SHAPES)
+@pytest.mark.parametrize("label", CAUSAL)
 def test_a_model_of_it_is_asked_looked_into_made_to_forget_and_attacked(label: str) -> None:
     model, tokenizer = build(label), tiny_tokenizer()
     texts = [render(fact, tokenizer) for fact in FACTS]
