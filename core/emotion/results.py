@@ -137,7 +137,8 @@ def _to_take(
 
 def _further(step: Step) -> str:
     said = {name: value for name, value in step.plain().items() if name in TOOLS[step.tool].uses}
-    return ", ".join(f"{'chance' if name == 'seed' else name} {value}" for name, value in said.items())
+    return ", ".join(f"{'chance' if name == 'seed' else name} {f'{value:g}' if isinstance(value, float) else value}"
+                     for name, value in said.items())
 
 
 def short_verdict(words: str) -> Verdict:
