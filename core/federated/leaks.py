@@ -10,6 +10,7 @@ from torch import Tensor
 
 from core.engine.events import Event, Figure, Metric
 from core.engine.lab import Lab
+from core.engine.stopping import go_on
 from core.federated import attacks, client, figures
 from core.federated.classifier import Classifier
 from core.federated.painting import Paintings
@@ -49,6 +50,7 @@ def told_apart(made: World, scores_of: Callable[[str, Tensor, Tensor], Tensor], 
     """AUC with interval of members against strangers, scores standardised within each place. scores_of(place, pixels, labels) -> (n,)."""
     scores, member = [], []
     for name, (pixels, labels) in made.held.items():
+        go_on()
         strangers, theirs = made.strangers[name]
         some = scores_of(name, torch.cat([pixels, strangers]), torch.cat([labels, theirs])).double()
         scores.append((some - some.mean()) / some.std().clamp(min=1e-12))

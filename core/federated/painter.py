@@ -16,12 +16,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Tensor, nn
 
 from core.engine.errors import LabError
@@ -78,6 +79,18 @@ def schedule(steps: int, t_start: int = 981) -> tuple[DDIMScheduler, list[int]]:
     return sampler, times[:: GRID // steps]
 
 
+AT_ONCE = 32  # rows in one pass of a network, so that Stop is met soon
+
+
+def in_parts(network: Callable[..., Tensor], *rows: Tensor) -> Tensor:
+    """network(*rows), each (n, ...), in passes of 32 rows; meets Stop before every pass."""
+    parts = []
+    for some in zip(*(one.split(AT_ONCE) for one in rows), strict=True):
+        go_on()
+        parts.append(network(*some))
+    return torch.cat(parts)
+
+
 @dataclass
 class Painter:
     """The four frozen parts: `vae`, `unet`, `prompts`, and what tells this painter from another, `mark`."""
@@ -95,13 +108,17 @@ class Painter:
     @torch.no_grad()
     def encode(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Latents (n, 4, 8, 8) of pictures (n, 3, 32, 32) in -1..1: a sample of the posterior, its mean without a generator."""
-        posterior = self.vae.encode(pixels).latent_dist
+        posterior = DiagonalGaussianDistribution(in_parts(lambda some: self.vae.encode(some).latent_dist.parameters, pixels))
         return self.scale * (posterior.mean if generator is None else posterior.sample(generator))
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures (n, 3, 32, 32) in -1..1 of latents (n, 4, 8, 8)."""
-        return self.vae.decode(latents / self.scale).sample.clamp(-1, 1)
+        return in_parts(lambda some: self.vae.decode(some).sample, latents / self.scale).clamp(-1, 1)
+
+    def noise(self, latents: Tensor, times: Tensor, context: Tensor) -> Tensor:
+        """The predicted noise (n, 4, 8, 8) of noised latents at the steps `times` (n,) under the context (n, 8, 64)."""
+        return in_parts(lambda some, t, words: self.unet(some, t, words).sample, latents, times, context)
 
     def prompt(self, pairs: Sequence[tuple[str, str]], style: Tensor | None = None, digit: Tensor | None = None) -> Tensor:
         """The context (n, 8, 64) of a prompt for each (style, digit); `style` and `digit` (n, 64) replace the word's vectors.
@@ -121,25 +138,24 @@ class Painter:
         """Mean squared error per picture (n,) of the predicted noise at the steps `times` (n,)."""
         level = signal()[times][:, None, None, None]
         noisy = level.sqrt() * latents + (1 - level).sqrt() * noise
-        return (self.unet(noisy, times, context).sample - noise).square().flatten(1).mean(1)
+        return (self.noise(noisy, times, context) - noise).square().flatten(1).mean(1)
 
     def paint(self, latents: Tensor, context: Tensor, *, t_start: int, steps: int, guidance: float,
               also: Tensor | None = None) -> Iterator[Tensor]:
         """Denoises (n, 4, 8, 8), noised to `t_start`, by DDIM with eta 0 and classifier-free guidance; yields after every step.
 
         guidance: w in e = e0 + w (ec - e0); 1 needs no second pass.  also: a second context (n, 8, 64) that leads as well, each with
-        half of w (FedDEO, section 5).  Meets Stop before every step."""
+        half of w (FedDEO, section 5)."""
         sampler, times = schedule(steps, t_start)
         empty = self.prompt([("", "")]).expand(len(latents), -1, -1)
         leading = [context] if also is None else [context, also]
         for t in times:
-            go_on()
             with torch.no_grad():
                 if guidance == 1 and also is None:
-                    noise = self.unet(latents, t, context).sample
+                    noise = self.noise(latents, torch.full((len(latents),), t), context)
                 else:
                     several = torch.cat([latents] * (1 + len(leading)))
-                    free, *led = self.unet(several, t, torch.cat([empty, *leading])).sample.split(len(latents))
+                    free, *led = self.noise(several, torch.full((len(several),), t), torch.cat([empty, *leading])).split(len(latents))
                     noise = free + guidance / len(led) * sum(one - free for one in led)
                 latents = sampler.step(noise, t, latents).prev_sample
             yield latents

@@ -112,4 +112,5 @@ def averaged(networks: Sequence[Classifier], shares: Sequence[float]) -> Classif
 @torch.no_grad()
 def right(network: Classifier, pixels: Tensor, labels: Tensor) -> Tensor:
     """Which pictures are told rightly, bool (n,)."""
+    go_on()
     return network(pixels).argmax(1) == labels

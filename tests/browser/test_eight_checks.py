@@ -258,7 +258,8 @@ def test_1_4_5_7_and_8_a_full_first_view_with_rival_and_interval_the_visitors_ow
     one, began = visitor(), time.monotonic()
     page = one.open(checked.route)
     page.wait_for_function("document.querySelector('.gb-status')?.dataset.tone === 'recorded'"
-                           " && document.querySelector('.gb-live .js-plotly-plot, .gb-live img, .gb-desk-place .main-svg')")
+                           " && document.querySelector('.gb-live .js-plotly-plot, .gb-live img, .gb-desk-place .main-svg')"
+                           " && !document.querySelector('#gb-first:not([hidden])')")
     took("full first view, nothing in the browser's cache", began)
     assert page.locator(".gb-badge").inner_text() == "Recorded run"
     assert len(page.locator(".gb-verdict").inner_text()) > 20

@@ -38,7 +38,8 @@ class Work:
         if self.forwards == self.at:
             self.reached()
         elif self.forwards > self.at:
-            self.after += weight.numel() * output.numel() / output.shape[-1]
+            channels = output.shape[1 if weight.dim() > 2 else -1]  # a convolution has them second, a linear layer last
+            self.after += weight.numel() * output.numel() / channels
 
 
 @contextmanager
