@@ -12,9 +12,16 @@ from core.engine.settings import FIRST_VIEWS
 from core.learngene import headlines as learngene
 from core.reasoning import evaluation
 from core.unlearning.audit import verdict as audit
+from core.unlearning.soft_tokens import alone
 from core.unlearning.soft_tokens import verdict as soft_tokens
 
-HEADED = {"unlearning/audit": audit.headline, "unlearning/soft-tokens": soft_tokens.headline, "reasoning/roc": evaluation.headline,
+
+def attacked(numbers: dict) -> str:
+    """Of one model alone, or of the whole bench."""
+    return alone.headline(numbers) if "just asked" in numbers else soft_tokens.headline(numbers)
+
+
+HEADED = {"unlearning/audit": audit.headline, "unlearning/soft-tokens": attacked, "reasoning/roc": evaluation.headline,
           "learngene/finetune": learngene.finetuned, "learngene/train": learngene.trained, "learngene/pool": learngene.pooled,
           "learngene/stitch": learngene.stitched, "learngene/inits": learngene.begun}
 VIEWS = sorted(path.name for path in FIRST_VIEWS.iterdir() if path.is_dir())

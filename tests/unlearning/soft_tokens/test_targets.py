@@ -100,7 +100,7 @@ def rng(name: str) -> torch.Generator:
 
 def test_all_cells_are_there_and_share_their_questions(world: World) -> None:
     rows = draw_rows(plan(), world, rng)
-    assert set(rows) == set("ABCDNEFG") and set(CELLS) == set(rows) | {"R"}
+    assert set(rows) == set("ABCDNEFG") and set(CELLS) == set(rows) | {"R", "P"}
     asked = {cell: [row.question for row in rows[cell]] for cell in "ABCDFG"}
     assert all(questions == asked["A"] for questions in asked.values())
     assert not set(asked["A"]) & {row.question for row in rows["N"]}
