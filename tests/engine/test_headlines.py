@@ -18,7 +18,7 @@ from core.unlearning.soft_tokens import verdict as soft_tokens
 
 def attacked(numbers: dict) -> str:
     """Of one model alone, or of the whole bench."""
-    return alone.headline(numbers) if "just asked" in numbers else soft_tokens.headline(numbers)
+    return alone.headline(numbers) if "true minus others, 10" in numbers else soft_tokens.headline(numbers)
 
 
 HEADED = {"unlearning/audit": audit.headline, "unlearning/soft-tokens": attacked, "reasoning/roc": evaluation.headline,
