@@ -185,11 +185,12 @@ def test_evidence_shows_every_claim_with_its_threshold(visitor):
     page = visitor().open(AUDITOR)
     settled(page)
     page.get_by_role("tab", name="Evidence").click()
-    rows = page.locator(".gb-claims tbody tr")
-    rows.first.wait_for()
-    assert rows.count() == len(claims.recorded("01"))
+    table = page.get_by_role("region", name="Claims", exact=True)
+    table.wait_for()
+    assert table.locator("tbody tr").count() == len(claims.recorded("01"))
     for claim in claims.recorded("01"):
-        assert aim(claim) in page.locator(".gb-claims").inner_text()
+        assert aim(claim) in table.inner_text()
+    assert page.get_by_role("region", name="Little model and real model").locator("tbody tr").count() > 1
 
 
 def test_a_pressed_row_is_asked(visitor):
