@@ -177,7 +177,7 @@ class Guard:
         if session:
             self._bind(session, visitor if source == "cookie" else "", visitor)
         answer.taken = kind in ("values", "session", "files")
-        if kind == "files":
+        if kind in ("files", "values"):
             self._handed.ready()
         if kind == "files" and scope["path"].startswith("/gradio_api"):
             if not self._handed.has_room(visitor, int(size or limit)):

@@ -34,7 +34,10 @@ class Handed:
                 shutil.rmtree(left, ignore_errors=True)
 
     def ready(self) -> None:
-        """Makes the folders into which a browser's files are written, should somebody have deleted them; cannot fail."""
+        """Makes the folders into which a browser's files are written, should somebody have deleted them; cannot fail.
+
+        Tells Gradio, which asks at every event, that it is here: another lab of this process may have named its own since."""
+        os.environ["GRADIO_TEMP_DIR"], os.environ["GRADIO_EXAMPLES_CACHE"] = str(self.root), str(self.root / "examples")
         with contextlib.suppress(OSError):
             self.root.mkdir(parents=True, exist_ok=True)
             Path(tempfile.gettempdir()).mkdir(parents=True, exist_ok=True)

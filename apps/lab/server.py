@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -42,8 +41,7 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     """
     engine = engine or Engine(settings)
     handed = Handed(engine.settings.home)
-    # Read while the site is built and at every event: where Gradio puts what a browser sends, and the only place it serves from.
-    os.environ["GRADIO_TEMP_DIR"], os.environ["GRADIO_EXAMPLES_CACHE"] = str(handed.root), str(handed.root / "examples")
+    handed.ready()  # before Gradio comes in: it also reads where files lie while the site is built
 
     import gradio as gr
 

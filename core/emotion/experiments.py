@@ -23,7 +23,7 @@ from core.emotion.planner import Plan, Search
 from core.emotion.second_judge import SecondJudge
 from core.emotion.spec import EditConfig, PartConfig, RepeatConfig
 from core.emotion.store import ImageStore
-from core.emotion.tools import TOOLS, Step, apply_all, learned, steps_of
+from core.emotion.tools import TOOLS, Step, apply_all, steps_of, with_pipeline
 from core.emotion.watch import Watch, results_of, safely
 from core.engine.errors import LabError
 from core.engine.events import Event, Metric, Picture, Progress
@@ -98,7 +98,7 @@ def painting(ref: str | None, lab: Lab) -> Iterator[str]:
     from core.engine import pipelines
 
     kind, pipe = pipelines.load(lab.kept(ref))
-    with learned.using(kind, pipe):
+    with with_pipeline(kind, pipe):
         yield kind
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gradio as gr
 import pytest
 from gradio.context import LocalContext
+from gradio.utils import get_upload_folder
 
 from apps.lab.handed import Handed
 from apps.lab.ui.controls import Controls
@@ -125,6 +126,12 @@ def test_a_brought_file_is_read_at_once_and_its_reference_chosen(own_file, engin
 def test_a_file_that_cannot_be_read_says_why_and_nothing_can_be_run_with_it(own_file, handed):
     choice, said, _ = own_file._bring(str(sent(handed, b"\0\0")))
     assert "That is no text." in said and choice.value == REFUSED
+
+
+def test_gradio_puts_a_file_where_the_lab_that_is_asked_looks_for_it(handed, tmp_path):
+    Handed(tmp_path / "of another lab in this process").ready()
+    handed.ready()
+    assert get_upload_folder() == str(handed.root)
 
 
 def test_without_an_engine_there_is_no_field_for_files(engine):

@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, field_validator
 from core.emotion.colour import to_bytes, to_float
 from core.emotion.tools import air, hue, learned, light, surface, things
 from core.emotion.tools.base import Params, Tool, run, stretched
+from core.emotion.tools.learned import using as with_pipeline  # noqa: F401
 from core.engine.errors import LabError
 
 TOOLS: dict[str, Tool] = {tool.name: tool for room in (light, hue, air, surface, things, learned) for tool in room.TOOLS}
