@@ -39,7 +39,7 @@ MOST_SESSIONS = 4000
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 FORWARDED = re.compile(r"forwarded|via|x-forwarded-.+|x-forwarded|x-real-.+|x-original-.+|x-rewrite-url|x-gradio-user|x-ip-token|cf-.+|"
                        r"(x-)?(true-|cluster-|fly-|fastly-|remote-)*(client|remote)-(ip|addr)|x-envoy-.+|x-proxyuser-.+")
-OF_THE_PAGE = (b"x-gradio-user",)  # the page's own script sends it with each event: dropped too, but no sign of a proxy
+OF_THE_PAGE = {b"x-gradio-user"}  # the page's own script sends it with each event: dropped too, but no sign of a proxy
 
 # method, address, and what the body is: a table says all that a rule needs to know
 GRADIO = (
@@ -156,12 +156,11 @@ class Guard:
         return found[wanted]
 
     def _drop_forwarded(self, scope: Scope) -> None:
-        kept = [(key, value) for key, value in scope["headers"] if not FORWARDED.fullmatch(key.decode("latin-1"))]
+        found = {key for key, _ in scope["headers"] if FORWARDED.fullmatch(key.decode("latin-1"))}
         # through a proxy: who asks need not sit at this machine, whatever address the request seems to come from
-        strangers = [key for key, _ in scope["headers"] if key not in OF_THE_PAGE and FORWARDED.fullmatch(key.decode("latin-1"))]
-        scope["forwarded"] = bool(strangers) or self._hosts.added(header(scope, "host"))
+        scope["forwarded"] = bool(found - OF_THE_PAGE) or self._hosts.added(header(scope, "host"))
         if not self._trusted:
-            scope["headers"] = kept
+            scope["headers"] = [(key, value) for key, value in scope["headers"] if key not in found]
 
     # ---- by who sends it and what is in it ----
 

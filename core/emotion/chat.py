@@ -24,6 +24,7 @@ from core.emotion.local_chat import LocalChat
 from core.emotion.planner import Plan
 from core.emotion.tools import TOOLS, Step, apply_all, canonical
 from core.engine.errors import LabError
+from core.engine.experiment import SOURCES
 from core.engine.stopping import go_on
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def disconnect(name: str) -> None:
 
 def is_own(name: str) -> bool:
     """Whether a name is the reference of a model that the lab loads itself."""
-    return name.partition("/")[0] in ("embedded", "got", "hf", "path", "run") and "/" in name
+    source, slash, _ = name.partition("/")
+    return bool(slash) and source in SOURCES
 
 
 def thinker(name: str, lab: Lab | None = None) -> Planner:

@@ -32,6 +32,9 @@ from core.engine.errors import LabError
 Kind = Literal["experiment", "probe"]
 IMPORTING = threading.RLock()  # two threads that import a large library at once may each find half of it
 
+SOURCES = ("embedded", "got", "hf", "path", "run")  # what a model's reference begins with, before the first /
+
+
 def _is_control(c: str) -> bool:
     return unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"
 
@@ -39,7 +42,7 @@ def _is_control(c: str) -> bool:
 def _clean_ref(value: str) -> str:
     source, _, rest = value.partition("/")
     spaced = any(c.isspace() and not (c == " " and source == "path") or _is_control(c) for c in value)  # people's files have spaces
-    if source not in ("embedded", "got", "hf", "path", "run") or not rest or spaced:
+    if source not in SOURCES or not rest or spaced:
         raise ValueError("a model is named embedded/NAME, got/NAME, hf/ORG/NAME, path/FOLDER, path/FILE.gguf or run/RUN_ID/NAME")
     return value
 

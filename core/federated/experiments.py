@@ -64,8 +64,6 @@ def tuned(made: World, config: FederatedConfig, lab: Lab) -> Iterator[Event]:
     generators = [lab.rng(f"{name} tunes") for name in made.held]
     for step, words in client.concept_level(made.painter, places, steps=config.tuning, rate=config.rate, batch=client.BATCH,
                                             generators=generators, start=config.words):
-        if lab.cancelled:
-            break
         yield Progress(step, config.tuning, "each place looks for its words")
         if step % client.LOOK == 0:
             for name, loss in zip(made.held, words.held.tolist(), strict=True):
