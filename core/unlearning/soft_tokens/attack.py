@@ -13,6 +13,7 @@ their losses are summed, and Adam works coordinate by coordinate.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -35,13 +36,15 @@ VOCABULARY_RATE = 5e-3
 class AttackSettings:
     """`learning_rate` None: 0.4 x std(W) for embeddings, 0.005 for vocabulary coefficients.
 
-    clear_gradients False is how the released example loops behave: gradients pile up from step to step.
+    clear_gradients False is how the released example loops behave: gradients pile up from step to step.  minutes: by the clock, after
+    which a step is the last; 0: as many as the steps take.
     """
 
     steps: int = 200
     space: Space = "embedding"
     learning_rate: float | None = None
     clear_gradients: bool = True
+    minutes: float = 0
 
 
 @dataclass
@@ -49,7 +52,7 @@ class Attempt:
     """One target under attack, as it stands after `steps` changes.
 
     said: the likeliest token at every target position.  probability: of the right token there.  hit_at: the step at which
-    all of `said` was right.  broken: the numbers stopped being numbers; `parameter` is back at the best step.
+    all of `said` was right.  broken: the numbers stopped being numbers; `parameter` is back at the best step.  late: its time was over.
     losses: one per step, in nats per token.
     """
 
@@ -61,11 +64,12 @@ class Attempt:
     probability: list[float] = field(default_factory=list)
     hit_at: int | None = None
     broken: bool = False
+    late: bool = False
     best: tuple[float, float, Tensor] | None = None
 
     @property
     def running(self) -> bool:
-        return self.hit_at is None and not self.broken
+        return self.hit_at is None and not self.broken and not self.late
 
     @property
     def tokens(self) -> int:
@@ -164,11 +168,14 @@ def attack(model: PreTrainedModel, targets: Sequence[Target], starts: Sequence[S
     rate = settings.learning_rate or default_rate(matrix, settings.space)
     optimizer = torch.optim.Adam([attempt.parameter for attempt in attempts], lr=rate)
     layout, laid_out = None, None
+    end = time.monotonic() + 60 * settings.minutes if settings.minutes else math.inf
     for step in range(settings.steps + 1):
         running = [attempt for attempt in attempts if attempt.running]
         if laid_out != len(running):
             layout, laid_out = Layout(model, [a.target for a in running], [a.tokens for a in running]), len(running)
         losses = _look(model, layout, running, matrix, settings.space, step, learn=step < settings.steps)
+        for attempt in running:
+            attempt.late = attempt.running and time.monotonic() >= end
         going = [attempt.running for attempt in running]
         if step < settings.steps and any(going):
             _move(optimizer, losses, running, going, settings.clear_gradients)

@@ -20,7 +20,7 @@ class Outcome:
     """One attack.  success: the text came out (answer) or the fact followed (opening).  steps: at which, None if never.
 
     accuracy: share of the text's tokens that were right at best.  norm: length of the soft tokens in normal ones.
-    generated: greedy generation gave the same text, None where there was no success to confirm.
+    generated: greedy generation gave the same text, None where there was no success to confirm.  late: its minutes were over first.
     """
 
     cell: str
@@ -35,6 +35,7 @@ class Outcome:
     generated: bool | None
     broken: bool
     losses: Sequence[float] = ()
+    late: bool = False
 
 
 Outcomes = Mapping[str, list[Outcome]]
@@ -72,7 +73,11 @@ def cells_table(found: Outcomes) -> Table:
 def targets_table(found: Outcomes) -> Table:
     """One row per attack."""
     words = {None: "–", True: "yes", False: "no"}
-    rows = [[CELLS[key].title, o.question or "(no question)", o.wanted, o.said, "broke down" if o.broken else words[o.success], o.steps,
+
+    def came(o: Outcome) -> str:
+        return "broke down" if o.broken else "time was over" if o.late else words[o.success]
+
+    rows = [[CELLS[key].title, o.question or "(no question)", o.wanted, o.said, came(o), o.steps,
              round(o.loss, 4), f"{o.accuracy:.0%}", round(o.norm, 2), words[o.generated]]
             for key in ordered(found) for o in found[key]]
     return Table("targets", ["Group", "Question", "Wanted", "What it really writes", "Success", "Steps", "Loss", RIGHT_AT_BEST,
@@ -87,6 +92,8 @@ def final_metrics(found: Outcomes) -> Iterator[Metric]:
         if (steps := median_steps(outcomes)) is not None:
             yield Metric(f"median steps {name}", steps, unit="steps")
         yield Metric(f"right tokens {name}", mean([o.accuracy for o in outcomes]), unit="share")
+        if any(o.late for o in outcomes):
+            yield Metric(f"undecided {name}", mean([float(o.late) for o in outcomes]), unit="share")
         yield Metric(f"length {name}", mean([o.norm for o in outcomes]), unit="normal tokens")
     checked = [o.generated for outcomes in found.values() for o in outcomes if o.generated is not None]
     if checked:

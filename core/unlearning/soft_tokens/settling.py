@@ -41,7 +41,8 @@ def settle(bench: Bench, who: Who, rows: Sequence[Row], attempts: Sequence[Attem
         generated = tuple(said[:n]) == attempt.target.completion if hit else None
         found[row.cell].append(Outcome(
             row.cell, row.question, wanted, text, hit if row.key is None else key_found(text, row.key), attempt.hit_at, attempt.loss,
-            attempt.accuracy, norm_ratio(attempt.parameter.detach(), matrix, space), generated, attempt.broken, attempt.losses))
+            attempt.accuracy, norm_ratio(attempt.parameter.detach(), matrix, space), generated, attempt.broken, attempt.losses,
+            attempt.late))
     for cell, outcomes in found.items():
         if cell == SENTENCE:
             bench.own[who] = outcomes[0]

@@ -69,6 +69,8 @@ class SoftTokensConfig(Config):
                               description="At most this many, while a copy is made to forget.")
     targets: int = Field(10, ge=1, le=60, title="Texts per bar", json_schema_extra=MORE,
                          description="How many questions each bar stands for, if the world has as many; more narrow the intervals.")
+    minutes: int = Field(0, ge=0, le=120, title="Most minutes of an attack", json_schema_extra=MORE,
+                         description="By the clock. What has not come out by then counts as undecided; 0: as long as the steps take.")
     sentence_steps: int = Field(400, ge=1, le=5000, title="Attack steps for your sentence", json_schema_extra=MORE,
                                 description="A sentence of words that the model never met needs more of them than an answer.")
     many_tokens: int | None = Field(None, ge=1, le=MOST_TOKENS, title="Even more soft tokens", json_schema_extra=MORE,
@@ -192,6 +194,7 @@ OUTPUTS = (
     metric("success {}", "Share of a group's texts that came out", unit="share", formula=SAID),
     metric("median steps {}", "Steps until a text came out", unit="steps", formula=MEDIAN),
     metric("right tokens {}", "Share of a text's pieces that were right at best", unit="share", formula="mean over the texts of the group"),
+    metric("undecided {}", "Share of a group's texts whose time ran out before they came out", unit="share"),
     metric("length {}", "Length of the soft tokens, an ordinary one = 1", unit="normal tokens"),
     metric("direct recall {}", "Answers when just asked", unit="share", formula="answers that contain the key fact / questions asked"),
     metric("answer probability unlearned", "How likely the model that was made to forget finds the true answers",

@@ -22,7 +22,7 @@ class Bench:
 
     def __init__(self, config: SoftTokensConfig, lab: Lab, world: World) -> None:
         self.config, self.lab, self.world = config, lab, world
-        self.settings = AttackSettings(config.steps, config.space, config.learning_rate, config.clear_gradients)
+        self.settings = AttackSettings(config.steps, config.space, config.learning_rate, config.clear_gradients, config.minutes)
         self.plan = Plan(config.targets, config.mode, config.position, config.chat_template, config.random_kind == "characters",
                          config.random_length, self.seen)
         self.subjects: dict[Who, Subject] = {}

@@ -10,7 +10,9 @@ import torch
 from transformers import Gemma3ForCausalLM, Gemma3TextConfig, GemmaConfig, GemmaForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from benchmarks.soft_tokens import MB, most_held
+from core.engine.claims import judge
 from core.unlearning.soft_tokens.attack import AttackSettings, Attempt, attack, default_rate, embedding_matrix, speak
+from core.unlearning.soft_tokens.claims import CLAIMS
 from core.unlearning.soft_tokens.targets import Target, encode_target
 from tests.engine.tiny_models import TOKENS, VOCABULARY, tiny, tiny_tokenizer
 from tests.unlearning.soft_tokens.linear import ByHand, LinearModel, gradient
@@ -55,6 +57,19 @@ def test_the_loss_is_the_mean_over_target_tokens_only() -> None:
     model = LinearModel()
     loss, _ = gradient(model, model.embed.weight[[2]], [1], [4, 5], [6, 7, 8])
     assert last(model, [TARGET], [[2]], AttackSettings(steps=0))[0].losses == pytest.approx([loss], abs=1e-12)
+
+
+def test_an_attack_whose_time_is_over_ends_undecided_at_its_best_step() -> None:
+    [attempt] = last(LinearModel(), [TARGET], [[2, 3]], AttackSettings(steps=50, learning_rate=1e-3, minutes=1e-9))
+    assert (attempt.late, attempt.hit_at, len(attempt.losses)) == (True, None, 1)
+    assert torch.equal(attempt.parameter, LinearModel().embed.weight[[2, 3]])
+
+
+def test_a_text_whose_time_was_over_is_neither_held_nor_refuted() -> None:
+    [rung] = [claim for claim in CLAIMS if claim.id == "05.R-400"]
+    result = {"metrics": {"right tokens original, random text": 0.6, "undecided original, random text": 1.0}}
+    assert judge(*rung.spread([result]), rung.threshold) == "undecided"
+    assert judge(*rung.spread([{"metrics": {"right tokens original, random text": 0.6}}]), rung.threshold) is False
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
