@@ -71,6 +71,7 @@ def _run_verbs(verbs) -> None:
     verb.add_argument("--engine", choices=("local", "ray"), default="local", help="processes of this machine, or workers of Ray (local)")
     verb.add_argument("--address", default="", metavar="HOST:PORT", help="the cluster of Ray to use; without it Ray is started here")
     verb.add_argument("--fresh", action="store_true", help="compute again what is recorded already")
+    verb.add_argument("--keep-models", action="store_true", help="keep what every run has trained, which takes most of a record")
 
 
 def _library_verbs(verbs) -> None:

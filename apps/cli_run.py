@@ -214,7 +214,7 @@ def sweep(options: argparse.Namespace) -> Answer:
         with working():
             bar.step(0, total, "runs")
             for result in run_all(engine, experiment.name, fields, seeds, fresh=options.fresh, jobs=options.jobs,
-                                  ray=options.engine == "ray", address=options.address):
+                                  ray=options.engine == "ray", address=options.address, keep=options.keep_models):
                 sweep_id = result.pop("sweep")
                 results.append(result)
                 bar.step(len(results), total, "runs")

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 VISITOR, TRIES = "sweep", 3
 LOOK_S, LEAVE_S = 0.5, 5.0  # how long a worker waits for news before it answers, and how long it is waited for once nobody wants it
-CONCLUDED = ("outcome", "error", "hint", "started", "duration_s", "model", "revisions")
+CONCLUDED = ("outcome", "error", "hint", "started", "duration_s", "model", "revisions", "keeps")
 LOST = LabError("The worker that computed this was lost.", "It was begun again.")
 HERE = ("127.0.0.1", "localhost", "::1")
 ONLY_HERE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # read when ray is imported: all its ports are of this machine alone, on Linux too
@@ -58,13 +58,13 @@ class Worker:
             (home / name).write_bytes(content)
         self._engine, self._last = Engine(Settings(home=home, any_path=True, threads=threads)), ""
 
-    def start(self, name: str, config: dict[str, Any], seed: int) -> News:
-        """run.json of a run that begins; or error and hint of one that cannot."""
+    def start(self, name: str, config: dict[str, Any], seed: int, keep: bool = True) -> News:
+        """run.json of a run that begins; or error and hint of one that cannot. keep: with the models that it makes."""
         if self._last:
             with contextlib.suppress(LabError):
                 self._engine.delete(self._last)
         try:
-            self._last = self._engine.start(name, config, seed=seed, visitor=VISITOR, fresh=True).id
+            self._last = self._engine.start(name, config, seed=seed, visitor=VISITOR, fresh=True, keep=keep).id
         except LabError as problem:
             return problem.to_dict()
         return self._engine.records.read(self._last).plain()
@@ -124,15 +124,16 @@ class Copy:
 
 
 def compute(engine: Engine, name: str, asked: Sequence[Cell], *, jobs: int, fresh: bool = False,
-            address: str = "") -> Iterator[tuple[int, str]]:
+            address: str = "", keep: bool = False) -> Iterator[tuple[int, str]]:
     """(cell, run) of every cell in the order in which they end: first those that are recorded, which need no Ray.
 
     address: of the cluster, "auto" for the one that this machine belongs to; "": none, Ray is started here and ends with the sweep.
+    keep: with the models that runs make.
     A worker that is lost is replaced and its cell begun again, three times at most. Raises LabError where Ray or the cluster is not there.
     """
     left: deque[tuple[int, str]] = deque()
     for cell, (config, seed) in enumerate(asked):
-        key, known = engine.recall(name, config, seed=seed, visitor=VISITOR)
+        key, known = engine.recall(name, config, seed=seed, visitor=VISITOR, keep=keep)
         if known and not fresh:
             yield cell, known
         else:
@@ -143,14 +144,15 @@ def compute(engine: Engine, name: str, asked: Sequence[Cell], *, jobs: int, fres
             if ray.cluster_resources().get("CPU", 0) < threads:
                 raise LabError(f"No machine of this cluster gives {threads} cores to one worker.", "Start its nodes with --num-cpus.")
             hiring = ray.remote(Worker).options(num_cpus=threads, max_restarts=0)
-            yield from _Round(ray, engine.records, name, asked, left).go(hiring, (threads, ray.put(carried)), jobs)
+            yield from _Round(ray, engine.records, name, asked, left, keep).go(hiring, (threads, ray.put(carried)), jobs)
 
 
 class _Round:
     """Hands out what is left, one cell to a worker, until all have ended."""
 
-    def __init__(self, ray: Any, records: Records, name: str, asked: Sequence[Cell], left: deque[tuple[int, str]]) -> None:
-        self._ray, self._records, self._name, self._asked, self._left = ray, records, name, asked, left
+    def __init__(self, ray: Any, records: Records, name: str, asked: Sequence[Cell], left: deque[tuple[int, str]],
+                 keep: bool) -> None:
+        self._ray, self._records, self._name, self._asked, self._left, self._keep = ray, records, name, asked, left, keep
         self._lost: Counter[int] = Counter()
         self._losses = ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, ray.exceptions.NodeDiedError
         self._talks: dict[Any, tuple[Any, Generator[Any, News, str], tuple[int, str]]] = {}  # answer to come -> worker, talk, cell and key
@@ -196,7 +198,7 @@ class _Round:
 
     def _talk(self, worker: Any, config: dict[str, Any], seed: int, key: str) -> Generator[Any, News, str]:
         """One run: yields what was asked of the worker, is sent its answer, and gives the id."""
-        run = yield worker.start.remote(self._name, config, seed)
+        run = yield worker.start.remote(self._name, config, seed, self._keep)
         if "id" not in run:
             raise LabError(run["error"], run["hint"])
         if run["key"] != key:

@@ -27,7 +27,7 @@ from core.engine.processes import alive
 from core.engine.stored import LARGEST_LOG, PASSING, RunRecord, parse, read_file, read_line
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{3,79}")
-RESERVE, FINISHED, GRAVE, DRAFT, LOCK = ".reserve", ".finished", ".deleted-", ".new-", ".lock"
+RESERVE, FINISHED, GRAVE, DRAFT, LOCK, LIGHT = ".reserve", ".finished", ".deleted-", ".new-", ".lock", ".light"
 LONGEST_TURN_S = 20.0
 DONE = ("finished", "cancelled", "failed", "interrupted")
 CLOSED = "The program was closed while this run was going on."
@@ -291,15 +291,17 @@ class Records:
         if run.outcome == "finished":
             marks = self.root / FINISHED
             marks.mkdir(exist_ok=True)
-            (marks / run.key).write_text(json.dumps(run_id))  # a hint that may be torn: it is checked when it is used
+            # a hint that may be torn: it is checked when it is used
+            (marks / f"{run.key}{'' if run.keeps else LIGHT}").write_text(json.dumps(run_id))
 
-    def finished(self, key: str) -> RunRecord | None:
-        """The newest finished run of an equal request."""
-        try:
-            run = self.read(parse(read_file(self.root / FINISHED / key)))
-        except (OSError, ValueError, LabError):
-            return None
-        return run if run.outcome == "finished" and run.key == key else None
+    def finished(self, key: str, keep: bool = True) -> RunRecord | None:
+        """The newest finished run of an equal request. keep: only one that has the models which it made."""
+        for mark in (key,) if keep else (key, key + LIGHT):
+            with contextlib.suppress(OSError, ValueError, LabError):
+                run = self.read(parse(read_file(self.root / FINISHED / mark)))
+                if run.outcome == "finished" and run.key == key and (run.keeps or not keep):
+                    return run
+        return None
 
     def delete(self, run_id: str, visitor: str | None = None) -> None:
         """Removes a run with all that it kept. With a visitor: only theirs, and what others share stays with them.

@@ -46,6 +46,7 @@ class Run:
         self.wanted_by, self.outputs = {visitor}, declared
         self.ended = threading.Event()
         self.cancelled = False
+        self.keeping = self.keeps = True  # whether models are to be kept; False once one was made that was not
         self.parameters: dict[str, int] = {}
         self.revisions: dict[str, str] = {}
         self._reason, self._checked = "", set()
@@ -73,6 +74,12 @@ class Run:
         """Writes an event to the log, then shows it to the watchers. Raises LabError when the disk refuses."""
         if not isinstance(event, Event):
             raise TypeError(f"an experiment yields events, not {type(event).__name__}")
+        if isinstance(event, events.Keep) and not self.keeping:
+            from core.engine.models import settle_generation
+
+            self.keeps = False
+            settle_generation(event.model)  # as keeping would: what it answers next must not differ
+            return
         try:
             line = self._line({"kind": event.kind, **self._fields(event, models)})
             self._log.append(line)
@@ -141,7 +148,8 @@ class Run:
         reason, seconds = error.message or self._reason, round(self.elapsed(), 4)
         line = end_line(self._lines, outcome, reason, error.hint, seconds)
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._began_wall)) if self._began_wall else None
-        changes = {"outcome": outcome, "error": reason, "hint": error.hint, "duration_s": seconds, "started": started}
+        changes = {"outcome": outcome, "error": reason, "hint": error.hint, "duration_s": seconds, "started": started,
+                   "keeps": self.keeps}
         with contextlib.suppress(LabError):  # an outcome is worth writing, and remembering, although the record cannot be read now
             model = records.read(self.id).model
             changes["model"] = model and model.model_dump() | {"parameters": self.parameters.get(model.ref)}

@@ -79,10 +79,11 @@ class Engine:
             return sum(visitor is None or visitor in run.wanted_by for run in self._active.values())
 
     def start(self, name: str, config: dict[str, Any] | Config, *, seed: int = 0, visitor: str = "", fresh: bool = False,
-              pinned: bool = False, replace: bool = False) -> RunHandle:
+              pinned: bool = False, replace: bool = False, keep: bool = True) -> RunHandle:
         """Starts an experiment, or joins or recalls an equal one unless `fresh`.
 
         replace: what this visitor still waits for is given up, so that nobody stands in line twice.
+        keep: False leaves out the models that it makes, which are most of a record.
         Raises LabError for an unknown name, a config out of bounds, a model that cannot be had, or a full disk.
         """
         experiment, checked, fingerprints = self._check(name, config, "experiment", seed)
@@ -90,15 +91,17 @@ class Engine:
         self._slot.expected(experiment.name)  # may read the record: not under the lock
         with self._lock:
             if not fresh:
-                twin = next((run for run in self._active.values() if run.key == key and not run.cancelled and not run.ended.is_set()), None)
+                twin = next((run for run in self._active.values() if run.key == key and (run.keeping or not keep)
+                             and not run.cancelled and not run.ended.is_set()), None)
                 if twin:
                     twin.wanted_by.add(visitor)
                     self.records.join(twin.id, visitor)
                     return RunHandle(twin.id)
-                if found := self.records.finished(key):
+                if found := self.records.finished(key, keep):
                     self.records.join(found.id, visitor)
                     return RunHandle(found.id, recorded=True)
             run = self._create(experiment, checked, seed, key, fingerprints, visitor, pinned)
+            run.keeping = keep
             if replace:
                 self._give_up(visitor)
             self._active[run.id] = run
@@ -106,11 +109,12 @@ class Engine:
         self._begin(run, experiment, checked)
         return RunHandle(run.id)
 
-    def recall(self, name: str, config: dict[str, Any] | Config, *, seed: int = 0, visitor: str = "") -> tuple[str, str | None]:
+    def recall(self, name: str, config: dict[str, Any] | Config, *, seed: int = 0, visitor: str = "",
+               keep: bool = True) -> tuple[str, str | None]:
         """The key of a request, and the finished run that answers it already, which the visitor joins. Raises LabError like `start`."""
         experiment, checked, fingerprints = self._check(name, config, "experiment", seed)
         key = experiment.key(checked, seed, fingerprints)
-        if found := self.records.finished(key):
+        if found := self.records.finished(key, keep):
             self.records.join(found.id, visitor)
         return key, found.id if found else None
 

@@ -60,7 +60,7 @@ class RunRecord(BaseModel):
 
     key: equal for two requests that would compute the same numbers.  visitors: tokens of those who started or joined it.
     pid, born: the process that computes it.  commit: of the code, for a first view.
-    label, tags, note: what whoever started it wrote about it.
+    label, tags, note: what whoever started it wrote about it.  keeps: False when models that it made were not kept, as in a sweep.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
@@ -88,6 +88,7 @@ class RunRecord(BaseModel):
     visitors: list[str] = []
     published: bool = False
     pinned: bool = False
+    keeps: bool = True
     pid: int = 0
     born: float = 0.0
     commit: str | None = None

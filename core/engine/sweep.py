@@ -48,10 +48,12 @@ def cells(name: str, fields: Mapping[str, Sequence[Any]], seeds: Sequence[int]) 
 
 
 def sweep(engine: Engine, name: str, fields: Mapping[str, Sequence[Any]], seeds: Sequence[int] = (0,), *,
-          fresh: bool = False, jobs: int = 1, owner: str = VISITOR, ray: bool = False, address: str = "") -> Iterator[dict[str, Any]]:
+          fresh: bool = False, jobs: int = 1, owner: str = VISITOR, ray: bool = False, address: str = "",
+          keep: bool = False) -> Iterator[dict[str, Any]]:
     """`engine.result` of each config and seed, in order. All configs are checked before the first one runs.
 
     jobs: how many processes compute at once; 1 is this one.  ray: they are workers of Ray (rays.py), on the cluster at `address` or here.
+    keep: False leaves out the models that runs make, which are most of a record.
     Whoever closes the sweep stops the runs that are going on. A run that
     fails is a result like any other; a worker that is killed is replaced, and its cell begun again.
     """
@@ -63,11 +65,11 @@ def sweep(engine: Engine, name: str, fields: Mapping[str, Sequence[Any]], seeds:
     if ray:
         from core.engine.rays import compute
 
-        answers = compute(engine, name, asked, jobs=jobs, fresh=fresh, address=address)
+        answers = compute(engine, name, asked, jobs=jobs, fresh=fresh, address=address, keep=keep)
     elif jobs == 1 or len(asked) < 2:
-        answers = _here(engine, name, asked, fresh)
+        answers = _here(engine, name, asked, fresh, keep)
     else:
-        answers = _apart(engine.settings, name, asked, fresh, jobs)
+        answers = _apart(engine.settings, name, asked, fresh, keep, jobs)
     waiting, place = {}, 0
     try:
         for cell, run_id in answers:
@@ -80,9 +82,9 @@ def sweep(engine: Engine, name: str, fields: Mapping[str, Sequence[Any]], seeds:
         answers.close()
 
 
-def _here(engine: Engine, name: str, asked: Sequence[Cell], fresh: bool) -> Iterator[tuple[int, str]]:
+def _here(engine: Engine, name: str, asked: Sequence[Cell], fresh: bool, keep: bool) -> Iterator[tuple[int, str]]:
     for cell, (config, seed) in enumerate(asked):
-        run = engine.start(name, config, seed=seed, visitor=VISITOR, fresh=fresh)
+        run = engine.start(name, config, seed=seed, visitor=VISITOR, fresh=fresh, keep=keep)
         try:
             engine.wait(run.id)
         except BaseException:
@@ -91,12 +93,12 @@ def _here(engine: Engine, name: str, asked: Sequence[Cell], fresh: bool) -> Iter
         yield cell, run.id
 
 
-def _apart(settings: Settings, name: str, asked: Sequence[Cell], fresh: bool, jobs: int) -> Iterator[tuple[int, str]]:
+def _apart(settings: Settings, name: str, asked: Sequence[Cell], fresh: bool, keep: bool, jobs: int) -> Iterator[tuple[int, str]]:
     """The same in processes of their own, each with an engine of its own over the same home; in the order in which they end."""
     left, tries = list(range(len(asked))), 0
     while left:
         with ProcessPoolExecutor(min(jobs, len(left)), multiprocessing.get_context(START), _begin, (settings,)) as pool:
-            ahead: dict[Future[str], int] = {pool.submit(_compute, name, *asked[cell], fresh): cell for cell in left}
+            ahead: dict[Future[str], int] = {pool.submit(_compute, name, *asked[cell], fresh, keep): cell for cell in left}
             try:
                 while ahead:
                     for done in wait(ahead, return_when=FIRST_COMPLETED).done:
@@ -135,8 +137,8 @@ def _end(*_: Any) -> None:
     raise SystemExit(143)
 
 
-def _compute(name: str, config: dict[str, Any], seed: int, fresh: bool) -> str:
-    run = _worker[0].start(name, config, seed=seed, visitor=VISITOR, fresh=fresh)
+def _compute(name: str, config: dict[str, Any], seed: int, fresh: bool, keep: bool) -> str:
+    run = _worker[0].start(name, config, seed=seed, visitor=VISITOR, fresh=fresh, keep=keep)
     _worker[0].wait(run.id)
     return run.id
 

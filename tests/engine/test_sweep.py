@@ -80,6 +80,18 @@ def test_a_sweep_notes_which_run_answers_which_cell_and_a_broken_one_repeats_not
         notes.read("../runs")
 
 
+def test_a_sweep_keeps_no_models_and_whoever_wants_them_gets_a_run_that_has_them(engine, llama):
+    asked = {"model": [llama], "steps": [2]}
+    [light] = sweep(engine, "test/train", asked)
+    assert not (engine.records.folder(light["run_id"]) / "models").exists() and not engine.state(light["run_id"])["keeps"]
+    assert [row["run_id"] for row in sweep(engine, "test/train", asked)] == [light["run_id"]]
+    whole = engine.start("test/train", {"model": llama, "steps": 2})
+    assert not whole.recorded and engine.wait(whole.id)["keeps"] and engine.models.fingerprint(f"run/{whole.id}/trained")
+    assert engine.result(whole.id)["metrics"] == light["metrics"] != {}
+    assert [row["run_id"] for row in sweep(engine, "test/train", asked, keep=True)] == [whole.id]
+    assert [row["run_id"] for row in sweep(engine, "test/train", asked)] == [whole.id]
+
+
 def test_workers_give_the_numbers_of_single_runs_and_a_killed_one_is_replaced(python, engine, tmp_path):
     code = """
 import json, os, signal, threading, time
