@@ -11,34 +11,29 @@ import asyncio
 import json
 import logging
 import re
-import socket
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
-import psutil
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from apps.lab.answers import Answer, Refused
 from apps.lab.handed import Handed
+from apps.lab.hosts import FORWARDED, LONGEST_PATH, LONGEST_QUERY, Hosts, header
 from apps.lab.values import Values, session_only
-from apps.lab.visitors import header, identify, keep
+from apps.lab.visitors import identify, keep
 from core.engine.errors import LabError
 from core.engine.stored import parse
 from core.engine.uploads import LARGEST, MB
 
 SMALL_LIMIT, JSON_LIMIT, FILE_LIMIT = 64 * 1024, 2 * MB, LARGEST + 64 * 1024
 SLOWEST_S = 120.0  # for a whole body to arrive
-LONGEST_PATH, LONGEST_QUERY = 1000, 8000
 SESSION = r"[A-Za-z0-9_-]{1,64}"
 MOST_SESSIONS = 4000
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-FORWARDED = re.compile(r"forwarded|via|x-forwarded-.+|x-forwarded|x-real-.+|x-original-.+|x-rewrite-url|x-gradio-user|x-ip-token|cf-.+|"
-                       r"(x-)?(true-|cluster-|fly-|fastly-|remote-)*(client|remote)-(ip|addr)|x-envoy-.+|x-proxyuser-.+")
 OF_THE_PAGE = {b"x-gradio-user"}  # the page's own script sends it with each event: dropped too, but no sign of a proxy
 
 # method, address, and what the body is: a table says all that a rule needs to know
@@ -58,44 +53,6 @@ GRADIO = (
 OURS = (("GET", r"/lab/.+", ""), ("DELETE", r"/lab/.+", ""), ("POST", r"/lab/uploads", "files"), ("POST", r"/lab/.+", ""))
 MCP = (("GET", r"/gradio_api/mcp(/.*)?", ""), ("POST", r"/gradio_api/mcp(/.*)?", "json"), ("DELETE", r"/gradio_api/mcp(/.*)?", ""))
 LIMITS = {"": SMALL_LIMIT, "session": SMALL_LIMIT, "values": JSON_LIMIT, "json": JSON_LIMIT, "files": FILE_LIMIT}
-
-
-class Hosts:
-    """The names by which this lab may be called: a foreign page must not reach it by pointing a name of its own here.
-
-    host: what the lab listens on. On a loopback address it answers to loopback names only, on any other to the names and addresses
-    of this machine as well; to `more` always.
-    """
-
-    def __init__(self, host: str = "127.0.0.1", more: Sequence[str] = ()) -> None:
-        self._open = host not in LOOPBACK
-        self._added = {name.lower().strip("[]") for name in more} - {*LOOPBACK}
-        self._fixed = {*LOOPBACK, *self._added} | ({host.lower()} - {"0.0.0.0", "::"})
-        self._since, self._found = -1e9, set[str]()
-
-    def allow(self, host: str) -> bool:
-        """Whether a Host header, with or without its port, names this lab."""
-        name = _name(host)
-        return bool(name) and (name in self._fixed or self._open and name in self._own())
-
-    def added(self, host: str) -> bool:
-        """Whether it names the lab as only --allow-host says it may be called, as a proxy does that says nothing of itself."""
-        return _name(host) in self._added
-
-    def _own(self) -> set[str]:
-        if time.monotonic() - self._since > 30.0:  # a laptop changes its network
-            name = socket.gethostname().lower()
-            self._found = {name, name.partition(".")[0], f"{name.partition('.')[0]}.local"} | {
-                address.address.partition("%")[0].lower() for addresses in psutil.net_if_addrs().values() for address in addresses
-                if address.family in (socket.AF_INET, socket.AF_INET6)}
-            self._since = time.monotonic()
-        return self._found
-
-
-def _name(host: str) -> str:
-    """A Host header without its port, "" for what is none."""
-    match = re.fullmatch(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?", host.lower())
-    return match[1].strip("[]").rstrip(".") if match else ""
 
 
 class Guard:

@@ -16,8 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from apps.lab import routes
 from apps.lab.answers import SENTENCES
 from apps.lab.first_paint import FirstPaint
-from apps.lab.guard import Guard, Hosts
+from apps.lab.guard import Guard
 from apps.lab.handed import Handed
+from apps.lab.hosts import Hosts
 from apps.lab.pages import PAGES
 from apps.lab.ui.scripts import announcement
 from apps.lab.values import Values

@@ -19,6 +19,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import Scope
 
 from apps.lab.handed import Handed
+from apps.lab.hosts import header
 from core.engine.door import Door
 from core.engine.errors import LabError
 from core.engine.runner import Engine
@@ -94,11 +95,6 @@ def keep(headers: MutableHeaders, scope: Scope, token: str) -> None:
         headers.append("set-cookie", f"{COOKIE}={token}; Path=/; Max-Age={A_YEAR}; HttpOnly; SameSite=Strict")
     else:
         headers[HEADER] = token
-
-
-def header(scope: Scope, name: str) -> str:
-    """The first header of that name, "" without one."""
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name.encode()), "")
 
 
 def _from_cookie(scope: Scope) -> str:

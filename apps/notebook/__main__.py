@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import inspect
 import sys
 import threading
 import webbrowser
@@ -67,11 +68,14 @@ def _announce(server, address: str, options: argparse.Namespace) -> None:
 
 
 def _ahead() -> None:
-    """While the first browser still reads its scripts: what tables need is imported, and the index is made."""
+    """While the first browser still reads its scripts: what pages and tables need is imported, and the index is made."""
     import pandas  # noqa: F401
-    import pyarrow  # noqa: F401
+    import pyarrow.pandas_compat  # noqa: F401
+
+    from core.engine import board, library, question, sweep  # noqa: F401
 
     here.home().index.rows()
+    inspect.getmodule(inspect.currentframe())  # a look at every module, which Streamlit takes at its first word too; the second is quick
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ from http.cookies import CookieError, SimpleCookie
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from apps.lab.guard import FORWARDED, LONGEST_PATH, LONGEST_QUERY, LOOPBACK, Hosts
-from apps.lab.visitors import header
+from apps.lab.hosts import FORWARDED, LONGEST_PATH, LONGEST_QUERY, LOOPBACK, Hosts, header
 from apps.notebook import here
 
 COOKIE = "glassbox_notebook"

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from core.engine.index import TRUSTED_S, Index
-from core.engine.library import Library
 from core.engine.records import Records
 from core.engine.settings import FIRST_VIEWS, Settings
 
 if TYPE_CHECKING:
+    from core.engine.library import Library
     from core.engine.runner import Engine
 
 HEADER, OWNER = "x-glassbox-reader", "owner"
@@ -67,6 +67,8 @@ def home() -> Home:
 
 def library() -> Library:
     """The runs as far as whoever asks may see them."""
+    from core.engine.library import Library
+
     said = asked()
     return Library(home().records, home().index, None if said == OWNER else said)
 

@@ -10,12 +10,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from apps.lab.guard import Hosts
+from apps.lab.hosts import Hosts
 from apps.lab.ui import scripts
 from apps.notebook import here
 from apps.notebook.guard import COOKIE, Guard
 from core.engine import tickets
-from core.engine.index import Index  # noqa: F401  (imported before the first visitor waits for it)
 
 BLUE, LIGHT_BLUE = "#0072B2", "#56B4E9"
 OPTIONS = {

@@ -21,7 +21,6 @@ from typing import Any
 
 from core.engine.errors import LabError
 from core.engine.events import layers
-from core.engine.first_views import pages
 from core.engine.records import DONE, Records
 from core.engine.stored import LARGEST_LOG, RunRecord, read_file, read_line
 
@@ -101,6 +100,8 @@ class Index:
             if gone or changed:
                 self._store(changed, gone)
             if self._shipped is None:
+                from core.engine.first_views import pages  # late: it brings every experiment, and a server that opens needs none
+
                 self._shipped = [row for page in pages() if (row := self._summary(f"first-{page}"))]
             rows = sorted((row for _, row in self._known.values()), key=lambda row: row.created, reverse=True)
             return rows + self._shipped

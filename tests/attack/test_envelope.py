@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from apps.lab.guard import FILE_LIMIT, JSON_LIMIT, Guard, Hosts
+from apps.lab.guard import FILE_LIMIT, JSON_LIMIT, Guard
+from apps.lab.hosts import Hosts
 from apps.lab.routes import is_host
 from apps.lab.visitors import HEADER
 from core.engine.shop import ITEMS

@@ -10,7 +10,7 @@ from starlette.websockets import WebSocketDisconnect
 
 pytest.importorskip("streamlit", reason="The notebook is not installed: ./launch.sh notebook installs it.")
 
-from apps.lab.guard import Hosts  # noqa: E402
+from apps.lab.hosts import Hosts  # noqa: E402
 from apps.notebook import here  # noqa: E402
 from apps.notebook.guard import COOKIE, Guard  # noqa: E402
 from core.engine import tickets  # noqa: E402
