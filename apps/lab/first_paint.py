@@ -3,7 +3,8 @@
     app.add_middleware(FirstPaint)           # also names the page in its title, and sends HTML compressed
 
 The picture is a drawing of the recorded first view, made beforehand by a browser (snapshots.py), for a wide and a narrow screen, light and
-dark. What is stored is plain SVG without anything that acts; a drawing of other events than those of the first view is not shown.
+dark. What is stored is plain SVG without anything that acts; a drawing of other events than those of the first view is not shown. Where the
+main thing is a picture of the recorded run, that picture itself stands there; where it is a desk, what the desk says first, in its place.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from apps.lab.pages import PAGES, Page
 from apps.lab.pages.real import beside
 from apps.lab.ui.scripts import SCRIPTS
 from core.engine.events import layers
+from core.engine.outputs import Output
+from core.engine.registry import find
 from core.engine.settings import FIRST_VIEWS
 
 FILE = "snapshot.json"
@@ -34,9 +37,14 @@ if ([...asked.keys()].some((name) => !/^(__|utm_)/.test(name))) return first.rem
 const theme = asked.get("__theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 first.classList.toggle("dark", theme === "dark");
 const kind = (innerWidth > 640 ? "wide-" : "narrow-") + (theme === "dark" ? "dark" : "light");
-first.querySelector(".gb-plot").append(document.getElementById("gb-first-" + kind).content);
+const drawn = document.getElementById("gb-first-" + kind);
+if (drawn) first.querySelector(".gb-first-plot").append(drawn.content);
+for (const one of first.querySelectorAll("[data-wide]")) one.style.height = one.dataset[kind.split("-")[0]] + "px";
 first.hidden = false;
-document.addEventListener("gb-drawn", () => first.remove(), { once: true });
+document.addEventListener("gb-drawn", ({ detail }) => {
+  const desk = document.querySelector(".gradio-container .gb-try"); // the main thing of a page that has one, whatever stands below it
+  if (!desk || desk.contains(detail.place)) first.remove();
+});
 setTimeout(() => first.remove(), 60000);
 })();</script>"""
 
@@ -58,23 +66,74 @@ def fingerprint(folder: Path) -> str:
 
 @functools.cache
 def first_html(page: Page) -> str:
-    """What stands in the page before any script has run; "" for a page without a drawing."""
-    found = drawing(page.route)
-    if not found or not found.get("main"):
+    """What stands in the page before any script has run; "" for a page without a drawing or a main picture."""
+    try:
+        lines = [json.loads(line) for line in (FIRST_VIEWS / page.route / "events.jsonl").read_text(encoding="utf-8").splitlines()]
+    except OSError:
         return ""
-    lines = [json.loads(line) for line in (FIRST_VIEWS / page.route / "events.jsonl").read_text(encoding="utf-8").splitlines()]
-    verdict = next(layers(line) for line in reversed(lines) if line["kind"] == "verdict")
-    templates = "".join(f'<template id="gb-first-{kind}">{found["svg"][kind]}</template>' for kind in KINDS)
+    found = drawing(page.route)
+    pictures = "" if found else _pictures(page, lines)
+    if not pictures and not (found and found.get("main")):
+        return ""
+    templates = "".join(f'<template id="gb-first-{kind}">{found["svg"][kind]}</template>' for kind in KINDS) if found else ""
+    stage = _desk(found) if found and "desk" in found else _head(lines) + (pictures or _panel(found))
     return f"""<link rel="stylesheet" href="{SCRIPTS}style.css"><div id="gb-first" hidden><div class="gb-first-page">
 <nav class="gb-bar"><a class="gb-brand" href="./">Glassbox Lab</a><span class="gb-where">{escape(page.name)}</span></nav>
 <header class="gb-head"><h1 class="gb-question">{escape(page.question)}</h1>
 <span class="gb-quiet">What is this?</span>{beside(page)}</header>
-<div class="gb-first-columns"><div class="gb-first-run">Run</div><section class="gb-view">
-<div class="gb-status" data-tone="recorded"><div class="gb-status-top"><div class="gb-status-what">
+<div class="gb-first-columns"><div class="gb-first-run">Run</div><section class="gb-view">{stage}</section></div></div>
+{templates}</div>{_PLACE}"""
+
+
+def _head(lines: list[dict]) -> str:
+    verdict = next(layers(line) for line in reversed(lines) if line["kind"] == "verdict")
+    return f"""<div class="gb-status" data-tone="recorded"><div class="gb-status-top"><div class="gb-status-what">
 <span class="gb-badge">Recorded run</span></div></div><p class="gb-verdict gb-headline">{escape(verdict["headline"])}</p>
-<p class="gb-quiet">How sure? All numbers</p></div>
-<div class="gb-panel"><h3 class="gb-panel-title">{escape(found["title"])}</h3><div class="gb-plot gb-first-plot"></div></div>
-</section></div></div>{templates}</div>{_PLACE}"""
+<p class="gb-quiet">How sure? All numbers</p></div>"""
+
+
+def _box(heights: dict[str, float]) -> str:
+    """An empty place, as high as what will stand there."""
+    return f'<div data-wide="{heights.get("wide", 0):.0f}" data-narrow="{heights.get("narrow", 0):.0f}"></div>'
+
+
+def _panel(found: dict) -> str:
+    """The panel of the drawing, with what stands above the picture and beside it in places of its own."""
+    cards = "".join(f'<div class="gb-answer gb-witness"><div class="gb-witness-head"><h4>{escape(who)}</h4>{escape(chip)}</div>'
+                    f'<p class="gb-answer-text">{escape(said)}</p></div>' for who, chip, said in found.get("witnesses", ()))
+    above = f'<div class="gb-witnesses gb-first-witnesses" style="--gb-left: {found["left"]:.0f}px">{cards}</div>' if cards else ""
+    beside = found.get("beside")
+    other = f'<div class="gb-panel gb-panel--witnesses"><h3 class="gb-panel-title">{escape(beside)}</h3></div>' if beside else ""
+    return f"""<div class="gb-grid gb-grid--main"><div class="gb-panel gb-panel--main">
+<h3 class="gb-panel-title">{escape(found["title"])}</h3>
+{_box(found.get("above", {}))}{above}<div class="gb-plot gb-first-plot"></div></div>{other}</div>"""
+
+
+def _desk(found: dict) -> str:
+    """A desk as it opens: a place for its controls, what it says first, and its picture."""
+    desk = found["desk"]
+    return f"""<div class="gb-try gb-first-try">{_box(desk["fields"])}<p class="gb-probe-said">{escape(desk["says"])}</p>
+<div class="gb-panel"><h3 class="gb-panel-title">{escape(found["title"])}</h3>{_box(found.get("above", {}))}
+<div class="gb-plot gb-first-plot"></div></div></div>"""
+
+
+def _pictures(page: Page, lines: list[dict]) -> str:
+    """The panel of a page whose main output is a picture of its run, or one laid over another; "" for other pages."""
+    outputs = [one for one in find(page.experiments[0]).outputs if isinstance(one, Output)]
+    main = next((one for one in outputs if one.more.get("main")), None)
+    files = {line["name"]: line for line in lines if line["kind"] == "picture"}
+    if main is None or main.name not in files:
+        return ""
+
+    def image(name: str, kind: str) -> str:
+        source = f"lab/runs/first-{page.route}/files/{files[name]['file']}"
+        return f'<img class="{kind}" src="{escape(source)}" alt="{escape(files[name].get("alt", ""))}">'
+
+    shown = image(main.name, "gb-picture")
+    if main.look == "reveal":
+        shown = (f'<div class="gb-reveal-stage">{image(main.name, "gb-reveal-below")}{image(main.more["before"], "gb-reveal-above")}</div>')
+    return f"""<div class="gb-grid gb-grid--main"><div class="gb-panel gb-panel--main">
+<h3 class="gb-panel-title">{escape(main.title)}</h3><div class="gb-first-plot">{shown}</div></div></div>"""
 
 
 def painted(html: str, page: Page | None) -> str:

@@ -6,6 +6,7 @@
     POST   /lab/runs/ID/cancel  pin  publish       DELETE /lab/runs/ID
     POST   /lab/line/clear                         ends what others compute or wait for; only from the machine itself
     GET    /lab/runs?experiment=NAME               this visitor's runs
+    POST   /lab/ask/NAME {"config": {...}, "seed": 0}   what a probe answers, for panels that ask by themselves
     GET    /lab/notebook?run=ID                    into the notebook as this visitor, where it was opened with the lab
     POST   /lab/uploads (a form with `file`)       {"ref": "upload/ID"} for the configs that take a file;  DELETE /lab/uploads/ID
     GET    /lab/shop                               what can be got, and how far it is: {"items": [...], "host": may this visitor?}
@@ -58,6 +59,11 @@ class Pinned(BaseModel):
 
 class Published(BaseModel):
     published: bool = True
+
+
+class Asked(BaseModel):
+    config: dict[str, Any] = {}
+    seed: int = 0
 
 
 def router(engine: Engine, notebook: int | None = None) -> APIRouter:
@@ -141,6 +147,10 @@ def router(engine: Engine, notebook: int | None = None) -> APIRouter:
     def kept_file(run_id: str, name: str, file: str, request: Request) -> Response:
         path = door(request).kept_file(run_id, name, file)
         return FileResponse(path, media_type="application/octet-stream", headers=_download(f"{run_id}-{name}-{file}"))
+
+    @routes.post("/ask/{name:path}")
+    def ask(name: str, request: Request, body: Asked) -> dict[str, Any]:
+        return door(request).probe(name, body.config, seed=body.seed)
 
     @routes.post("/uploads")
     def bring(request: Request, file: UploadFile) -> dict[str, str]:

@@ -3,7 +3,8 @@ its page (see first_paint.py), and small for its card on the home page.
 
     python -P -m apps.lab.snapshots [ROUTE ...]      # after a first view was recorded; needs playwright and a Chromium
 
-A page whose first screen is no figure of its run has no whole drawing; name the page to try.
+A page whose main thing is a desk is drawn as the desk opens; one whose main thing is a picture of its run needs
+no drawing. Name a page to try.
 """
 
 from __future__ import annotations
@@ -45,10 +46,21 @@ _DRAWN = """() => {
   const panel = document.querySelector(".gb-panel--main:not(.gb-panel--empty)");
   const plot = panel?.querySelector(".js-plotly-plot");
   if (!plot?.querySelector(".main-svg")) return null;
-  const { width, height } = plot.getBoundingClientRect();
-  return { title: panel.querySelector("h3").textContent, width, height,
+  const { width, height, top } = plot.getBoundingClientRect();
+  const title = panel.querySelector("h3"), desk = panel.closest(".gb-try"), text = (one) => one?.textContent.trim() ?? "";
+  const cards = [...panel.querySelectorAll(".gb-witness")].filter((one) => one.getBoundingClientRect().top < top);
+  const first = cards[0]?.parentNode.getBoundingClientRect();
+  return { title: text(title), width, height,
+    above: Math.max(0, (first?.top ?? top) - title.getBoundingClientRect().bottom - 6),
+    witnesses: cards.map((one) => [text(one.querySelector("h4")), text(one.querySelector(".gb-chip")), text(one.querySelector("p"))]),
+    left: cards.length ? parseFloat(getComputedStyle(cards[0].parentNode).paddingLeft) : 0,
+    beside: text(document.querySelector(".gb-panel--witnesses:not([hidden]) h3")),
+    desk: desk && { fields: desk.querySelector(".gb-probe-said").getBoundingClientRect().top - desk.getBoundingClientRect().top - 16,
+      says: text(desk.querySelector(".gb-probe-said")) },
     svgs: [...plot.querySelectorAll(".main-svg")].map((svg) => new XMLSerializer().serializeToString(svg)) };
 }"""
+# A desk has answered and drawn; on other pages the figure above is enough.
+_SETTLED = """() => !document.querySelector(".gb-try") || document.querySelector(".gb-try .gb-panel--main .main-svg")"""
 SMALL = (300, 130)
 # The figure without what nobody can read so small: axes, legend, words.
 _SMALL = """async ([script, figure, width, height, dark]) => {
@@ -131,17 +143,31 @@ def draw(base: str, route: str) -> dict | None:
                 page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=theme)
                 page.goto(f"{base}{route}?__theme={theme}")
                 page.wait_for_selector(".gb-panel--main .main-svg", timeout=180_000)
+                page.wait_for_function(_SETTLED, timeout=180_000)
                 page.wait_for_timeout(4000)
                 got = page.evaluate(_DRAWN)
                 if got is None:
                     return None
                 kind = f"{size}-{theme}"
                 found["svg"][kind] = clean(got["svgs"], got["width"], got["height"], f"{kind}-")
-                found["title"] = got["title"]
-                found["main"] = page.evaluate("document.querySelector('.gb-live').getBoundingClientRect().top < innerHeight / 2")
+                _placed(found, got, size)
+                found["main"] = bool(got["desk"]) or page.evaluate(
+                    "document.querySelector('.gb-live').getBoundingClientRect().top < innerHeight / 2")
                 page.close()
         browser.close()
     return found
+
+
+def _placed(found: dict, got: dict, size: str) -> None:
+    """Takes in what stands where around the picture, in pixels, on a screen of that size."""
+    found["title"] = got["title"]
+    found.setdefault("above", {})[size] = round(got["above"])
+    if size == "wide" and got["witnesses"]:
+        found |= {"witnesses": got["witnesses"], "left": got["left"]}
+    if got["beside"]:
+        found["beside"] = got["beside"]
+    if got["desk"]:
+        found.setdefault("desk", {"fields": {}, "says": got["desk"]["says"]})["fields"][size] = round(got["desk"]["fields"])
 
 
 def first_figure(page: Page) -> dict | None:

@@ -62,6 +62,33 @@ def press_cell(page, model: int, question: int, way: int) -> None:
     page.mouse.click(x, y)
 
 
+def asked_anew(page) -> None:
+    page.wait_for_function(f"/^Asked just now/.test(document.querySelector('{MATRIX} .gb-asking-told').textContent)")
+
+
+def filled(page) -> list[int]:
+    """How many cells of each map are known."""
+    return page.evaluate(f"document.querySelector('{MATRIX} .js-plotly-plot').data.filter((trace) => trace.z)"
+                         ".map((trace) => trace.z.slice(0, -1).flat().filter((state) => state !== null).length)")
+
+
+def test_covered_answers_come_back_cell_by_cell_and_all_at_once(visitor, lab_engine):
+    page = opened(visitor)
+    box = page.locator(MATRIX)
+    whole = filled(page)
+    box.get_by_role("button", name="Cover the answers").click()
+    page.wait_for_function(f"document.querySelector('{MATRIX} .js-plotly-plot').data[0].z.flat().every((state) => state === null)")
+    box.locator(".gb-interview button").first.click()
+    asked_anew(page)
+    page.wait_for_function(f"document.querySelector('{MATRIX} .js-plotly-plot').data[0].z.flat().some((state) => state !== null)")
+    assert filled(page) == [1, 1, 1]
+    box.get_by_role("button", name="Ask all").click()
+    page.wait_for_function(f"document.querySelector('{MATRIX} .gb-asking-told').textContent.includes('As in the run.')")
+    page.wait_for_function(f"!document.querySelector('{MATRIX} .js-plotly-plot').data[0].z.flat().includes(null)")
+    assert filled(page) == whole
+    box.get_by_role("button", name="Show all answers").click()
+
+
 def test_a_pressed_cell_tells_what_was_asked_and_said_and_leads_inside(visitor, lab_engine):
     cells, answers = (last(lab_engine, f"first-{AUDITOR}", name) for name in ("cells", "answers"))
     way = next(row[1] for row in cells["rows"] if row[1] != "direct")
@@ -69,14 +96,19 @@ def test_a_pressed_cell_tells_what_was_asked_and_said_and_leads_inside(visitor, 
     question = answers["rows"][2][0]
     page = opened(visitor)
     press_cell(page, 0, 2, 1)
-    asked, chosen = page.locator(f"{MATRIX} select").nth(1), page.locator(f"{MATRIX} .gb-interview [aria-pressed=true]")
+    asked, chosen = page.locator(f"{MATRIX} select").first, page.locator(f"{MATRIX} .gb-interview [aria-pressed=true]")
     page.wait_for_function("(select) => select.value === '2'", arg=asked.element_handle())
     cell = page.locator(f"{MATRIX} .gb-cell")
     assert chosen.get_attribute("value") == way
     assert f"The key fact is {row[5]}." in cell.inner_text()
-    assert [text.strip() for text in cell.locator(".gb-answer-text").all_inner_texts()] == row[6:-2]
+    assert [text.strip() for text in page.locator(f"{MATRIX} .gb-witness .gb-answer-text").all_inner_texts()] == row[6:-2]
     cell.locator("summary").click()
     assert cell.locator("pre").inner_text().strip() == row[4].strip()
+
+    asked_anew(page)
+    assert "As in the run." in page.locator(f"{MATRIX} .gb-asking-told").inner_text()
+    notes = page.locator(f"{MATRIX} .gb-witness-note").all_inner_texts()
+    assert notes == ["just now", "from the record", "just now"]  # the model that forgot is not stored with the first view
 
     page.locator(f"{MATRIX} .gb-interview button").last.focus()  # the same without a mouse
     page.keyboard.press("Enter")

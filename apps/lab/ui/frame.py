@@ -55,10 +55,10 @@ def header(current: Page | None = None) -> None:
 @contextlib.contextmanager
 def page(site: Site, described: Page, *, intro: str, models: Mapping[str, Sequence[str]] | None = None,
          top: Callable[[Site], None] | None = None, pace: float = 0, own: Sequence[str] = (),
-         widgets: Mapping[str, Callable[[], Any]] | None = None) -> Iterator[View]:
+         widgets: Mapping[str, Callable[[], Any]] | None = None, beside: Sequence[dict[str, Any]] = ()) -> Iterator[View]:
     """Builds the shared parts around what the body adds as tabs. `intro`: two sentences on what one is looking at.
 
-    `top` builds what stands above the run, beside Run: a page whose probe is its main thing. `pace`: see LiveView. `own`,
+    `top` builds what stands above the run, beside Run: a page whose probe is its main thing. `pace`, `beside`: see LiveView. `own`,
     `widgets`: see Controls.
     """
     experiment = find(described.experiments[0])
@@ -78,7 +78,8 @@ def page(site: Site, described: Page, *, intro: str, models: Mapping[str, Sequen
             if top:
                 top(site)
             live = LiveView(page=described.route, experiment=experiment.name, title=described.question, outputs=experiment.outputs,
-                            value=first_view(site, described), pace=pace, first=experiment.name)
+                            value=first_view(site, described), pace=pace, first=experiment.name,
+                            beside=[{"beside": True, **panel} for panel in beside])
     with gr.Tabs(elem_classes="gb-tabs gb-side") as tabs:
         view = View(site, described, experiment, controls, live, tabs)
         _connect(view, run, again, reset)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 from apps.lab.links import FOREIGN_PREFIXES
@@ -48,16 +49,16 @@ class LiveView(Drawn):
     """Shows any run, live or recorded; its value is what `shown` and `refused` give.
 
     `pace`: seconds that each step of a run stays in sight at least; only the picture waits, never the run.
-    first: the first experiment of the page, which an address need not name.
+    first: the first experiment of the page, which an address need not name.  beside: panels of the page's own, beside the main picture.
     Events: `select` (a clicked point, row or token), `finish` (a live run ended: {"run", "outcome"}), `again` ({"run"}: compute it anew).
     """
 
     def __init__(self, *, page: str, experiment: str, title: str, outputs: Outputs, value: dict[str, Any] | None = None,
-                 pace: float = 0, first: str = "", **options: Any) -> None:
+                 pace: float = 0, first: str = "", beside: Sequence[Panel] = (), **options: Any) -> None:
         super().__init__(value=value and {**value, "built": True}, html_template='<div class="gb-live" aria-busy="true"></div>',
                          js_on_load=_MOUNT, elem_classes="gb-live-frame", base=BASE, scripts=SCRIPTS, page=page,
-                         experiment=experiment, title=title, panels=panels(outputs), pace=pace, first=first, foreign=list(FOREIGN_PREFIXES),
-                         **options)
+                         experiment=experiment, title=title, panels=[*panels(outputs), *beside], pace=pace, first=first,
+                         foreign=list(FOREIGN_PREFIXES), **options)
 
 
 def shown(run_id: str, *, recorded: bool = False, pressed: bool = False, lesson: bool = False) -> dict[str, Any]:

@@ -53,9 +53,9 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
     """Forget, then ask in every way and look inside; the module's docstring lists what is said."""
     pacer = Pacer(1)
     yield pacer.say("loading the models", by=0)
-    world, questions = _questions(config, lab)
+    world, questions = drawn(config, lab)
     trains = config.steps > 0 and (not config.questions or bool(world.retain))
-    models = _models(config, lab, trains)
+    models = witnesses(config, lab, trains)
     questions, too_long = fit(questions, models.values())
     luck = _luck(config, world, lab)
     if trains and config.questions:
@@ -149,7 +149,7 @@ class _Run:
         yield from results.comparisons(self.questions, self.scores, self.names, self.lab, self.luck)
 
 
-def _questions(config: AuditConfig, lab: Lab) -> tuple[World, Questions]:
+def drawn(config: AuditConfig, lab: Lab) -> tuple[World, Questions]:
     if config.questions:
         world = read_questions(lab.data(config.questions), lab.data(config.keep) if config.keep else None)
         records = shuffled(world.forget(1), lab.rng("own questions"))[:config.most_questions]
@@ -195,7 +195,7 @@ def _plain_text(models: Mapping[str, LoadedModel], names: Mapping[str, str]) -> 
                 [*rows, ["Perplexity of twelve plain sentences", *(f"{value:.1f}" for value in surprise.values())]])
 
 
-def _models(config: AuditConfig, lab: Lab, trains: bool) -> dict[str, LoadedModel]:
+def witnesses(config: AuditConfig, lab: Lab, trains: bool) -> dict[str, LoadedModel]:
     """The models that stand ready before anything is trained."""
     if trains and config.original is not None:
         raise LabError("With training steps, the model itself is the one from before.",

@@ -124,6 +124,18 @@ class AuditConfig(Config):
                                    description="ActPert: at most this many; half of them to find the best push, half to score it.")
 
 
+class InterviewConfig(AuditConfig):
+    """The settings of a run, and which of its questions to put how to its witnesses."""
+
+    way: Literal["direct", "prefix", "affirm", "icl", "choice", "reverse", "paraphrase", "cloze", "hint", "roleplay", "synonym"] = Field(
+        "direct", title="Way of asking", json_schema_extra={"labels": AUDIT_TITLES},
+        description="Plainly, or in one of the ways of asking again.")
+    number: int = Field(0, ge=0, le=5000, title="Number of the question",
+                        description="Counted from 0. Small models are asked all questions at once, a larger one only this.")
+    unlearned: ModelRef | None = Field(None, title="The model that forgot",
+                                       description="What the run kept: run/ID/unlearned. Empty: only the others are asked.")
+
+
 class AskConfig(Config):
     """What to ask whom, and how."""
 
@@ -179,8 +191,8 @@ OUTPUTS = (
     figure("matrix", "Every question, asked in every way",
            note="A red cell: the answer came out. Yellow: it came out, but the twin that never knew gives it too, so it may be luck. "
                 "The last column of each block: did any way work? The verdict can count fewer than its red cells: it takes off every "
-                "lucky hit of the twin, also where the twin alone was right. Press a cell to read it.", look="matrix",
-           wide=True, select=True),
+                "lucky hit of the twin, also where the twin alone was right. Press a cell, or the name of a row, to ask the models again.",
+           look="matrix", wide=True, select=True, asks="unlearning/interview"),
     numbers(
         "In numbers",
         number("direct recall original", "Before forgetting, asked plainly", formula=SHARE,
@@ -298,6 +310,8 @@ ASK = probe("unlearning/ask", title="Ask the model yourself", paper="01", famili
             run="core.unlearning.audit.probes:ask")
 ACTPERT = probe("unlearning/actpert", title="Look inside one question", paper="01", families=FAMILIES, config=ActPertConfig,
                 run="core.unlearning.audit.probes:actpert")
+INTERVIEW = probe("unlearning/interview", title="Ask the witnesses of an audit", paper="01", families=FAMILIES, config=InterviewConfig,
+                  run="core.unlearning.audit.interview:interview")
 QUESTIONS = probe("unlearning/questions", title="What is in a file of questions", paper="01", config=QuestionsConfig,
                   run="core.unlearning.audit.probes:questions")
-EXPERIMENTS = (AUDIT, ASK, ACTPERT, QUESTIONS)
+EXPERIMENTS = (AUDIT, ASK, ACTPERT, INTERVIEW, QUESTIONS)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from core.engine.experiment import CleanText, Config, ModelRef, experiment
+from core.engine.experiment import CleanText, Config, ModelRef, experiment, probe
 from core.engine.outputs import Output, chart, figure, metric, number, numbers, series, table
 from core.plots import BLUE, BROWN, GREEN, ORANGE
 
@@ -128,6 +128,15 @@ class SoftTokensConfig(Config):
         return self.what == "sentence" or (self.what == "bench" and self.extras and self.mode == "answer")
 
 
+class WitnessConfig(SoftTokensConfig):
+    """The settings of a run, and which of its questions to put how to its three witnesses."""
+
+    how: Literal["asked", "true", "false"] = Field("asked", title="How to ask", json_schema_extra={"labels": {
+        "asked": "Just ask", "true": "Attack: the true answer", "false": "Attack: a false answer"}},
+        description="Plainly, or with soft tokens that are tuned until the true answer, or a false one, comes out.")
+    number: int = Field(0, ge=0, le=59, title="Number of the question", description="Counted from 0.")
+
+
 SAID = "texts that came out word for word / texts tried; told only the beginning: answers that go on with the fact / questions tried"
 MEDIAN = "median over the texts that came out"
 DRAWN: list[tuple[Who, str, str]] = [
@@ -159,10 +168,10 @@ OUTPUTS = (
     table("target", "What comes out, piece by piece", look="tokens", wide=True,
           note="The watched text, your own sentence if there is one. A gap means: the model would still say something else there."),
     table("sentence", "Your own sentence", wide=True, note="What each model writes on its own once the soft tokens stand in front."),
-    figure("alone", "One real model: true, false and made-up answers", wide=True, height=420, optional=True,
+    figure("alone", "One real model: true, false and made-up answers", main=True, wide=True, height=420, optional=True,
            note="The same attack on the same model. False answers and capitals of countries that do not exist cannot be remembered: if "
                 "they come out as well, the attack proves nothing. Thin lines: 95 % intervals."),
-    figure("controls", "Who can be made to say what?", wide=True, height=460,
+    figure("controls", "Who can be made to say what?", main=True, wide=True, height=460,
            note="Never look at one bar alone. If false answers and a model that never knew do as well, the attack proves nothing about "
                 "memory. Thin lines: 95 % intervals."),
     chart("While it attacks", *_lines("loss"), x="attack step", y="surprise at the wanted text (nats per token)",
@@ -208,4 +217,6 @@ OUTPUTS = (
 )
 BENCH = experiment("unlearning/soft-tokens", title="Does an answer prove that it knew?", paper="05", revision=3, families=(),
                    config=SoftTokensConfig, outputs=OUTPUTS, run="core.unlearning.soft_tokens.experiments:soft_tokens")
-EXPERIMENTS = (BENCH,)
+WITNESSES = probe("unlearning/witnesses", title="Ask the three witnesses of the bench", paper="05", families=(), config=WitnessConfig,
+                  run="core.unlearning.soft_tokens.interview:witnesses")
+EXPERIMENTS = (BENCH, WITNESSES)

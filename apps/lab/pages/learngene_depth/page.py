@@ -28,7 +28,7 @@ MAKE = ("Train a learngene of letters, digits or symbols, or of your own picture
 COST = ("Tick the depths that you want to have. Storing the learngene that is on the slider is compared with storing a network for each "
         "depth.")
 GROWN = (
-    figure("by_depth", "Every depth that you have tried", height=240, wide=True, note="Press a point to go to that depth."),
+    figure("by_depth", "Every depth that you have tried", main=True, height=240, wide=True, note="Press a point to go to that depth."),
     tiles("In numbers",
           number("right", "Right answers", formula=SHARE, meaning="Of the network that stands there now, which nobody trained."),
           number("agrees", "Says what the ancestor says", formula="pictures on which both give the same answer / pictures",

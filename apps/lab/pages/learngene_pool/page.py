@@ -28,7 +28,7 @@ BESIDE = ("Higher is better, further left is cheaper. For digits, diamonds show 
           "to be stored for itself. The pool makes all its networks out of the same twelve blocks.")
 WALKED = (
     table("board", "The pool: press a block", look="board", wide=True),
-    figure("pareto", "Every path that you have tried", height=300, wide=True, note=BESIDE),
+    figure("pareto", "Every path that you have tried", main=True, height=300, wide=True, note=BESIDE),
     tiles("In numbers",
           number("right", "Right answers", formula="right answers / test pictures", meaning="Of the network that lies along this path."),
           number("parameters", "Numbers inside"),

@@ -11,6 +11,7 @@ INTRO = ("Soft tokens are a few free lists of numbers, put in front of a questio
          "the text one wants. If that works on a model that forgot, does it prove that the knowledge was still inside?")
 BOTH = ["embedded/worlds", "embedded/worlds-retain"]
 MODELS = {"model": BOTH, "reference": BOTH[::-1], "unlearned": []}
+WITNESSES = {"kind": "witnesses", "title": "Ask the three yourself", "asks": "unlearning/witnesses"}
 
 FURTHER: list[setups.Setup] = [
     ("Other worlds", "The same models also know a book that was never written and public figures who do not exist. Does it matter whose "
@@ -29,7 +30,7 @@ FURTHER: list[setups.Setup] = [
 
 def build(site: frame.Site, page: Page) -> None:
     """The page, with further experiments as links that set the controls."""
-    with frame.page(site, page, intro=INTRO, models=MODELS) as view:
+    with frame.page(site, page, intro=INTRO, models=MODELS, beside=[WITNESSES]) as view:
         with gr.Tab("Go further", id="further"):
             gr.HTML(_further(page), apply_default_css=False)
         frame.usual_tabs(view)

@@ -150,6 +150,13 @@ export async function send(base, runId, verb, body = {}) {
   );
 }
 
+/** What a probe answers; `Refused` where it has something to say against the question. */
+export async function probe(base, name, config, seed = 0, signal = undefined) {
+  const headers = { "content-type": "application/json" };
+  const body = JSON.stringify({ config, seed });
+  return answerOf(await fetch(`${base}ask/${name}`, { method: "POST", credentials: "same-origin", headers, body, signal }));
+}
+
 /** Deletes a run for good. */
 export async function remove(base, runId) {
   return answerOf(await fetch(addressOf(base, runId), { method: "DELETE", credentials: "same-origin" }));

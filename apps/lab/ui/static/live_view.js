@@ -89,7 +89,7 @@ class LiveView {
 
   // The main pictures, then the others in their order; those that name a fold stand together behind its title until somebody opens it.
   #groups(panels) {
-    const place = (panel) => (panel.main ? MAIN : panel.fold || "");
+    const place = (panel) => (panel.main || panel.beside ? MAIN : panel.fold || "");
     const folds = [...new Set([MAIN, "", ...panels.map(place)])].filter((fold) => panels.some((panel) => place(panel) === fold));
     return folds.map((fold) => {
       const mine = panels.map((_, i) => i).filter((i) => place(panels[i]) === fold);

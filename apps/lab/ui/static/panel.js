@@ -24,6 +24,11 @@ export function card(panel, kind, ...body) {
   );
 }
 
+/** The main picture stands at `place`: what the first HTML showed makes way (first_paint.py). */
+export function drawn(place) {
+  document.dispatchEvent(new CustomEvent("gb-drawn", { detail: { place } }));
+}
+
 export function titleOf(panel) {
   return panel.title || human(panel.name || (panel.metrics || []).join(", ") || "Numbers");
 }
@@ -144,6 +149,7 @@ export class PicturePanel extends EventPanel {
     super(panel, context, "picture", "pictures", (event, { feed }) => [
       h("img", {
         class: "gb-picture",
+        onload: panel.main ? ({ target }) => drawn(target) : null,
         src: event.src ?? addressOf(context.base, feed.id, `files/${event.file}`), // a probe's picture comes with its answer
         alt: event.alt || titleOf(panel),
       }),

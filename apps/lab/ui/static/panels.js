@@ -7,6 +7,7 @@ import { AnswersPanel, PicturePanel, TablePanel, TextPanel } from "./panel.js";
 import { FilmPanel, RevealPanel } from "./picture_panels.js";
 import { PlotPanel } from "./plot_panel.js";
 import { TokensPanel } from "./tokens_panel.js";
+import { WitnessPanel } from "./witness_panel.js";
 
 export const panelKinds = {
   chart: PlotPanel,
@@ -19,6 +20,7 @@ export const panelKinds = {
   tokens: TokensPanel,
   numbers: NumbersPanel,
   matrix: MatrixPanel,
+  witnesses: WitnessPanel,
   answers: AnswersPanel,
 };
 

@@ -6,7 +6,7 @@
 
 import { addressOf } from "./client.js";
 import { button, h, say } from "./dom.js";
-import { card, same, titleOf, waiting } from "./panel.js";
+import { card, drawn, same, titleOf, waiting } from "./panel.js";
 
 const KNOB = 32; // pixels: the handle stops where its rim meets the rim of the picture, so its middle is not quite at the value
 const START = 50; // per cent of the width that still shows the picture as it was
@@ -28,6 +28,7 @@ export class RevealPanel {
     this.context = context;
     this.#slider = h("input", { type: "range", min: "0", max: "100", value: String(START), class: "gb-reveal-slider", "aria-label": "How much of the picture as it was", oninput: () => this.#cut() });
     this.#stage = h("div", { class: "gb-reveal-stage" }, this.#below, this.#above, this.#line, this.#slider);
+    if (panel.main) this.#above.addEventListener("load", () => drawn(this.#stage));
     this.body = h("div", { class: "gb-panel-body gb-reveal" }, this.#waiting);
     this.element = card(panel, "reveal", this.body);
   }
@@ -49,7 +50,6 @@ export class RevealPanel {
     say(this.#caption, now.alt ?? "");
     this.#cut();
     if (this.#stage.parentNode !== this.body) this.body.replaceChildren(this.#stage, this.#caption);
-    document.dispatchEvent(new CustomEvent("gb-drawn"));
   }
 
   #set(image, address, alt) {

@@ -3,7 +3,7 @@
 import { h, number, say } from "./dom.js";
 import { asTable, chart, farOff, lookOf, onlyRows, overlay } from "./figures.js";
 import { lit } from "./linked.js";
-import { card, same, titleOf, waiting } from "./panel.js";
+import { card, drawn, same, titleOf, waiting } from "./panel.js";
 import { PALETTE, Plot, isDark, shade } from "./plot.js";
 import { csvButtons, table } from "./tables.js";
 
@@ -85,7 +85,8 @@ export class PlotPanel {
     try {
       await this.#plot.draw(lit(this.#figure, this.#context.fact?.()), this.#revision);
       this.#place.classList.remove("gb-plot--empty");
-      if (this.#panel.main) document.dispatchEvent(new Event("gb-drawn")); // what the first HTML showed makes way: first_paint.py
+      this.#context.onDrawn?.(this.#place);
+      if (this.#panel.main) drawn(this.#place);
     } catch (error) {
       say(this.#word, `${error.message} The numbers are under “Show as table”.`);
     }
