@@ -59,7 +59,8 @@ def table_of(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
         "claim": row["id"], "statement": row["statement"], "result": SYMBOLS[row["held"]], "measured": board.value(row, row["measured"]),
         "95 % interval": " to ".join(board.value(row, end) for end in row["interval"]) if row["interval"] else "–",
         "threshold": row["threshold"], "measured again here": _again(row), "sample": f"{len(row['seeds'])} seeds; {row['unit']}",
-        "models": board.models(row), "on a real model": _real(row), "when": row["when"] or "not written down", "note": row["note"]}
+        "on the little models": _short(board.by_model(row)[0]), "on a real model": _short(board.by_model(row)[1]),
+        "models": board.models(row), "when": row["when"] or "not written down", "note": row["note"]}
         for row in rows])
 
 
@@ -68,9 +69,8 @@ def _again(row: dict[str, Any]) -> str:
     return f"{SYMBOLS[new['held']]}: {board.value(new, new['measured'])}" if new else "–"
 
 
-def _real(row: dict[str, Any]) -> str:
-    real = [ref for ref in row["fingerprints"] if not ref.startswith(("embedded/", "run/"))]
-    return board.value(row, row["measured"]) if real else "not measured"
+def _short(rows: Sequence[dict[str, Any]]) -> str:
+    return "; ".join(f"{SYMBOLS[row['held']].split()[0]} {board.value(row, row['measured'])} ({row['id']})" for row in rows) or "not asked"
 
 
 def _one(rows: Sequence[dict[str, Any]]) -> None:
@@ -83,6 +83,8 @@ def _one(rows: Sequence[dict[str, Any]]) -> None:
         _result(new, f"Measured again here, {row['new'].get('when', '')}", row["new"])
     else:
         new.caption("Not measured again on this machine yet.")
+    for other in row["twins"]:
+        _result(st, f"The same on {'a real model' if board.on_real(other) else 'the little models'}: {other['id']}", other)
     if here.library().owns_all:
         st.fragment(_measure, run_every=1.0 if _measuring.claim else None)(row["id"])
     else:

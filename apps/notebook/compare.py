@@ -17,7 +17,7 @@ from core.engine import outputs
 from core.engine.errors import LabError
 from core.engine.fields import fields as settings
 from core.engine.index import Row
-from core.engine.library import Library, Lines, curves, cut, declared, last, numbers, outdated, settings_that_differ, title_of
+from core.engine.library import Library, Lines, curves, cut, declared, in_order, last, numbers, outdated, settings_that_differ, title_of
 from core.engine.records import DONE
 from core.engine.registry import find
 from core.papers import PAPERS
@@ -59,7 +59,7 @@ def _heads(library: Library, rows: Sequence[Row], names: dict[str, str]) -> None
                 st.link_button("Open it in the lab", urljoin(here.lab_address(), links.to_run(run).lstrip("/")))
             if row.torn:
                 st.warning(f"{row.torn} {'line' if row.torn == 1 else 'lines'} of this run's log could not be read, as after a power cut, "
-                           "and were left out.")
+                           f"and {'was' if row.torn == 1 else 'were'} left out.")
             if (old := outdated(run)) and not row.id.startswith("first-"):
                 st.warning(plain(old))
 
@@ -134,7 +134,7 @@ def _curves(shown: dict[str, Lines], whole: dict[str, Lines], names: dict[str, s
     now = {run_id: curves(lines) for run_id, lines in shown.items()}
     for place, metric in enumerate(picked):
         title, unit = title_of(home, "metric", metric)
-        st.markdown(f"**{plain(title)}**" + (f" ({plain(unit)})" if unit else ""))
+        st.markdown(f"**{plain(title)}**" + (f": {plain(unit)}" if unit else ""))
         steps = [step for found in of_each.values() for step in found.get(metric, ((), ()))[0]]
         figure = figures.overlay({names[run_id]: found.get(metric, ((), ())) for run_id, found in now.items() if metric in of_each[run_id]},
                                  unit, (min(steps), max(steps)) if len(set(steps)) > 1 else None)
@@ -143,11 +143,11 @@ def _curves(shown: dict[str, Lines], whole: dict[str, Lines], names: dict[str, s
 
 def _numbers(shown: dict[str, Lines], names: dict[str, str], experiment: dict[str, str]) -> None:
     of_each = {run_id: numbers(lines) for run_id, lines in shown.items()}
-    metrics = list(dict.fromkeys(name for found in of_each.values() for name in found))
+    home = next(iter(experiment.values()))
+    metrics = in_order(home, list(dict.fromkeys(name for found in of_each.values() for name in found)))
     if not metrics:
         return
     st.subheader("Numbers")
-    home = next(iter(experiment.values()))
     titles = [title_of(home, "metric", metric) for metric in metrics]
     frame = pd.DataFrame({"number": [title for title, _ in titles], "unit": [unit for _, unit in titles],
                           **{names[run_id]: [number(found.get(metric)) for metric in metrics] for run_id, found in of_each.items()}})
@@ -181,7 +181,7 @@ def _figures(shown: dict[str, Lines], names: dict[str, str], experiment: dict[st
             st.markdown(f"**{plain(names[run_id])}**")
             if picked in found:
                 title = f"{title_of(home, 'figure', picked)[0]}, {names[run_id]}"
-                plot(found[picked]["figure"], name=title, key=f"figure-{picked}-{run_id}")
+                plot(found[picked]["figure"], name=title, key=f"figure-{picked}-{run_id}", height=figures.height(found[picked]["figure"]))
             else:
                 st.caption("This run has not said it" + (" yet." if shown[run_id] and shown[run_id][-1]["kind"] != "end" else "."))
 

@@ -9,6 +9,7 @@ from core.engine.events import safe_labels
 from core.plots import COLOURS, GREY
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SMALLEST, LARGEST = 340, 900
 Curve = tuple[Sequence[int], Sequence[float | None]]
 
 
@@ -59,3 +60,10 @@ def across(xs: Sequence[str], ys: Sequence[float | None], x: str, y: str, as_bar
     look = {"type": "bar"} if as_bars else {"type": "scatter", "mode": "markers"}
     data = [look | {"x": list(xs), "y": list(ys), "marker": {"color": COLOURS[0]}}]
     return safe_labels({"data": data, "layout": {"xaxis": {"title": {"text": x}, "type": "category"}, "yaxis": {"title": {"text": y}}}})
+
+
+def height(figure: Mapping[str, Any]) -> int:
+    """Pixels for a recorded figure: room for every name beside it, two lines each."""
+    names = {str(name) for trace in figure.get("data", ()) if isinstance(trace, Mapping) and isinstance(trace.get("y"), list)
+             for name in trace["y"] if isinstance(name, str)}
+    return min(LARGEST, max(SMALLEST, 120 + 38 * len(names)))

@@ -14,6 +14,8 @@ from core.engine.library import Library
 
 def show(library: Library, rows: Sequence[Row]) -> None:
     """Draws what stands below the comparison."""
+    if said := st.session_state.pop("said", ""):
+        st.toast(said)
     if rows:
         st.subheader("Name, keep, take away")
         _describe(library, rows)
@@ -53,7 +55,8 @@ def _delete(library: Library, rows: Sequence[Row]) -> None:
         return
     with st.popover(f"Delete {len(mine)} {'run' if len(mine) == 1 else 'runs'}"):
         st.write("They are gone for good, with the models that they kept: " + plain(", ".join(row.label or row.id for row in mine)))
-        if st.button("Delete for good", key="delete"):
+        # a key of these runs alone: a press that comes when others are chosen already is none
+        if st.button("Delete for good", key=f"delete-{'-'.join(row.id for row in mine)}"):
             with sentences():
                 for row in mine:
                     library.delete(row.id)
@@ -70,4 +73,5 @@ def _bring(library: Library) -> None:
                 brought = parcel.unpack(library.records, file.getvalue())
                 st.session_state.chosen = brought[:6]
                 st.session_state.fresh = st.session_state.get("fresh", 0) + 1
-                st.success(f"{len(brought)} {'run was' if len(brought) == 1 else 'runs were'} brought in.")
+                st.session_state.said = f"{len(brought)} {'run was' if len(brought) == 1 else 'runs were'} brought in and chosen."
+                st.rerun()

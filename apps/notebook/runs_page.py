@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from apps.notebook import compare, here, keep
-from apps.notebook.words import called, number, sentences, when
+from apps.notebook.words import called, number, plain, sentences, when
 from core.engine.errors import LabError
 from core.engine.index import Row
 from core.engine.library import Library
@@ -29,6 +29,10 @@ def show() -> None:
     _from_address(rows)
     fitting = filtered(rows, *_filters(library, rows))
     _table(fitting, len(rows))
+    if damaged := library.damaged():
+        st.caption(f"{len(damaged)} {'record' if len(damaged) == 1 else 'records'} cannot be read, as after a power cut, and "
+                   f"{'is' if len(damaged) == 1 else 'are'} left out: {plain(', '.join(damaged[:3]))}. The folders lie in "
+                   f"{plain(library.records.root)} and can be deleted there.")
     chosen = [row for row in rows if row.id in st.session_state.chosen]
     chosen.sort(key=lambda row: st.session_state.chosen.index(row.id))
     st.query_params["run"] = ",".join(st.session_state.chosen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,13 +12,14 @@ import streamlit as st
 from apps.notebook import figures, here, sweep_form
 from apps.notebook.plot import plot
 from apps.notebook.words import number, plain, sentences, when
-from core.engine import sweeps
+from core.engine import outputs, sweeps
 from core.engine.errors import LabError
-from core.engine.library import Library, title_of
+from core.engine.library import Library, declared, in_order, title_of
 from core.engine.registry import find
 from core.engine.sweeps import Point, Sweep, Sweeps
 
 LOOKS = ("lines", "heat map", "one setting against several numbers", "which setting matters")
+MOST_COLUMNS = 8
 
 
 def show() -> None:
@@ -27,13 +29,15 @@ def show() -> None:
     notes = Sweeps(here.home().settings.home)
     if library.owns_all:
         with st.expander("Start a sweep", expanded=not notes.list()):
-            sweep_form.show()
+            sweep_form.show(library.rows())
     else:
         st.caption("Whoever owns this machine can start sweeps: one may compute for hours.")
     st.fragment(_going, run_every=1.0 if sweep_form.running.busy else None)()
     held = [one for one in notes.list() if library.owns_all or library.reader and one.owner == library.reader]
     if not held:
-        st.info("There is no sweep yet. On the command line: ./launch.sh cli sweep NAME --grid FIELD=A,B --seeds 0..4")
+        if not sweep_form.running.busy:
+            st.info("There is no sweep yet. Choose above what is to vary: every combination is run with several seeds, and the answers "
+                    "stand here with intervals." if library.owns_all else "There is no sweep yet.")
         return
     chosen = st.selectbox("Sweep", held, format_func=_called, key="sweep")
     _view(library, notes, chosen)
@@ -56,10 +60,15 @@ def _going() -> None:
     if running.busy:
         said = f"{running.done} of {running.size} runs are done. It goes on when you leave this page."
         st.progress(running.done / max(1, running.size), said)
-        if st.button("Stop this sweep", key="stop-sweep"):
+        if running.stopped:
+            st.caption("It is being stopped: the run that goes on ends at its next word.")
+        elif st.button("Stop this sweep", key="stop-sweep"):
             running.stop()
-        st.session_state.sweeping = True
-    elif st.session_state.pop("sweeping", False):
+            st.rerun()
+        if st.session_state.get("sweeping") != running.done:  # what is below says what is finished by now
+            st.session_state.sweeping = running.done
+            st.rerun()
+    elif st.session_state.pop("sweeping", None) is not None:
         st.rerun()
     if running.error:
         st.error(plain(running.error))
@@ -69,7 +78,7 @@ def _view(library: Library, notes: Sweeps, held: Sweep) -> None:
     rows = library.rows()
     table = sweeps.points(held, rows)
     st.caption(f"{len(table)} of {held.size} runs are finished.")
-    names = sweeps.measured(table)
+    names = in_order(held.name, sweeps.measured(table))
     if names:
         look = st.segmented_control("View", LOOKS, default=LOOKS[0], key="look") or LOOKS[0]
         fields = [field for field, values in held.grid.items() if len(values) > 1] or list(held.grid)[:1]
@@ -146,21 +155,49 @@ def _opened(cell: sweeps.Estimate | None) -> None:
 def _matrix(held: Sweep, table: Sequence[Point], names: Sequence[str], fields: Sequence[str]) -> None:
     left, right = st.columns(2)
     field = left.selectbox("Setting", fields, key="matrix-setting")
-    metrics = right.multiselect("Numbers", names, list(names)[:6], format_func=lambda one: title_of(held.name, "metric", one)[0],
-                                key="matrix-numbers")
+    metrics = right.multiselect("Numbers", names, _alike(held.name, table, names)[:MOST_COLUMNS], key="matrix-numbers",
+                                format_func=lambda one: title_of(held.name, "metric", one)[0])
     if not metrics:
         st.caption("Choose at least one number.")
         return
     down = _words(held, field)
     found = {metric: sweeps.across(table, [field], metric) for metric in metrics}
     board = [[found[metric].get((one,)) for metric in metrics] for one in down]
-    titles = [title_of(held.name, "metric", metric)[0] for metric in metrics]
-    pressed = plot(figures.heat(down, titles, [[cell and cell.mean for cell in row] for row in board],
+    titles, units = zip(*(title_of(held.name, "metric", metric) for metric in metrics), strict=True)
+    values = [[cell and cell.mean for cell in row] for row in board]
+    pressed = plot(figures.heat(down, titles, values if len(set(units)) == 1 else _by_column(values),
                                 [[_said(cell) for cell in row] for row in board], "", field),
                    name=f"{field} against several numbers", key="sweep-matrix", height=160 + 60 * len(down))
+    if len(set(units)) > 1:
+        st.caption("These numbers have different units: each column is coloured from its own smallest to its own largest.")
     _caption(held, fields, [field], "Numbers are means ± half of")
     metric = dict(zip(titles, metrics, strict=True)).get(str(pressed["x"])) if pressed else None
     _opened(metric and found[metric].get((str(pressed["y"]),)))
+
+
+def _alike(name: str, table: Sequence[Point], numbers: Sequence[str]) -> list[str]:
+    """The numbers that are one thing measured in several ways, as recall is by every way of asking: the largest group of such, and of
+    equally large ones that which differs most between the runs. All numbers where there is none."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for one in numbers:
+        said = outputs.find(declared(name), "metric", one)
+        if said and said.name.startswith("{}"):
+            groups.setdefault((said.name, one.split()[-1]), []).append(one)
+
+    def spread(group: list[str]) -> float:
+        given = [[point.numbers[one] for point in table if point.numbers.get(one) is not None] for one in group]
+        return sum(statistics.pvariance(values) for values in given if values)
+
+    return max(groups.values(), key=lambda group: (len(group), spread(group)), default=list(numbers))
+
+
+def _by_column(values: Sequence[Sequence[float | None]]) -> list[list[float | None]]:
+    """Every column from 0 to 1."""
+    columns = []
+    for column in zip(*values, strict=True):
+        low, high = (end([value for value in column if value is not None], default=0.0) for end in (min, max))
+        columns.append([None if value is None else (value - low) / (high - low or 1.0) for value in column])
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 def _matters(held: Sweep, table: Sequence[Point], metric: str, fields: Sequence[str]) -> None:
@@ -178,7 +215,10 @@ def _matters(held: Sweep, table: Sequence[Point], metric: str, fields: Sequence[
 
 def _cells(held: Sweep, table: Sequence[Point], names: Sequence[str]) -> None:
     st.subheader("Every run of this sweep")
-    frame = pd.DataFrame([point.settings | {"seed": point.seed} | {name: point.numbers.get(name) for name in names[:12]}
+    titles = {name: title_of(held.name, "metric", name)[0] for name in names[:12]}
+    if len(set(titles.values())) < len(titles):
+        titles = {name: name for name in titles}
+    frame = pd.DataFrame([point.settings | {"seed": point.seed} | {title: point.numbers.get(name) for name, title in titles.items()}
                           | {"run": f"/?run={point.run_id}"} for point in table])
     st.dataframe(frame, hide_index=True, height=320, column_config={"run": st.column_config.LinkColumn("run", display_text="open")})
     st.download_button("Save as CSV", frame.to_csv(index=False), "sweep.csv", "text/csv", on_click="ignore")

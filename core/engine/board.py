@@ -26,12 +26,26 @@ if TYPE_CHECKING:
 
 WORDS = {True: "held", False: "did not hold", "undecided": "undecided", None: "not measured"}
 FACTORS, UNITS = {"share": 100, "points": 100}, {"share": " %", "points": " points"}
-COLUMNS = ("claim", "paper", "statement", "result", "measured", "from", "to", "threshold", "sample", "seeds", "model", "when", "note")
+COLUMNS = ("claim", "paper", "statement", "result", "measured", "from", "to", "threshold", "sample", "seeds", "model", "when", "note",
+           "on the other kind of model")
 
 
 def rows(home: Path) -> list[dict[str, Any]]:
-    """Every registered claim as `claims.recorded` gives it, with `new`: what this machine measured since, or None."""
-    return [row | {"new": measured_here(home, row["id"])} for row in claims.recorded()]
+    """Every registered claim as `claims.recorded` gives it, with `new`: what this machine measured since, or None; and `twins`: the claims
+    that ask the same of the other kind of model, little or real."""
+    known = claims.recorded()
+    return [row | {"new": measured_here(home, row["id"]),
+                   "twins": [other for other in known if row["beside"] == other["id"] or other["beside"] == row["id"]]} for row in known]
+
+
+def on_real(row: dict[str, Any]) -> bool:
+    """Whether a claim is about a real model, not about those that come with the lab."""
+    return bool(row["beside"]) or any(not ref.startswith(("embedded/", "run/")) for ref in row["fingerprints"])
+
+
+def by_model(row: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(the claim on the little models, the same on real ones): the row itself and its twins."""
+    return (row["twins"], [row]) if on_real(row) else ([row], row["twins"])
 
 
 def measured_here(home: Path, claim: str) -> dict[str, Any] | None:
@@ -94,6 +108,11 @@ def models(row: dict[str, Any]) -> str:
     return ", ".join(row["fingerprints"]) or "–"
 
 
+def twins(row: dict[str, Any]) -> str:
+    """How the same claim fares on the other kind of model, in one line; "" where none asks it."""
+    return "; ".join(f"{other['id']} {WORDS[other['held']]}, {value(other, other['measured'])}" for other in row["twins"])
+
+
 def csv(found: Sequence[dict[str, Any]]) -> str:
     """One line a claim; what a spreadsheet would compute gets a `'` in front."""
     out = io.StringIO()
@@ -103,7 +122,7 @@ def csv(found: Sequence[dict[str, Any]]) -> str:
         low, high = row["interval"] or ("", "")
         writer.writerow([no_formula(str(cell)) if isinstance(cell, str) else cell for cell in (
             row["id"], row["paper"], row["statement"], WORDS[row["held"]], row["measured"], low, high, row["threshold"], row["unit"],
-            len(row["seeds"]), models(row), row["when"], row["note"])])
+            len(row["seeds"]), models(row), row["when"], row["note"], twins(row))])
     return out.getvalue()
 
 
@@ -123,7 +142,8 @@ A claim holds only if its whole 95 % interval clears the threshold, which was wr
 
 
 def _table(found: Sequence[dict[str, Any]]) -> str:
-    head = "".join(f"<th>{name}</th>" for name in ("claim", "result", "measured", "interval", "threshold", "sample", "model", "when"))
+    head = "".join(f"<th>{name}</th>" for name in ("claim", "result", "measured", "interval", "threshold", "sample", "model", "when",
+                                                    "on the other kind of model"))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(map(_line, found))}</tbody></table>"
 
 
@@ -131,5 +151,5 @@ def _line(row: dict[str, Any]) -> str:
     spread = " to ".join(value(row, end) for end in row["interval"]) if row["interval"] else "–"
     note = f'<br><span class="quiet">{escape(row["note"])}</span>' if row["note"] else ""
     cells = (WORDS[row["held"]], value(row, row["measured"]), spread, row["threshold"], f"{len(row['seeds'])} seeds; {row['unit']}",
-             models(row), row["when"] or "–")
+             models(row), row["when"] or "–", twins(row) or "–")
     return f"<tr><td>{escape(row['id'])} {escape(row['statement'])}{note}</td>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"

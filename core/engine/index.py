@@ -74,13 +74,17 @@ class Row:
 
 
 class Index:
-    """The rows of one home. `rows` may be called from any thread."""
+    """The rows of one home. `rows` may be called from any thread.
+
+    damaged: the runs whose record could not be read, when `rows` was called last.
+    """
 
     def __init__(self, records: Records, trusted_s: float = 0.0) -> None:
         """trusted_s: seconds for which an ended run is not looked at again."""
         self._records, self._lock, self._trusted_s, self._looked = records, threading.Lock(), trusted_s, -1e9
         self._known: dict[str, tuple[str, Row]] = {}
         self._shipped: list[Row] | None = None
+        self.damaged: list[str] = []
         self._read_stored = False
 
     def rows(self) -> list[Row]:
@@ -89,7 +93,8 @@ class Index:
             if not self._read_stored:
                 self._known, self._read_stored = self._stored(), True
             fresh = time.monotonic() - self._looked < self._trusted_s
-            found = {run_id: stamp for run_id in self._records.ids() if (stamp := self._stamp(run_id, fresh))}
+            ids = self._records.ids()
+            found = {run_id: stamp for run_id in ids if (stamp := self._stamp(run_id, fresh))}
             self._looked = self._looked if fresh else time.monotonic()
             gone = self._known.keys() - found.keys()
             changed = {run_id: row for run_id, stamp in found.items()
@@ -103,6 +108,7 @@ class Index:
                 from core.engine.first_views import pages  # late: it brings every experiment, and a server that opens needs none
 
                 self._shipped = [row for page in pages() if (row := self._summary(f"first-{page}"))]
+            self.damaged = [run_id for run_id in ids if run_id not in self._known]
             rows = sorted((row for _, row in self._known.values()), key=lambda row: row.created, reverse=True)
             return rows + self._shipped
 

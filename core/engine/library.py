@@ -45,6 +45,10 @@ class Library:
         return [row if self._mine(row.visitors) else _without_notes(row) for row in self._index.rows()
                 if row.published or self._mine(row.visitors)]
 
+    def damaged(self) -> list[str]:
+        """For the owner of the machine: the runs whose record cannot be read."""
+        return self._index.damaged if self.owns_all else []
+
     def _mine(self, visitors: tuple[str, ...] | list[str]) -> bool:
         return self.reader is None or bool(self.reader) and self.reader in visitors
 
@@ -135,6 +139,12 @@ def title_of(name: str, kind: str, output: str) -> tuple[str, str]:
     group = next((one for one in said if isinstance(one, outputs.Group) and found in one.outputs), None)
     unit = found.unit or (group.y if group else "") if found else ""
     return found.title if found and "{}" not in found.name else output.replace("_", " "), unit
+
+
+def in_order(name: str, numbers: list[str]) -> list[str]:
+    """What the page of the experiment shows as its numbers comes first, what was said while it ran comes last."""
+    looks = {one: said.look if (said := outputs.find(declared(name), "metric", one)) else "" for one in numbers}
+    return sorted(numbers, key=lambda one: {"number": 0, "line": 2}.get(looks[one], 1))
 
 
 def settings_that_differ(configs: list[Mapping[str, Any]]) -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 from core.engine import registry
 from core.engine.runner import Engine
 from core.engine.settings import REPOSITORY, Settings
+from core.engine.sweep import sweep
 from tests.engine import experiments_for_tests as small
 
 pytest.importorskip("streamlit", reason="The notebook is not installed: ./launch.sh notebook installs it.")
@@ -107,6 +108,22 @@ def test_a_run_that_goes_on_is_followed_after_a_reload_too(page, lab):
     small.GATES["live"].open(7)
     page.wait_for_function(f"document.querySelector('{PLOT}').data[0].x.length === 12")
     page.get_by_text("Counted to 12").first.wait_for()
+
+
+def test_every_square_of_a_heat_map_opens_its_runs(page, lab):
+    engine, address = lab
+    rows = list(sweep(engine, "test/count", {"steps": [3, 4], "word": ["a", "b"]}, seeds=[0, 1]))
+    wanted = [row["run_id"] for row in rows if (row["config"]["steps"], row["config"]["word"]) == (4, "a")]
+    page.goto(f"{address}sweeps")
+    page.get_by_text("heat map", exact=True).click()
+    page.wait_for_selector(f"{PLOT}[data-drawn]")
+    box = page.locator(f"{PLOT} .nsewdrag").first.bounding_box()
+    page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 0.25 * box["height"])  # across: 3, 4; down: a, b
+    link = page.get_by_role("link", name="Open them side by side")
+    link.wait_for()
+    assert link.get_attribute("href") == f"/?run={','.join(wanted)}"
+    page.goto(f"{address.rstrip('/')}{link.get_attribute('href')}")
+    page.get_by_text("Counted to 4").nth(1).wait_for()
 
 
 def test_the_dark_has_the_partners_of_the_colours_and_every_page_opens(browser, lab, page):

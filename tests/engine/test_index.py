@@ -58,8 +58,11 @@ def test_a_torn_log_is_read_as_far_as_it_goes_and_said_to_be_torn(engine):
     log = engine.records.folder(run_id) / "events.jsonl"
     whole = log.read_bytes().split(b"\n")
     log.write_bytes(b"\n".join(whole[:4]) + b"\n" + whole[4][:30])
-    [row] = own(Index(engine.records))
-    assert row.torn == 1 and set(row.numbers) == {"global noise", "own noise"} and row.headline == ""
+    torn = counted(engine, steps=2)
+    (engine.records.folder(torn) / "run.json").write_text("{")
+    index = Index(engine.records)
+    [row] = own(index)
+    assert row.torn == 1 and set(row.numbers) == {"global noise", "own noise"} and row.headline == "" and index.damaged == [torn]
 
 
 def test_a_reader_sees_their_own_runs_published_ones_and_first_views(engine):

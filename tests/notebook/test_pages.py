@@ -65,7 +65,7 @@ def test_a_run_gets_a_name_tags_and_a_note_and_can_be_deleted(opened, kept):
     page.button[[one.label for one in page.button].index("Save")].click().run()
     assert not page.exception and kept.engine.records.read(extra.id).tags == ["a", "b"]
     assert "to go" in list(page.dataframe[0].value["name"])
-    page.button(key="delete").click().run()
+    page.button(key=f"delete-{extra.id}").click().run()
     assert not page.exception and own(page) == set(kept.ann)
 
 
@@ -107,6 +107,9 @@ def test_the_board_filters_and_is_taken_away_as_a_table_and_as_one_page(opened, 
     failed = page.selectbox(key="claims-result").set_value("did not hold").run().dataframe[0].value
     assert list(failed["claim"]) == [row["id"] for row in rows if row["held"] is False] and len(failed) > 0
     assert len(board.csv(rows).splitlines()) == len(rows) + 1
+    pairs = {(row["id"], other["id"]) for row in rows for other in row["twins"]}
+    assert pairs and pairs == {(one, two) for two, one in pairs}
+    assert all(board.on_real(row) != board.on_real(other) for row in rows for other in row["twins"])
     text = board.html([*rows, rows[0] | {"id": "x", "statement": "<script>alert(1)</script>"}])
     assert "<script" not in text and "&lt;script&gt;" in text and all(row["id"] in text for row in rows)
     assert "http" not in text.split("</style>")[1]
