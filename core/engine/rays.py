@@ -39,7 +39,9 @@ LOOK_S, LEAVE_S = 0.5, 5.0  # how long a worker waits for news before it answers
 CONCLUDED = ("outcome", "error", "hint", "started", "duration_s", "model", "revisions", "keeps")
 LOST = LabError("The worker that computed this was lost.", "It was begun again.")
 HERE = ("127.0.0.1", "localhost", "::1")
-ONLY_HERE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # read when ray is imported: all its ports are of this machine alone, on Linux too
+# Read when ray is imported: all its ports are of this machine alone, on Linux too; and its workers do not step back (niceness 15, as Ray
+# has it) behind everything else that this machine does.
+ONLY_HERE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_worker_niceness": "0"}
 QUIET = {"namespace": "glassbox", "configure_logging": False, "logging_level": "critical", "log_to_driver": False}
 Cell = tuple[dict[str, Any], int]
 News = dict[str, Any]
