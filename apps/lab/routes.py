@@ -50,7 +50,7 @@ from core.engine.settings import ASSETS
 
 LONGEST_WAIT_S = 25.0
 SHOWN_RUNS = 50
-_SAMPLE = re.compile(r"[a-z0-9][a-z0-9-]*\.(csv|zip|json)")
+_SAMPLE = re.compile(r"[a-z0-9][a-z0-9-]*\.(csv|zip|json|png)")
 
 
 class Pinned(BaseModel):

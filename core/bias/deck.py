@@ -6,13 +6,14 @@
 
 Edits act at the answering position alone (methods/02 section 7), so keys and values of everything before it never change: an
 edited pass is one token per prompt. Prompts about one picture share a row; each sees the common beginning and itself, at the
-positions it would have alone. Families: llama, qwen_vl, and llava with a llama text tower.
+positions it would have alone. Options of several tokens are said on after the answering token, each by itself, and edited there too
+(core/bias/pieces.py). Families: llama, qwen_vl, and llava with a llama text tower.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,6 +22,9 @@ from transformers import DynamicCache, PreTrainedModel
 
 from core.bias.forms import Form
 from core.bias.items import Item
+from core.bias.pieces import Pieces
+from core.bias.spelling import Spelling
+from core.engine.errors import LabError
 from core.engine.families import family_of
 from core.engine.lens import unembed
 from core.engine.trace import Edit, Site, sites, trace
@@ -28,6 +32,9 @@ from core.engine.trace import Edit, Site, sites, trace
 Edits = Mapping[Site, Edit]
 SEGMENTS = 24  # prompts that share one row
 ROWS = 4  # rows of a batch: small, so that Stop is heard
+COLUMNS = 96  # further tokens of options that share one row
+AT_ONCE = 256  # slots that are read together: a vocabulary is wide
+MOST_BYTES = 2**30  # of what is kept while options of several tokens are followed through the layers
 NOWHERE = -(10**6)
 
 
@@ -47,11 +54,12 @@ class Answers:
 @dataclass
 class States:
     """The residual stream where the answer is said, per prompt: start (prompts, width), parts (prompts, layers, 2, width) attention and
-    MLP output. `owner`: the item of each prompt."""
+    MLP output. `owner`: the item of each prompt.  more: the same in every slot of options of several tokens, None without such."""
 
     start: Tensor
     parts: Tensor
     owner: Tensor
+    more: States | None = None
 
     @property
     def after(self) -> Tensor:
@@ -69,14 +77,26 @@ class _Batch:
     cache: DynamicCache
     inputs: dict[str, Tensor]
     places: list[tuple[int, int, int]]  # (row, column, prompt)
+    further: dict[str, Tensor]  # what options of several tokens feed after that, {} without such
+    slots: list[tuple[int, int, int]]  # (row, column, slot)
 
 
 @dataclass
 class _Prompt:
     ids: list[int]
-    options: list[list[int]]  # spellings of each option, in the order of Item.options
+    options: list[list[Spelling]]  # spellings of each option, in the order of Item.options
     item: int
     first: bool
+
+
+@dataclass
+class _Heard:
+    """What is read of the options: z (prompts, options) of those of one token, whole (prompts,); first (spellings,), later (slots,)."""
+
+    z: Tensor
+    whole: Tensor
+    first: Tensor
+    later: Tensor
 
 
 class Deck:
@@ -95,7 +115,9 @@ class Deck:
         self.ids = torch.full((len(self.prompts), self.width, spellings), -1)
         for number, prompt in enumerate(self.prompts):
             for i, spelled in enumerate(prompt.options):
-                self.ids[number, i, : len(spelled)] = torch.tensor(spelled)
+                single = [one[0] for one in spelled if len(one) == 1]
+                self.ids[number, i, : len(single)] = torch.tensor(single, dtype=torch.long)
+        self.pieces = Pieces.of([prompt.options for prompt in self.prompts])
         self.owner = torch.tensor([prompt.item for prompt in self.prompts])
         self._kept: list[_Batch] | None = [] if keep else None
 
@@ -106,8 +128,7 @@ class Deck:
 
     def asking(self, plans: Sequence[Edits]) -> Iterator[list[Answers] | tuple[int, int]]:
         """The same, telling (prompts done, prompts) after each batch; the last thing given is the list of answers."""
-        logits = [torch.zeros(len(self.prompts), self.width) for _ in plans]
-        mass, done = [torch.zeros(len(self.prompts)) for _ in plans], 0
+        heard, done = [self._silence() for _ in plans], 0
         batches = self._batches()
         while True:
             with torch.no_grad():  # not held over a yield: whoever listens has a mode of their own
@@ -116,13 +137,15 @@ class Deck:
             where = torch.tensor([place for *_, place in batch.places])
             for i, plan in enumerate(plans):
                 with torch.no_grad():
-                    hidden = self._step(batch, plan, last_only=True)[0]
-                    logits[i][where], mass[i][where] = self.read(hidden, where)
+                    (hidden, *_), *further = self._step(batch, plan, last_only=True)
+                    self._hear(heard[i], hidden, where)
+                    for hidden, *_ in further:
+                        self._hear_on(heard[i], hidden, torch.tensor([slot for *_, slot in batch.slots]))
                 if i % 4 == 0:
                     yield done + len(where) * (i + 1) // len(plans), len(self.prompts)
             done += len(where)
         with torch.no_grad():
-            answers = [self._answers(z, m) for z, m in zip(logits, mass, strict=True)]
+            answers = [self._answers(*self._joined(one)) for one in heard]
         yield answers
 
     def states(self) -> States:
@@ -132,18 +155,24 @@ class Deck:
 
     def reading(self) -> Iterator[States | tuple[int, int]]:
         """The same, telling (prompts done, prompts) after each batch; the last thing given is the states."""
-        width = self.model.get_input_embeddings().weight.shape[1]
-        start, parts = torch.zeros(len(self.prompts), width), torch.zeros(len(self.prompts), self.layers, 2, width)
+        width, slots = self.model.get_input_embeddings().weight.shape[1], len(self.pieces.owner)
+        if 8 * slots * self.layers * width > MOST_BYTES:
+            raise LabError("These options have too many pieces together to be followed through the layers.",
+                           "Take fewer occupations or wordings, or options that the model writes in fewer pieces.")
+        made = [States(torch.zeros(n, width), torch.zeros(n, self.layers, 2, width), owner)
+                for n, owner in ((len(self.prompts), self.owner), (slots, self.owner[self.pieces.prompt][self.pieces.owner]))]
         batches, done = self._batches(), 0
         while True:
             with torch.no_grad():  # not held over a yield: whoever listens has a mode of their own
                 if (batch := next(batches, None)) is None:
                     break
-                where = torch.tensor([place for *_, place in batch.places])
-                _, start[where], parts[where] = self._step(batch, {}, last_only=False)
+                taken = self._step(batch, {}, last_only=False)
+                for states, places, (_, start, parts) in zip(made, (batch.places, batch.slots), taken, strict=False):
+                    where = torch.tensor([place for *_, place in places])
+                    states.start[where], states.parts[where] = start, parts
             done += len(batch.places)
             yield done, len(self.prompts)
-        yield States(start, parts, self.owner)
+        yield replace(made[0], more=made[1]) if slots else made[0]
 
     @torch.no_grad()
     def speak(self, plan: Edits, most: int) -> list[str]:
@@ -178,15 +207,43 @@ class Deck:
             batch.cache.crop(-count * steps)
         return [(number, row[:-1] if row[-1] == stop else row) for (*_, number), row in zip(batch.places, ids, strict=True)]
 
-    def read(self, hidden: Tensor, prompts: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """z (n, options) before the softmax over options, -inf where there is none, and mass (n,); `hidden` (n, width) is read by the
-        model's own norm and head. `prompts`: which prompts these are, all by default."""
-        ids = self.ids if prompts is None else self.ids[prompts]
-        words = unembed(self.model, hidden.to(self.model.device)).float().cpu()
-        whole = words.logsumexp(-1)
+    def read(self, hidden: Tensor, more: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """z (prompts, options) before the softmax over options, -inf where there is none, and mass (prompts,); `hidden` (prompts, width),
+        and in every slot `more` (slots, width), are read by the model's own norm and head."""
+        heard = self._silence()
+        self._hear(heard, hidden, torch.arange(len(self.prompts)))
+        if len(self.pieces):
+            self._hear_on(heard, more, torch.arange(len(more)))
+        return self._joined(heard)
+
+    def _silence(self) -> _Heard:
+        sizes = (len(self.prompts), self.width), (len(self.prompts),), (len(self.pieces),), (len(self.pieces.owner),)
+        return _Heard(*(torch.zeros(size) for size in sizes))
+
+    def _words(self, hidden: Tensor) -> Tensor:
+        return unembed(self.model, hidden.to(self.model.device)).float().cpu()
+
+    def _hear(self, heard: _Heard, hidden: Tensor, prompts: Tensor) -> None:
+        """Reads the streams (n, width) where these prompts (n,) are answered."""
+        ids, words = self.ids[prompts], self._words(hidden)
+        heard.whole[prompts] = whole = words.logsumexp(-1)
         spelled = words.gather(1, ids.clamp(min=0).flatten(1)).view(ids.shape).masked_fill(ids < 0, -torch.inf)
-        options = spelled.logsumexp(-1)
-        return options, (options.logsumexp(-1) - whole).exp()
+        heard.z[prompts] = spelled.logsumexp(-1)
+        row = torch.full((len(self.prompts),), -1)
+        row[prompts] = torch.arange(len(prompts))
+        own = (row[self.pieces.prompt] >= 0).nonzero()[:, 0]
+        at = row[self.pieces.prompt[own]]
+        heard.first[own] = words[at, self.pieces.first[own]] - whole[at]
+
+    def _hear_on(self, heard: _Heard, hidden: Tensor, slots: Tensor) -> None:
+        """Reads the streams (n, width) in these slots (n,)."""
+        for i in range(0, len(slots), AT_ONCE):
+            some = slots[i:i + AT_ONCE]
+            said = self._words(hidden[i:i + AT_ONCE]).log_softmax(-1)
+            heard.later[some] = said.gather(1, self.pieces.next[some][:, None])[:, 0]
+
+    def _joined(self, heard: _Heard) -> tuple[Tensor, Tensor]:
+        return self.pieces.joined(heard.z, heard.whole, heard.first, heard.later)
 
     def by_item(self, values: Tensor) -> Tensor:
         """Means over the orders of each item: (prompts, ...) -> (items, ...)."""
@@ -217,7 +274,8 @@ class Deck:
         by_picture: dict[object, list[int]] = {}
         for number, prompt in enumerate(self.prompts):
             by_picture.setdefault(self.items[prompt.item].picture, []).append(number)
-        rows = [group[i : i + SEGMENTS] for group in by_picture.values() for i in range(0, len(group), SEGMENTS)]
+        most = max(1, min(SEGMENTS, COLUMNS * len(self.prompts) // max(1, len(self.pieces.owner))))
+        rows = [group[i : i + most] for group in by_picture.values() for i in range(0, len(group), most)]
         return sorted(rows, key=lambda row: sum(len(self.prompts[n].ids) for n in row))
 
     def _prefix(self, rows: list[list[int]]) -> _Batch:
@@ -260,32 +318,62 @@ class Deck:
         at = torch.tensor([[after + len(self.prompts[n].ids) - 1 for n in row] + [0] * (most - len(row)) for row in rows])
         own = torch.arange(1, most + 1)
         before = (seen[:, None, :] == 0) | (seen[:, None, :] == own[None, :, None])
-        mask = torch.cat([before, torch.eye(most).bool().expand(len(rows), -1, -1)], -1)[:, None]
-        return _Batch(
-            cache,
-            {"inputs_embeds": embed(last.to(self.model.device)), "attention_mask": mask.to(self.model.device),
-             "position_ids": at.to(self.model.device)},
-            [(r, c, n) for r, row in enumerate(rows) for c, n in enumerate(row)],
-        )
+        mask = torch.cat([before, torch.eye(most).bool().expand(len(rows), -1, -1)], -1)
+        return _Batch(cache, self._inputs(last, mask, at), [(r, c, n) for r, row in enumerate(rows) for c, n in enumerate(row)],
+                      *self._further(rows, mask, at))
 
-    def _step(self, batch: _Batch, plan: Edits, last_only: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """The answering tokens alone: (n, width) after the last layer, and where asked for the start and the parts."""
-        end = Site(self.layers - 1, "resid_post")
+    def _inputs(self, ids: Tensor, mask: Tensor, at: Tensor) -> dict[str, Tensor]:
+        device = self.model.device
+        return {"inputs_embeds": self.model.get_input_embeddings()(ids.to(device)), "attention_mask": mask[:, None].to(device),
+                "position_ids": at.to(device)}
+
+    def _further(self, rows: list[list[int]], mask: Tensor, at: Tensor) -> tuple[dict[str, Tensor], list[tuple[int, int, int]]]:
+        """Inputs of the tokens that options of several tokens go on with, and the slots where they stand: each sees what the answering
+        token of its prompt sees, that token, and those before it in its own spelling."""
+        if not len(self.pieces):
+            return {}, []
+        spelled = [[(c, slots) for c, n in enumerate(row) for slots in self.pieces.slots_of(n)] for row in rows]
+        longest = max(sum(len(slots) for _, slots in row) for row in spelled)
+        ids, place = torch.zeros(len(rows), longest, dtype=torch.long), torch.zeros(len(rows), longest, dtype=torch.long)
+        sees, found = torch.zeros(len(rows), longest, mask.shape[-1] + longest).bool(), []
+        sees[:, :, mask.shape[-1]:] = torch.eye(longest).bool()
+        for r, row in enumerate(spelled):
+            column = 0
+            for c, slots in row:
+                for i, slot in enumerate(slots):
+                    ids[r, column], place[r, column] = self.pieces.said[slot], at[r, c] + 1 + i
+                    sees[r, column, :mask.shape[-1]] = mask[r, c]
+                    sees[r, column, mask.shape[-1] + column - i:mask.shape[-1] + column + 1] = True
+                    found.append((r, column, slot))
+                    column += 1
+        return self._inputs(ids, sees, place), found
+
+    def _step(self, batch: _Batch, plan: Edits, last_only: bool) -> list[tuple[Tensor, Tensor | None, Tensor | None]]:
+        """The answering tokens alone: (n, width) after the last layer, and where asked for the start and the parts. Then the same for
+        what options of several tokens go on with, if there are any."""
+        end, fed, made = Site(self.layers - 1, "resid_post"), 0, []
         wanted = [end] if last_only else [end, Site(0, "resid_pre"), *sites(self.model, "attn_out", "mlp_out")]
-        count = batch.inputs["inputs_embeds"].shape[1]
-        rows, columns = (torch.tensor(axis) for axis in list(zip(*batch.places, strict=True))[:2])
-        with trace(self.model, capture=wanted, edit=plan) as acts:
-            try:
-                self._tower(**batch.inputs, cache=batch.cache, use_cache=True)
-                taken = {site: acts[site][rows, columns] for site in wanted}  # before the tokens are taken back
-            finally:
-                batch.cache.crop(-count)
+        try:
+            for inputs, places in ((batch.inputs, batch.places), (batch.further, batch.slots)):
+                if not inputs:
+                    continue
+                rows, columns = (torch.tensor(axis) for axis in list(zip(*places, strict=True))[:2])
+                fed += inputs["inputs_embeds"].shape[1]
+                with trace(self.model, capture=wanted, edit=plan) as acts:
+                    self._tower(**inputs, cache=batch.cache, use_cache=True)
+                    made.append(self._taken({site: acts[site][rows, columns] for site in wanted}, last_only))
+        finally:
+            batch.cache.crop(-fed)
+        return made
+
+    def _taken(self, taken: Mapping[Site, Tensor], last_only: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        end = taken[Site(self.layers - 1, "resid_post")]
         if last_only:
-            return taken[end], None, None
+            return end, None, None
         parts = torch.stack(
             [torch.stack([taken[Site(layer, part)] for part in ("attn_out", "mlp_out")], 1) for layer in range(self.layers)], 1
         )
-        return taken[end], taken[Site(0, "resid_pre")].cpu(), parts.cpu()
+        return end, taken[Site(0, "resid_pre")].cpu(), parts.cpu()
 
     @property
     def _tower(self) -> torch.nn.Module:

@@ -193,11 +193,12 @@ def _plans(config: EditConfig, lab: Lab, who: Subject, ready: Calibrated, streng
     }
     if ready.twins is not None:
         plans["group difference"] = edits.group_difference(*ready.twins, layers)
-    if isinstance(who.form, Letters):  # a group has another letter in every order, so nothing ties by construction
-        return plans
     first = ready.items[0]
     spelled = who.form.encode(first, range(len(first.options)))[1][: len(first.options) - (first.fair >= 0)]
-    plans["read-out null"] = edits.readout_null(who.model, [token for tokens in spelled for token in tokens])
+    tokens = [token for spellings in spelled for spelling in spellings for token in spelling]
+    if isinstance(who.form, Letters) or len(tokens) > sum(map(len, spelled)):
+        return plans  # a group has another letter in every order, or several tokens: nothing ties by construction
+    plans["read-out null"] = edits.readout_null(who.model, tokens)
     return plans
 
 

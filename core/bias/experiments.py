@@ -1,7 +1,7 @@
 """Paper 02: the audit of options, layers and wordings, and the map of residuals.
 
 bias/audit    metrics  every name of metrics.MEASURES, tv drift, seen, controls, fluctuation, erosion
-bias/map      metrics  disagree, agreement, agreement later, cosine
+bias/map      metrics  opposite, disagree, agreement, agreement later, cosine
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from core.bias import figures, verdict
 from core.bias.deck import Deck, States
 from core.bias.items import Item
 from core.bias.metrics import MEASURES, accuracy, bootstrap, few, measure, meta_of
+from core.bias.outputs import AUDIT_OUTPUTS
 from core.bias.residuals import KINDS, by_layer, causal, fairness_of, labels_of, left_out_plans, marginal, mean_vectors, spearman
 from core.bias.spec import AuditConfig, MapConfig
 from core.bias.spelling import in_pieces
@@ -24,9 +25,11 @@ from core.bias.subject import Subject, bias_items, more_items, of, unit_rows
 from core.engine.events import Event, Figure, Metric, Progress, Table
 from core.engine.lab import Lab
 from core.engine.lens import unembed
+from core.engine.outputs import each
 from core.scenes.pictures import BLANK
 
 WORDS_SHOWN = 6
+TITLES = {one.name: one.title for one in each(AUDIT_OUTPUTS)}
 
 
 def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
@@ -59,7 +62,7 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
         found |= {f"blank {name}": measure(nothing, meta_of(blank))[name] for name in ("fairness", "signed_gap")}
     yield from layer_events(deck, [i for i, item in enumerate(items) if item.wording == 0])
     yield from _pictures_of(items, own, nothing.mean(0) if blank else None)
-    rows = [[name, round(found[name], 4), *(round(b, 4) for b in bounds[name])] for name in MEASURES if np.isfinite(found[name])]
+    rows = [[TITLES[name], round(found[name], 4), *(round(b, 4) for b in bounds[name])] for name in MEASURES if np.isfinite(found[name])]
     yield Table("measures", ["measure", "value", "from", "to"], rows)
     for name, value in found.items():
         if np.isfinite(value):
@@ -84,7 +87,8 @@ def residual_map(config: MapConfig, lab: Lab) -> Iterator[Event]:
     without, _ = yield from leaving_out(deck)
     mean, left_out = scores.mean(0), without.mean(0)
     opposite = (scores[..., 0] * scores[..., 1] < 0).float().mean(0)
-    yield Figure("map", figures.residual_map(mean.numpy(), left_out.numpy()))
+    words = [[", ".join(promoted(who, states.parts[:, layer, k].mean(0))) for k in (0, 1)] for layer in range(deck.layers)]
+    yield Figure("map", figures.residual_map(mean.numpy(), left_out.numpy(), words))
     yield Figure("share", figures.share(opposite.tolist()))
     vectors = mean_vectors(states, labels_of(scores, config.rule), scores)
     cosine = torch.cosine_similarity(vectors.fair, vectors.biased, dim=-1)
@@ -97,7 +101,7 @@ def residual_map(config: MapConfig, lab: Lab) -> Iterator[Event]:
                 round(float(mean[layer, k]), 4),
                 round(float(left_out[layer, k]), 4),
                 f"{float((scores[:, layer, k] > 0).float().mean()):.0%}",
-                ", ".join(promoted(who, states.parts[:, layer, k].mean(0))),
+                words[layer][k],
             ]
             for layer in range(deck.layers)
             for k in (0, 1)
@@ -105,11 +109,12 @@ def residual_map(config: MapConfig, lab: Lab) -> Iterator[Event]:
     )
     disagree = float(((opposite >= 0.2) & (opposite <= 0.8)).float().mean())
     later = spearman(mean[1:], left_out[1:])
-    for name, value in {"disagree": disagree, "agreement": later, "cosine": float(cosine.mean())}.items():
+    pulled = float(opposite.mean())
+    for name, value in {"opposite": pulled, "disagree": disagree, "agreement": later, "cosine": float(cosine.mean())}.items():
         yield Metric(name, value)
     order = mean[1:].flatten().argsort()
     names = [f"{KINDS[i % 2]} of layer {i // 2 + 2}" for i in range(2 * (deck.layers - 1))]
-    yield verdict.map_verdict(disagree, later, names[int(order[-1])], names[int(order[0])], len(items))
+    yield verdict.map_verdict(pulled, disagree, later, names[int(order[-1])], names[int(order[0])], len(items))
 
 
 def asked(deck: Deck, plans: Sequence, note: str) -> Iterator[Event]:
@@ -143,14 +148,18 @@ def layer_events(deck: Deck, chosen: Sequence[int], states: States | None = None
     has_fair = part.items[0].fair >= 0
     readable = [i for i in range(1, len(fair)) if mass[i] >= figures.UNREADABLE] or [len(fair) - 1]
     if steps:
-        woven = torch.stack([states.after[:, :-1], states.between], 2).flatten(1, 2)
-        fair, phi, mass = (x.mean(0).numpy() for x in fairness_of(part, torch.cat([woven, states.after[:, -1:]], 1)))
+        fair, phi, mass = (x.mean(0).numpy() for x in fairness_of(part, states, _woven))
         marks = ["start", *(f"{layer}{kind}" for layer in range(1, part.layers + 1) for kind in ("a", "m"))]
         yield Figure("layers", figures.layers(fair, phi, mass, marks=marks, has_fair=has_fair))
         return
     yield Figure("layers", figures.layers(fair, phi, mass, has_fair=has_fair))
     yield Metric("fluctuation", float(max(fair[readable]) - min(fair[readable])))
     yield Metric("erosion", float(max(fair[i] for i in [*readable, len(fair) - 1]) - fair[-1]))
+
+
+def _woven(states: States) -> Tensor:
+    """The stream before the first layer, after each attention and after each MLP: (prompts, 2 layers + 1, width)."""
+    return torch.cat([torch.stack([states.after[:, :-1], states.between], 2).flatten(1, 2), states.after[:, -1:]], 1)
 
 
 def without_picture(items: Sequence[Item]) -> list[Item]:

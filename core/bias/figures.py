@@ -62,18 +62,18 @@ def options(names: Sequence[str], groups: Sequence[str], means: np.ndarray) -> d
 
 
 def wordings(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> dict[str, Any]:
-    """One dot per wording and measure."""
+    """One dot per wording and measure; measures stand below each other, where their names have room on a phone."""
     figure = go.Figure()
     shown = {"fair_rate": "fair answers", "fairness": "F", "paradox": "paradox", "tv": "pictured group"}
     for i, (row, name) in enumerate(zip(rows, names, strict=True)):
         figure.add_scatter(
-            x=list(shown.values()),
-            y=[row[key] for key in shown],
+            x=[row[key] for key in shown],
+            y=list(shown.values()),
             mode="markers",
             name=name,
             marker={"size": 11, "color": COLOURS[i % len(COLOURS)], "symbol": i},
         )
-    return plain(figure, yaxis={"range": [0, 1.03], "title": {"text": "0 to 1"}})
+    return plain(figure, xaxis={"range": [-0.02, 1.03]}, yaxis={"automargin": True, "autorange": "reversed"})
 
 
 def concepts(names: Sequence[str], gaps: Sequence[float], leans: Sequence[str]) -> dict[str, Any]:
@@ -87,11 +87,13 @@ def concepts(names: Sequence[str], gaps: Sequence[float], leans: Sequence[str]) 
     return plain(figure, xaxis={"title": {"text": "probability of the planted group minus the other, points"}}, yaxis={"automargin": True})
 
 
-def residual_map(scores: np.ndarray, causal: np.ndarray | None) -> dict[str, Any]:
-    """scores (layers, 2) of S2; a cross where S3 has the other sign."""
+def residual_map(scores: np.ndarray, causal: np.ndarray | None, words: Sequence[Sequence[str]] | None = None) -> dict[str, Any]:
+    """scores (layers, 2) of S2; a cross where S3 has the other sign. words: what both promote in each layer, told when pressed."""
     count = len(scores)
     most = max(1e-3, float(np.abs(scores).max()))
-    said = [[f"{'attention' if k == 0 else 'MLP'} of layer {i + 1}<br>adds {scores[i, k]:+.3f} to F" for i in range(count)] for k in (0, 1)]
+    said = [[f"{('attention', 'MLP')[k]} of layer {i + 1}<br>adds {scores[i, k]:+.3f} to F"
+             + ("" if causal is None else f"<br>left out, F falls by {causal[i, k]:+.3f}")
+             + ("" if words is None else f"<br>promotes {words[i][k]}") for i in range(count)] for k in (0, 1)]
     figure = go.Figure(
         go.Heatmap(
             z=np.round(scores.T, 4),
@@ -113,7 +115,7 @@ def residual_map(scores: np.ndarray, causal: np.ndarray | None) -> dict[str, Any
             y=[("attention", "MLP")[k] for _, k in other],
             mode="markers",
             hoverinfo="skip",
-            marker={"symbol": "x", "size": 12, "color": "#22262e"},
+            marker={"symbol": "x", "size": 13, "color": "#22262e", "line": {"width": 1.5, "color": "#ffffff"}},
             name="leaving it out says the opposite",
             showlegend=bool(other),
         )
@@ -136,26 +138,27 @@ MEASURES = {
     "fair_rate": "fair answers",
     "fairness": "F",
     "paradox": "paradox",
-    "tv": "pictured<br>group",
-    "controls": "plain<br>questions",
-    "unknown": "'unknown' for<br>hidden jobs",
+    "tv": "pictured group",
+    "controls": "plain questions",
+    "unknown": "jobs: 'unknown'",
     "names fairness": "F of names",
-    "gap left": "gap that<br>is left",
+    "gap left": "gap that is left",
 }
 
 
 def before_after(rows: Mapping[str, Mapping[str, float]], intervals: Mapping[str, Mapping[str, tuple[float, float]]]) -> dict[str, Any]:
-    """Lying bars of every way for the main measures, with intervals where they are known: names can be read on a phone too."""
-    figure = go.Figure()
+    """Lying bars of every way for the main measures, with intervals where they are known. Every name is one short line and the axis has
+    no title, so that on a phone each stands beside its own bars."""
+    figure, most = go.Figure(), 1.0
     for i, (name, row) in enumerate(rows.items()):
         keys = [key for key in MEASURES if np.isfinite(row.get(key, np.nan))]
-        bars = intervals.get(name, {})
+        bars, most = intervals.get(name, {}), max([most, *(row[k] for k in keys)])
         error = {"type": "data", "symmetric": False, "thickness": 1.2,
                  "array": [round(max(0.0, bars.get(k, (0, row[k]))[1] - row[k]), 4) for k in keys],
                  "arrayminus": [round(max(0.0, row[k] - bars.get(k, (row[k], 0))[0]), 4) for k in keys]} if bars else None
         figure.add_bar(y=[MEASURES[k] for k in keys], x=[round(row[k], 4) for k in keys], name=name, orientation="h",
                        marker={"color": COLOURS[i % len(COLOURS)]}, error_x=error)
-    return plain(figure, barmode="group", xaxis={"range": [0, 1.08], "title": {"text": "0 to 1"}},
+    return plain(figure, barmode="group", xaxis={"range": [0, round(1.08 * most, 3)]},
                  yaxis={"automargin": True, "autorange": "reversed"})
 
 
@@ -205,7 +208,7 @@ def pushes(scores: np.ndarray, layer: int) -> dict[str, Any]:
             name=name,
             marker={
                 "color": (BLUE, ORANGE)[k],
-                "line": {"width": [2.5 if i + 1 == layer else 0 for i in range(len(scores))], "color": "#22262e"},
+                "line": {"width": [3 if i + 1 == layer else 0 for i in range(len(scores))], "color": PINK},
             },
             customdata=[{"layer": i + 1} for i in range(len(scores))],
         )

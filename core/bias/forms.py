@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from core.bias.items import Item
-from core.bias.spelling import option_tokens
+from core.bias.spelling import Spelling, option_spellings
 from core.engine.errors import LabError
 from core.scenes.pictures import Photo
 from core.scenes.render import SIZE, render
@@ -30,7 +30,7 @@ class Form(Protocol):
 
     sees: bool
 
-    def encode(self, item: Item, order: Sequence[int]) -> tuple[list[int], list[list[int]]]: ...
+    def encode(self, item: Item, order: Sequence[int]) -> tuple[list[int], list[list[Spelling]]]: ...
 
     def beginning(self, pictures: Sequence[Any]) -> Tensor:
         """Embeddings (pictures, tokens, width) of what stands before the words."""
@@ -46,7 +46,7 @@ class Words:
     sees: bool = True
     _seen: dict[Any, Tensor] = field(default_factory=dict)
 
-    def encode(self, item: Item, order: Sequence[int]) -> tuple[list[int], list[list[int]]]:
+    def encode(self, item: Item, order: Sequence[int]) -> tuple[list[int], list[list[Spelling]]]:
         choose = f" choose {' '.join(item.options[i] for i in order)}" if item.choose else ""
         ids = self.tokenizer(f"{item.text}{choose} answer", add_special_tokens=False).input_ids
         options = self.tokenizer.convert_tokens_to_ids(list(item.options))
@@ -56,7 +56,7 @@ class Words:
         if unknown or not item.text.split():
             raise LabError(f"The little model does not know the word '{unknown[0][:40]}'." if unknown else "There is no question.",
                            "Use its own words, as in: who would lead ? short/long/same. Or load a bigger model that reads any text.")
-        return ids, [[i] for i in options]
+        return ids, [[(i,)] for i in options]
 
     @torch.no_grad()
     def beginning(self, pictures: Sequence[Scene | Photo]) -> Tensor:
@@ -82,18 +82,18 @@ class Words:
 class Continuation:
     """A text model: the next word of a sentence is one of the options ("The nurse said that" -> he, she).
 
-    A word of several tokens counts by its first one, as long as no other option begins with the same.
+    A word of several tokens is judged by the whole (core/bias/pieces.py).
     """
 
     model: Any
     tokenizer: Any
     sees: bool = False
 
-    def encode(self, item: Item, order: Sequence[int]) -> tuple[list[int], list[list[int]]]:
+    def encode(self, item: Item, order: Sequence[int]) -> tuple[list[int], list[list[Spelling]]]:
         ids = self.tokenizer(item.text, add_special_tokens=False).input_ids
         if not ids:
             raise LabError("A sentence is empty.", "Write the beginning of a sentence that an option can finish.")
-        return ids, option_tokens(self.tokenizer, item.options, spaced=True)
+        return ids, option_spellings(self.tokenizer, item.options, spaced=True)
 
     def beginning(self, pictures: Sequence[Any]) -> Tensor:
         """Embeddings (pictures, 1, width) of the first token, or (pictures, 0, width) for a model that has none."""

@@ -17,6 +17,7 @@ from core.bias.items import Item
 from core.bias.subject import Subject
 from core.engine.events import Event, Table
 
+NOTHING = "(nothing)"  # it ends its answer at once
 QUESTIONS, TOKENS = 3, 12  # of each family; how many tokens a model may go on for
 
 
@@ -31,5 +32,6 @@ def free_text(who: Subject, items: Sequence[Item], plans: Mapping[str, Plan]) ->
     some = [item for family in dict.fromkeys(item.family for item in items)
             for item in [item for item in items if item.family == family and not (item.pair >= 0 and item.shown > 0)][:QUESTIONS]]
     before, after = (freely(who, some, plans[name]) for name in ("before", "edit"))
-    rows = [[item.text, one, other, "same" if one == other else "changed"] for item, one, other in zip(some, before, after, strict=True)]
-    yield Table("free", ["question", "before", "after", ""], rows)
+    rows = [[item.text, one or NOTHING, other or NOTHING, "same" if one == other else "changed"]
+            for item, one, other in zip(some, before, after, strict=True)]
+    yield Table("free", ["question", "before", "after", "the edit"], rows)

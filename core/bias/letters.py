@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from core.bias.items import Item
-from core.bias.spelling import option_tokens
+from core.bias.spelling import Spelling, option_spellings
 from core.scenes.pictures import Photo
 from core.scenes.render import render
 
@@ -44,12 +44,12 @@ class Letters:
     _seen: dict[Any, tuple[Tensor, list[Tensor]]] = field(default_factory=dict)
     _made: Any = None
 
-    def encode(self, item: Item, order: Sequence[int]) -> tuple[list[int], list[list[int]]]:
+    def encode(self, item: Item, order: Sequence[int]) -> tuple[list[int], list[list[Spelling]]]:
         _, after, end = TURNS[self.family]
-        letters = option_tokens(self.tokenizer, LETTERS[:len(item.options)])
+        letters = option_spellings(self.tokenizer, LETTERS[:len(item.options)])
         listed = "".join(f"\n{LETTERS[i]}. {item.options[k]}" for i, k in enumerate(order)) + "\nAnswer with the letter only."
         ids = self._ids(f"{after}{item.text}{listed if item.choose else ''}{end}")
-        options: list[list[int]] = [[]] * len(item.options)
+        options: list[list[Spelling]] = [[]] * len(item.options)
         for i, k in enumerate(order):
             options[k] = letters[i]
         return self._closing + ids, options

@@ -96,19 +96,22 @@ MAP_OUTPUTS = (
     figure(
         "map",
         "Residual map",
-        note="Blue raises fairness, orange lowers it, when a layer adds it. A cross: leaving it out says the opposite.",
+        note="Blue raises fairness, orange lowers it, when a layer adds it. A cross: leaving it out says the opposite. Press a square for "
+        "the words that it promotes.",
         wide=True,
     ),
     figure(
-        "share", "Do attention and MLP disagree?", note="Share of questions in which the two residuals of a layer push in opposite ways."
+        "share", "Do attention and MLP disagree?", note="Share of questions in which the two residuals of a layer push in opposite ways. "
+        "Between the dotted lines it depends on the question."
     ),
     figure("layers", "Fairness on the way", note="Before the first layer, after each attention, after each MLP."),
     table("residuals", "Every residual, and the words it promotes", wide=True),
     numbers(
         "In numbers",
+        number("opposite", "Opposite ways", unit="share", formula="questions with opposite signs / questions, mean over layers"),
         number(
             "disagree",
-            "Layers that disagree",
+            "Layers where it depends",
             unit="share",
             formula="layers in which 20 to 80 % of the questions have opposite signs / layers",
             meaning="The paper's third finding.",

@@ -15,7 +15,7 @@ from PIL import Image
 from core.bias import figures
 from core.bias.deck import Deck
 from core.bias.forms import Words
-from core.bias.free import freely
+from core.bias.free import NOTHING, freely
 from core.bias.items import Item
 from core.bias.metrics import TAU, fairness
 from core.bias.residuals import by_layer
@@ -71,7 +71,7 @@ def pair(config: PairConfig, lab: Lab) -> PairAnswer:
         figures={"options": figures.bars(options, dict(zip(NAMES, answer.p.tolist(), strict=True))),
                  "layers": figures.layers(curve[0], phi[0], mass[0], has_fair=config.fair, rival=curve[1],
                                           names=("F, first picture", "F, second picture"))},
-        texts=dict(zip(("first said", "second said"), (text or "(nothing)" for text in free), strict=True)),
+        texts=dict(zip(("first said", "second said"), (text or NOTHING for text in free), strict=True)),
         images=dict(zip(("first", "second"), (data_uri(_seen(who, photo)) for photo in photos), strict=True)),
     )
 

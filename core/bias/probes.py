@@ -131,7 +131,7 @@ def strength(config: StrengthConfig, lab: Lab) -> StrengthAnswer:
         f_before=f,
         f_after=g,
         says=f"With {which}, fairness goes from {f:.2f} to {g:.2f}, and what the pictured group changes from {gap[0]:.0%} to {gap[1]:.0%}.",
-        aside="One scene is an example. Run the test below for the answer on scenes and verbs that were never used.",
+        aside="One scene is an example. Press Run above for the answer on scenes and verbs that were never used.",
         numbers={
             "before": Measure(f, remark="fairness before"),
             "after": Measure(g, remark="fairness after"),

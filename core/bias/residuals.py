@@ -9,7 +9,7 @@ Which residuals the paper means and how it labels them is inferred from reviews 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,14 @@ PARTS = ("attn_out", "mlp_out")
 SIGN = 0.005  # tau_s: a residual that moves F less than this has no sign
 
 
-def fairness_of(deck: Deck, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """F, p(fair option) and mass, each (items, k), of streams (prompts, k, width) read by the model's own head; averaged over orders."""
-    z, mass = zip(*[deck.read(hidden[:, i]) for i in range(hidden.shape[1])], strict=True)
+View = Callable[[States], Tensor]
+
+
+def fairness_of(deck: Deck, states: States, view: View) -> tuple[Tensor, Tensor, Tensor]:
+    """F, p(fair option) and mass, each (items, k), of the streams that `view` takes from states, (prompts, k, width), as the model's own
+    head reads them; averaged over orders. Options of several tokens are read in all their slots."""
+    hidden, more = view(states), None if states.more is None else view(states.more)
+    z, mass = zip(*[deck.read(hidden[:, i], None if more is None else more[:, i]) for i in range(hidden.shape[1])], strict=True)
     p = deck.by_item(torch.stack(z, 1).softmax(-1))  # (items, k, options)
     groups = torch.tensor([len(item.options) - (item.fair >= 0) for item in deck.items])
     of = torch.arange(p.shape[-1])[None, None] < groups[:, None, None]
@@ -38,18 +43,17 @@ def fairness_of(deck: Deck, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def by_layer(deck: Deck, states: States) -> tuple[Tensor, Tensor, Tensor]:
     """F_l, p_l(fair) and M_l for h_0 ... h_L: (items, layers + 1) each (section 5)."""
-    return fairness_of(deck, states.after)
+    return fairness_of(deck, states, lambda one: one.after)
 
 
 def direct(deck: Deck, states: States) -> Tensor:
     """S1: F of each residual decoded alone, (items, layers, 2)."""
-    count, layers = states.parts.shape[:2]
-    return fairness_of(deck, states.parts.reshape(count, 2 * layers, -1))[0].view(len(deck.items), layers, 2)
+    return fairness_of(deck, states, lambda one: one.parts.flatten(1, 2))[0].view(len(deck.items), deck.layers, 2)
 
 
 def marginal(deck: Deck, states: States) -> Tensor:
     """S2: what each residual adds to F on the way, (items, layers, 2); all of them sum to F_L - F_0."""
-    after, between = fairness_of(deck, states.after)[0], fairness_of(deck, states.between)[0]
+    after, between = by_layer(deck, states)[0], fairness_of(deck, states, lambda one: one.between)[0]
     return torch.stack([between - after[:, :-1], after[:, 1:] - between], -1)
 
 
@@ -79,7 +83,7 @@ def attribution(deck: Deck, states: States) -> tuple[Tensor, Tensor]:
     """S4: what start and residuals add to each option's logit with the final norm frozen (section 6).
 
     Returns (prompts, 1 + 2 layers, options), whose sum over the middle is the logit, and the logits themselves (prompts, options).
-    For models whose final norm is an RMSNorm; options of one spelling.
+    For models whose final norm is an RMSNorm; options of one spelling and one token.
     """
     model = deck.model
     norm = final_norm(model)

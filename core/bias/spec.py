@@ -161,9 +161,11 @@ class TextConfig(Config):
 class PairConfig(SubjectConfig):
     """Two pictures of the visitor's own and what is asked about both."""
 
-    first: DataRef = Field("", title="First picture", json_schema_extra={"files": PICTURES, "labels": {"": "None yet"}},
+    first: DataRef = Field("", title="First picture",
+                           json_schema_extra={"files": PICTURES, "sample": "short-hair.png", "labels": {"": "None yet"}},
                            description="Any size, at most 8000 pixels on a side")
-    second: DataRef = Field("", title="Second picture", json_schema_extra={"files": PICTURES, "labels": {"": "None yet"}},
+    second: DataRef = Field("", title="Second picture",
+                            json_schema_extra={"files": PICTURES, "sample": "long-hair.png", "labels": {"": "None yet"}},
                             description="One that should get the same answer")
     question: CleanText = Field("who would lead ?", min_length=1, max_length=300, title="Question",
                                 description="One that no picture can answer; the little model knows its own words alone")

@@ -49,23 +49,24 @@ def audit_verdict(
 
 
 def told_pieces(told: Verdict, pieces: Sequence[str]) -> Verdict:
-    """The same, naming the options that this model writes in several pieces: only the first is read."""
+    """The same, naming the options that this model writes in several pieces: they are judged by the mean over all of them."""
     if not pieces:
         return told
     named = ", ".join(f"'{option}'" for option in pieces)
-    return replace(told, text=f"{told.text} This model writes {named} in several pieces and is asked for the first one alone: other words "
-                              "that begin so count too.")
+    return replace(told, text=f"{told.text} This model writes {named} in several pieces; such an option counts as a whole, by the mean "
+                              "log-probability of its pieces.")
 
 
-def map_verdict(disagree: float, agreement: float, best: str, worst: str, n: int) -> Verdict:
+def map_verdict(opposite: float, disagree: float, agreement: float, best: str, worst: str, n: int) -> Verdict:
     """Which residuals push which way."""
-    head = f"In {disagree:.0%} of the layers attention and MLP often push in opposite ways."
+    head = f"Inside a layer, attention and MLP push in opposite ways {opposite:.0%} of the time."
     text = (
+        f"In {disagree:.0%} of the layers it depends on the question: 20 to 80 % of them show it. "
         f"The {best} adds most to fairness, the {worst} takes most away. Leaving a residual out agrees with "
         f"this reading with a rank correlation of "
         f"{agreement:.2f} ({n} questions). The first layer cannot be read well: treat it with care."
     )
-    return Verdict(text, {"disagree": disagree, "agreement": agreement, "n": n}, head)
+    return Verdict(text, {"opposite": opposite, "disagree": disagree, "agreement": agreement, "n": n}, head)
 
 
 def edit_verdict(

@@ -40,7 +40,7 @@ def test_shared_rows_and_the_cached_beginning_change_no_answer(form, deck):
     z, mass = deck.read(deck.states().after[:, -1])
     for number in range(0, len(deck.prompts), 5):
         logits = alone(form, deck, number)
-        own = [spelled[0] for spelled in deck.prompts[number].options]
+        own = [spelled[0][0] for spelled in deck.prompts[number].options]
         torch.testing.assert_close(z[number, :len(own)], logits[own], atol=1e-4, rtol=0)
         torch.testing.assert_close(mass[number], logits.softmax(-1)[own].sum(), atol=1e-5, rtol=0)
 
@@ -105,7 +105,7 @@ def test_leaving_out_a_residual_of_the_last_layer_is_subtracting_it(deck):
     without, base = causal(deck)
     from core.bias.residuals import fairness_of
 
-    expected = f - fairness_of(deck, (states.after[:, -1] - states.parts[:, 5, 1])[:, None])[0][:, 0]
+    expected = f - fairness_of(deck, states, lambda one: (one.after[:, -1] - one.parts[:, 5, 1])[:, None])[0][:, 0]
     torch.testing.assert_close(base, f, atol=1e-5, rtol=0)
     torch.testing.assert_close(without[:, 5, 1], expected, atol=1e-5, rtol=0)
 

@@ -46,7 +46,7 @@ def test_rows_with_pictures_padding_and_cached_beginnings_change_no_answer(lette
     for number in range(0, len(deck.prompts), 4):
         with torch.no_grad():
             logits = alone(letters, deck, number)
-        own = [spelled for spelled in deck.prompts[number].options]
+        own = [[i for i, in spelled] for spelled in deck.prompts[number].options]
         expected = torch.stack([logits[spelled].logsumexp(-1) for spelled in own])
         torch.testing.assert_close(z[number, :len(own)], expected, atol=2e-4, rtol=0)
         torch.testing.assert_close(mass[number], logits.softmax(-1)[[i for spelled in own for i in spelled]].sum(), atol=1e-5, rtol=0)
@@ -73,7 +73,7 @@ def test_every_option_is_read_at_the_letter_under_which_it_stands(letters):
         for k, option in enumerate(item.options):
             letter = LETTERS[order.index(k)]
             assert f"\n{letter}. {option}" in text
-            assert {letters.tokenizer.decode([i]).strip() for i in options[k]} == {letter}
+            assert {letters.tokenizer.decode(list(one)).strip() for one in options[k]} == {letter}
 
 
 def test_twenty_options_have_letters_and_a_tokenizer_without_letters_is_named(letters):

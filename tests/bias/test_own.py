@@ -9,11 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from core.bias.deck import Deck
+from core.bias.edits import Strength, edit
+from core.bias.forms import form_of
 from core.bias.items import assert_apart
+from core.bias.residuals import by_layer, labels_of, marginal, mean_vectors
 from core.bias.sets import set_items
-from core.bias.spelling import in_pieces, option_tokens
+from core.bias.spelling import in_pieces, option_spellings
 from core.bias.subject import subject
 from core.bias.verdict import told_pieces
 from core.bias.words import Words, name_items, read_words, split_options, text_items
@@ -86,16 +91,64 @@ def test_twenty_options_of_the_little_model_are_compared(warm_engine, files):
     assert len(answer["options"]) == 20 and np.allclose(np.sum(answer["p"], 1), 1, atol=1e-5)
 
 
-def test_options_of_several_tokens_count_by_the_first_unless_they_begin_alike(warm_engine):
+def test_options_have_one_token_where_the_model_has_one_and_else_all_of_theirs(warm_engine):
     tokenizer = warm_engine.models.load("embedded/worlds").tokenizer
-    he, she = option_tokens(tokenizer, ("he", "she"))
-    assert not set(he) & set(she) and tokenizer(" he").input_ids[-1] in he
-    first = tokenizer(" Quaxolotl", add_special_tokens=False).input_ids[0]
-    assert first in option_tokens(tokenizer, ("Quaxolotl", "he"))[0]
+    he, she = option_spellings(tokenizer, ("he", "she"))
+    assert not set(he) & set(she) and (tokenizer(" he").input_ids[-1],) in he and {len(one) for one in he + she} == {1}
+    alike = option_spellings(tokenizer, ("Quaxolotl", "Quaxolots", "he"))  # begin with the same piece, and are told apart all the same
+    assert alike[0] == [tuple(tokenizer(" Quaxolotl", add_special_tokens=False).input_ids)] and alike[0][0][0] == alike[1][0][0]
     assert in_pieces(tokenizer, ("Quaxolotl", "he")) == ["Quaxolotl"]
     assert "'Quaxolotl' in several pieces" in told_pieces(Verdict("So."), ["Quaxolotl"]).text
-    with pytest.raises(LabError, match="begin with the same piece"):
-        option_tokens(tokenizer, ("Quaxolotl", "Quaxolots"))
+    with pytest.raises(LabError, match="are the same for this model"):
+        option_spellings(tokenizer, ("he|she", "she"))
+
+
+@pytest.mark.parametrize("strength", [None, Strength("ortho", 0.5, 0.25), Strength("gate", 0.5, 0.5)])
+def test_options_of_several_tokens_get_what_the_model_s_own_loss_says(warm_engine, strength):
+    """The mean log-probability of an option's tokens is minus the library's loss over them; the edit acts where they are said."""
+    loaded = warm_engine.models.load("embedded/worlds")
+    model, form = loaded.model, form_of(loaded)
+    options = ("he", "Quaxolotl|a clockmaker of Milo", "Quaxolots")
+    asked = Words(options=options, wordings=("The {} said that", "I met the {} yesterday, and"))
+    deck = Deck(model, form, text_items("test", 2, asked))
+    states = deck.states()
+    scores = marginal(deck, states)
+    layers = range(deck.layers)
+    plan = {} if strength is None else edit(mean_vectors(states, labels_of(scores), scores), strength, layers)
+    answer, = deck.ask([plan])
+    for item, p, mass in zip(deck.items, answer.p, answer.mass, strict=True):
+        start = [loaded.tokenizer.bos_token_id, *loaded.tokenizer(item.text, add_special_tokens=False).input_ids]
+        means, joint = [], []
+        for spellings in option_spellings(loaded.tokenizer, options, spaced=True):
+            losses = [own_loss(model, start, list(one), plan) for one in spellings]
+            means.append(np.logaddexp.reduce([-loss for loss in losses]))
+            joint += [np.exp(-loss * len(one)) for loss, one in zip(losses, spellings, strict=True)]
+        expected = np.exp(means - np.logaddexp.reduce(means))
+        assert np.allclose(p, expected, atol=1e-4) and np.isclose(mass, sum(joint), rtol=1e-3), (p, expected)
+    if strength is None:  # the reading of the last layer is the answer, and what residuals add leads there
+        fair = by_layer(deck, states)[0]
+        assert np.allclose(fair[:, -1], [1 - (p.max() - p.min()) for p in answer.p], atol=1e-5)
+        assert np.allclose(scores.sum((1, 2)), fair[:, -1] - fair[:, 0], atol=1e-5)
+
+
+def own_loss(model, start: list[int], option: list[int], plan) -> float:
+    """The library's loss over the option, with the edit put into the layers by hooks that spare all tokens before the answer's."""
+    def since(change, x):
+        return torch.cat([x[:, :len(start) - 1], change(x[:, len(start) - 1:])], 1)
+
+    def hook(change):
+        return lambda module, given, made: ((since(change, made[0]), *made[1:]) if isinstance(made, tuple) else since(change, made))
+
+    where = {"resid_post": lambda layer: layer, "attn_out": lambda layer: layer.self_attn, "mlp_out": lambda layer: layer.mlp}
+    hooks = [where[site.part](model.model.layers[site.layer]).register_forward_hook(hook(change)) for site, change in plan.items()]
+    ids = torch.tensor([start + option])
+    labels = torch.where(torch.arange(ids.shape[1]) < len(start), -100, ids)
+    try:
+        with torch.no_grad():
+            return float(model(input_ids=ids, labels=labels, use_cache=False).loss)
+    finally:
+        for one in hooks:
+            one.remove()
 
 
 def png_that_says(width: int, height: int) -> bytes:
@@ -303,9 +356,6 @@ def test_the_directions_of_a_run_can_be_taken_away_as_one_file(words_run):
 
 def test_the_gap_in_nats_and_the_perplexity_are_those_of_the_models_own_forward(warm_engine):
     """Against one sentence at a time through the model, log-probabilities read by hand."""
-    import torch
-
-    from core.bias.deck import Deck
     from core.bias.fluency import surprise
     from core.bias.metrics import log_gap, meta_of
     from core.engine.lab import Cache, Lab
@@ -315,13 +365,13 @@ def test_the_gap_in_nats_and_the_perplexity_are_those_of_the_models_own_forward(
     model, tokenizer = who.model, who.form.tokenizer
     items = text_items("test", 3, Words())
     (answer,) = Deck(model, who.form, items).ask([{}])
-    he, she = option_tokens(tokenizer, ("he", "she"), spaced=True)
+    he, she = option_spellings(tokenizer, ("he", "she"), spaced=True)
     gaps = []
     for item in items:
         ids = torch.tensor([[tokenizer.bos_token_id, *tokenizer(item.text, add_special_tokens=False).input_ids]])
         with torch.no_grad():
             logits = model(input_ids=ids).logits[0, -1]
-        gaps.append(abs(float(logits[he].logsumexp(-1) - logits[she].logsumexp(-1))))
+        gaps.append(abs(float(logits[[i for i, in he]].logsumexp(-1) - logits[[i for i, in she]].logsumexp(-1))))
     assert log_gap(answer.p, meta_of(items)) == pytest.approx(np.mean(gaps), abs=1e-3)
     sentences, total, count = ("The river runs.", "A dog sleeps in the house all day."), 0.0, 0
     for text in sentences:

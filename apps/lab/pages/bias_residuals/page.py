@@ -17,8 +17,8 @@ INTRO = (
 MODELS = {"model": ["embedded/scenes"]}
 OWN = (
     "Any two pictures with any question, if your model reads any text (LLaVA or Qwen-VL, in a folder of yours). The little model knows "
-    "drawn scenes and its own words alone: try the two pictures of the first tab. Whole sets of pictures go into the test above, the "
-    "audit and the map, under More."
+    "drawn scenes and its own words alone: download the two samples and bring them. Whole sets of pictures go into the test above, the "
+    "audit and the map, under More settings."
 )
 WORDS = (
     "Sentences about occupations, and how a text model goes on: he or she. Directions are measured on some occupations, strengths are "
