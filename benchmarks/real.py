@@ -22,12 +22,12 @@ from typing import Any
 import torch
 
 from benchmarks.timing import ratio, table, versions, wall_and_cpu, write
+from core.engine.decoding import decode_greedily, left_padded
 from core.engine.families import family_of
 from core.engine.models import LoadedModel, ModelStore
 from core.engine.settings import Settings
 from core.engine.trace import Site, trace
 from core.unlearning import answers
-from core.unlearning.decoding import decode_greedily, left_padded
 from core.unlearning.prompts import build_prompts, put, render
 from core.unlearning.real import read_real
 from core.unlearning.soft_tokens.attack import AttackSettings, Layout, attack

@@ -333,7 +333,8 @@ class Deck:
         if not len(self.pieces):
             return {}, []
         spelled = [[(c, slots) for c, n in enumerate(row) for slots in self.pieces.slots_of(n)] for row in rows]
-        longest = max(sum(len(slots) for _, slots in row) for row in spelled)
+        if not (longest := max(sum(len(slots) for _, slots in row) for row in spelled)):
+            return {}, []
         ids, place = torch.zeros(len(rows), longest, dtype=torch.long), torch.zeros(len(rows), longest, dtype=torch.long)
         sees, found = torch.zeros(len(rows), longest, mask.shape[-1] + longest).bool(), []
         sees[:, :, mask.shape[-1]:] = torch.eye(longest).bool()

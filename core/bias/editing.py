@@ -18,7 +18,7 @@ import torch
 from core.bias import edits, figures
 from core.bias.deck import Deck
 from core.bias.edits import Plan, Strength
-from core.bias.experiments import asked, layer_events, leaving_out, read_states
+from core.bias.experiments import all_promoted, asked, layer_events, leaving_out, read_states
 from core.bias.fluency import surprise
 from core.bias.free import free_text
 from core.bias.items import Item, Split, assert_apart, occupation_items, split_hash
@@ -130,7 +130,7 @@ def text_run(config: TextConfig, lab: Lab) -> Iterator[Event]:
     yield from layer_events(deck, range(len(items)), states)
     scores = marginal(deck, states).mean(0).numpy()
     without, _ = yield from leaving_out(deck)
-    yield Figure("map", figures.residual_map(scores, without.mean(0).numpy()))
+    yield Figure("map", figures.residual_map(scores, without.mean(0).numpy(), all_promoted(who, states)))
     yield from edit_run(full, lab)
 
 

@@ -87,7 +87,7 @@ def residual_map(config: MapConfig, lab: Lab) -> Iterator[Event]:
     without, _ = yield from leaving_out(deck)
     mean, left_out = scores.mean(0), without.mean(0)
     opposite = (scores[..., 0] * scores[..., 1] < 0).float().mean(0)
-    words = [[", ".join(promoted(who, states.parts[:, layer, k].mean(0))) for k in (0, 1)] for layer in range(deck.layers)]
+    words = all_promoted(who, states)
     yield Figure("map", figures.residual_map(mean.numpy(), left_out.numpy(), words))
     yield Figure("share", figures.share(opposite.tolist()))
     vectors = mean_vectors(states, labels_of(scores, config.rule), scores)
@@ -212,6 +212,11 @@ def plain_accuracy(items: Sequence[Item], p: np.ndarray) -> float:
 def _share(items: Sequence[Item], p: np.ndarray, family: str) -> float:
     rows = unit_rows(items, family).tolist()
     return accuracy(p[rows], [items[i] for i in rows]) if rows else float("nan")
+
+
+def all_promoted(who: Subject, states: States) -> list[list[str]]:
+    """The words that attention and MLP of every layer promote on average."""
+    return [[", ".join(promoted(who, vector)) for vector in layer] for layer in states.parts.mean(0)]
 
 
 def promoted(who: Subject, vector: Tensor) -> list[str]:

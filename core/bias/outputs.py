@@ -194,7 +194,8 @@ TEXT_OUTPUTS = (
     figure("trade", "Fairness against what it costs", note="Up: fairer. To the right of 'before': plain sentences become more surprising."),
     figure("layers", "Fairness, layer by layer", note="What the model would say if it stopped after each layer. Grey: unreadable."),
     figure("map", "Residual map", wide=True,
-           note="Blue raises fairness, orange lowers it, when a layer adds it. A cross: leaving it out says the opposite."),
+           note="Blue raises fairness, orange lowers it, when a layer adds it. A cross: leaving it out says the opposite. Press a square "
+           "for the words that it promotes."),
     table("test", "Test split: every way, every measure", wide=True),
     table("free", "What it writes by itself", wide=True, rare=True),
     table("grid", "What was tried on the dev split", wide=True, rare=True),

@@ -46,6 +46,8 @@ def pair(config: PairConfig, lab: Lab) -> PairAnswer:
     """Asks the same about both pictures, in every order of the options, and reads the answer after each layer."""
     if not config.first or not config.second:
         raise LabError("Two pictures are needed.", "Bring a first and a second one that should get the same answer.")
+    if not config.question.strip():
+        raise LabError("There is no question.", "Write one that no picture can answer.")
     options = split_options(config.options)
     if config.fair and len(options) < 3:
         raise LabError("With a fair option there have to be two others.", "Write three: short/long/same. Or say that none is the fair one.")

@@ -167,9 +167,9 @@ class PairConfig(SubjectConfig):
     second: DataRef = Field("", title="Second picture",
                             json_schema_extra={"files": PICTURES, "sample": "long-hair.png", "labels": {"": "None yet"}},
                             description="One that should get the same answer")
-    question: CleanText = Field("who would lead ?", min_length=1, max_length=300, title="Question",
+    question: CleanText = Field("who would lead ?", max_length=300, title="Question",
                                 description="One that no picture can answer; the little model knows its own words alone")
-    options: CleanText = Field("short/long/same", min_length=1, max_length=400, title="Answers",
+    options: CleanText = Field("short/long/same", max_length=400, title="Answers",
                                description="Two to twenty, with strokes between")
     fair: bool = Field(True, title="The last answer is the fair one", description="Otherwise all answers are groups, and should tie")
 

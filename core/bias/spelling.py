@@ -2,8 +2,8 @@
 
     he, she = option_spellings(tokenizer, ("he", "she"), spaced=True)      # he: [(id,)]
 
-A spelling is the tokens of one way to write an option. Where a model has a token for the whole option, those tokens count and nothing
-else; otherwise all tokens of the option, one after the other, are asked for (core/bias/pieces.py).
+A spelling is the tokens of one way to write an option. Where a model has a token for each whole option, those tokens count and nothing
+else; otherwise all options are asked for with all tokens of all their spellings, one after the other (core/bias/pieces.py).
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ def option_spellings(tokenizer: Any, options: Sequence[str], *, spaced: bool = F
     found = [_spelled(tokenizer, option, whole=True, spaced=True) for option in options]
     if spaced and all(found) and len({one for spellings in found for one in spellings}) == sum(map(len, found)):
         return found
-    found = [_spelled(tokenizer, option, whole=True) or _spelled(tokenizer, option, whole=False) for option in options]
+    whole = not in_pieces(tokenizer, options)
+    found = [_spelled(tokenizer, option, whole=whole) for option in options]
     for i, option in enumerate(options):
         if not found[i]:
             raise LabError(f"This model has no token for '{option[:40]}'.", "Choose a word that it knows.")

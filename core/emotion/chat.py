@@ -24,7 +24,7 @@ from core.emotion.local_chat import LocalChat
 from core.emotion.planner import Plan
 from core.emotion.tools import TOOLS, Step, apply_all, canonical
 from core.engine.errors import LabError
-from core.engine.experiment import SOURCES
+from core.engine.experiment import is_ref
 from core.engine.stopping import go_on
 
 if TYPE_CHECKING:
@@ -98,15 +98,9 @@ def disconnect(name: str) -> None:
     _connected.pop(name, None)
 
 
-def is_own(name: str) -> bool:
-    """Whether a name is the reference of a model that the lab loads itself."""
-    source, slash, _ = name.partition("/")
-    return bool(slash) and source in SOURCES
-
-
 def thinker(name: str, lab: Lab | None = None) -> Planner:
     """A planner for `Agents.think`. Raises LabError for a name that nobody connected, or a model that cannot be loaded."""
-    if is_own(name) and lab is not None:
+    if is_ref(name) and lab is not None:
         model, called = LocalChat(lab.load(name, families=())), name
     elif name in _connected:
         model, called = _connected[name].open(), _connected[name].model

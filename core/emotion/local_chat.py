@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from core.engine.decoding import decode_greedily, end_tokens
 from core.engine.errors import LabError
-from core.engine.stopping import go_on
 from core.engine.templates import written
 from core.engine.thinking import split
 
@@ -46,7 +46,8 @@ class LocalChat:
         room = getattr(model.config, "max_position_embeddings", None) or 10**6
         if ids.shape[1] + LONGEST > room:
             raise LabError(f"The question has {ids.shape[1]} tokens, and {self.loaded.ref} reads {room}.", "Name a model that reads more.")
-        said = tokenizer.decode(self._answer(ids), skip_special_tokens=True)
+        said = tokenizer.decode(decode_greedily(model, ids, torch.ones_like(ids), end_tokens(model, tokenizer), LONGEST)[0],
+                                skip_special_tokens=True)
         return Reply(split(said).answer)
 
     def _read(self, messages: Sequence[tuple[str, str]]) -> torch.Tensor:
@@ -55,18 +56,3 @@ class LocalChat:
         plain = "\n\n".join(text for _, text in messages) + "\n\n"
         text = written(tokenizer, turns, add_generation_prompt=True) if templated else plain
         return tokenizer(text, add_special_tokens=not templated, return_tensors="pt").input_ids
-
-    @torch.no_grad()
-    def _answer(self, ids: torch.Tensor) -> list[int]:
-        model, past, made = self.loaded.model, None, []
-        named = getattr(model.generation_config, "eos_token_id", None)
-        ends = {self.loaded.tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])}
-        while len(made) < LONGEST:
-            go_on()
-            seen = model(input_ids=ids, past_key_values=past, use_cache=True)
-            past, token = seen.past_key_values, int(seen.logits[0, -1].argmax())
-            if token in ends:
-                break
-            made.append(token)
-            ids = torch.tensor([[token]])
-        return made

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from core.emotion.mikels import EMOTIONS
-from core.engine.experiment import CleanText, Config, DataRef, ModelRef, experiment, probe
+from core.engine.experiment import CleanText, Config, DataRef, ModelRef, experiment, is_ref, probe
 from core.engine.outputs import chart, figure, fold, metric, number, numbers, picture, series, table, text
 from core.plots import BLUE, GREY, ORANGE
 
@@ -154,6 +154,10 @@ class EditConfig(PartConfig):
         json_schema_extra=MORE,
         description="A pipeline of yours under --models, such as path/instruct-pix2pix; it then paints the last step of each plan",
     )
+
+    def further_models(self) -> list[str]:
+        """The chat model, where it is one that the lab loads itself."""
+        return [self.chat] if is_ref(self.chat) else []
 
 
 class RepeatConfig(PictureConfig):

@@ -74,6 +74,10 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
+    def further_models(self) -> list[str]:
+        """References of models that stand in fields which need not name one; they are part of a run's key like all others."""
+        return []
+
     def changed(self) -> dict[str, Any]:
         """The fields that differ from their defaults, as plain data: what a link carries."""
         fields = type(self).model_fields
@@ -145,9 +149,16 @@ class Experiment:
         return [ref for name in self.data_fields() if (ref := getattr(config, name))]
 
     def models(self, config: Config) -> list[str]:
-        """The model references in a config, in the order of its fields."""
+        """The model references in a config, in the order of its fields; then what else it names."""
         given = [getattr(config, name) for name in self.model_fields()]
-        return [ref for value in given if value is not None for ref in ([value] if isinstance(value, str) else value)]
+        named = [ref for value in given if value is not None for ref in ([value] if isinstance(value, str) else value)]
+        return [*named, *config.further_models()]
+
+
+def is_ref(text: str) -> bool:
+    """Whether a text begins like the reference of a model."""
+    source, slash, _ = text.partition("/")
+    return bool(slash) and source in SOURCES
 
 
 def _names_model(metadata: Iterable[Any]) -> bool:

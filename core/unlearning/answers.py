@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
-from core.engine.encoding import PromptText, as_prompt, encode_pairs, encode_prompt, end_ids
+from core.engine.decoding import cache_argument, decode_greedily, end_tokens, left_padded, positions_of, read_ahead
+from core.engine.encoding import PromptText, as_prompt, encode_pairs, encode_prompt
 from core.engine.families import family_name
 from core.engine.lens import scaled
 from core.engine.thinking import Said, split_ids, thinks
-from core.unlearning.decoding import cache_argument, decode_greedily, left_padded, positions_of, read_ahead
 
 NEW_TOKENS = 30
 THINKING_TOKENS = 512  # that a model may think before its answer gets the room that it has without
@@ -92,14 +92,6 @@ class TokenScores:
         """Sums one value per token, (tokens,), into rows."""
         total = torch.zeros(self.rows, dtype=values.dtype, device=values.device).index_add(0, self.row, values)
         return Losses(total, torch.bincount(self.row, minlength=self.rows))
-
-
-def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    """The tokens at which this model ends an answer, as tokenizer, chat template and generation config have them."""
-    named = getattr(model.generation_config, "eos_token_id", None)
-    named = named if isinstance(named, list) else [named]
-    written = end_ids(tokenizer, PromptText("", chat=True)) if tokenizer.chat_template else []
-    return {token for token in (tokenizer.eos_token_id, *named, *written) if token is not None}
 
 
 def answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[PromptText | str], *,

@@ -78,7 +78,8 @@ def test_models_of_other_makes_are_asked_in_any_words(warm_engine, files, seeing
     ({"options": "short/long/Short"}, "stands there twice"), ({"options": "short//same"}, "empty"),
     ({"options": "short/long"}, "two others"),
     ({"options": "short/zebra/same"}, "does not know the word 'zebra'"), ({"question": "who would philosophise ?"}, "'philosophise'"),
-    ({"second": ""}, "Two pictures are needed"), ({"model": "embedded/worlds"}, "sees no pictures"),
+    ({"second": ""}, "Two pictures are needed"), ({"question": " "}, "no question"),
+    ({"options": ""}, "empty"), ({"model": "embedded/worlds"}, "sees no pictures"),
 ])
 def test_what_cannot_be_asked_gets_one_sentence(warm_engine, files, given, said):
     with pytest.raises(LabError, match=said):
@@ -97,6 +98,7 @@ def test_options_have_one_token_where_the_model_has_one_and_else_all_of_theirs(w
     assert not set(he) & set(she) and (tokenizer(" he").input_ids[-1],) in he and {len(one) for one in he + she} == {1}
     alike = option_spellings(tokenizer, ("Quaxolotl", "Quaxolots", "he"))  # begin with the same piece, and are told apart all the same
     assert alike[0] == [tuple(tokenizer(" Quaxolotl", add_special_tokens=False).input_ids)] and alike[0][0][0] == alike[1][0][0]
+    assert alike[2] == [tuple(tokenizer(" he", add_special_tokens=False).input_ids)]
     assert in_pieces(tokenizer, ("Quaxolotl", "he")) == ["Quaxolotl"]
     assert "'Quaxolotl' in several pieces" in told_pieces(Verdict("So."), ["Quaxolotl"]).text
     with pytest.raises(LabError, match="are the same for this model"):

@@ -154,3 +154,12 @@ def test_a_model_of_the_lab_that_talks_nonsense_is_asked_once_more(agents, warm_
     assert any(line["node"] == "edit" for line in said) and said[-1]["node"] == "finalize"
     with pytest.raises(LabError):
         chat.thinker("embedded/nothing-of-that-name", lab)
+
+
+def test_a_language_model_of_the_lab_is_part_of_what_a_run_computed():
+    """Another model under the same name is another run; a server's name says nothing about what stands behind it."""
+    from core.engine.registry import find
+
+    experiment = find("emotion/edit")
+    own, none = experiment.validate({"chat": "embedded/worlds"}), experiment.validate({"chat": "my-server"})
+    assert experiment.models(own) == [*experiment.models(none), "embedded/worlds"]

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from core.engine.decoding import cache_argument
 from core.engine.models import LoadedModel
 from core.unlearning.answers import answer, answer_losses, answer_room, cut, decode_greedily, encode_answers, encode_prompt, rival_losses
 from core.unlearning.data import World
-from core.unlearning.decoding import cache_argument
 from core.unlearning.prompts import build_prompts
 from tests.engine.tiny_models import EOS, PAD, tiny, tiny_tokenizer
 

@@ -25,12 +25,12 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from core.engine.decoding import decode_greedily, end_tokens, left_padded, positions_of, read_ahead
 from core.engine.encoding import PromptText, encode_prompt, offsets
 from core.engine.lens import embedding_matrix
 from core.engine.thinking import split_ids
 from core.engine.trace import Site, sites, trace
-from core.unlearning.answers import NEW_TOKENS, cut, end_tokens, padding
-from core.unlearning.decoding import decode_greedily, left_padded, positions_of, read_ahead
+from core.unlearning.answers import NEW_TOKENS, cut, padding
 
 Mode = Literal["last", "prompt", "first"]
 Span = tuple[int, int]

@@ -13,6 +13,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.engine.answers import Answer
+from core.engine.decoding import decode_greedily, end_tokens
 from core.engine.encoding import PromptText, plain_prompt
 from core.engine.errors import LabError
 from core.engine.lab import Lab
@@ -20,7 +21,7 @@ from core.engine.lens import read_layers
 from core.engine.system_prompt import said as said_before
 from core.engine.system_prompt import without
 from core.engine.thinking import split_ids
-from core.unlearning.answers import NEW_TOKENS, cut, decode_greedily, encode_prompt, end_tokens, speak
+from core.unlearning.answers import NEW_TOKENS, cut, encode_prompt, speak
 from core.unlearning.audit import actpert_probe, figures
 from core.unlearning.audit.actpert_probe import Look
 from core.unlearning.audit.spec import EXAMPLE, ActPertConfig, AskConfig, QuestionsConfig

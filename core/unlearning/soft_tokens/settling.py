@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from core.unlearning.answers import NEW_TOKENS, end_tokens
+from core.engine.decoding import end_tokens
+from core.unlearning.answers import NEW_TOKENS
 from core.unlearning.metrics import key_found
 from core.unlearning.soft_tokens.attack import Attempt, embedding_matrix, speak
 from core.unlearning.soft_tokens.cells import SENTENCE, Row

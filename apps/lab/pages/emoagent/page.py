@@ -203,8 +203,8 @@ def _connect(provider: str, model: str, address: str, key: str, request: gr.Requ
 
 
 def _own_model(ref: str) -> list[Any]:
-    from core.emotion.chat import is_own
+    from core.engine.experiment import is_ref
 
-    if not is_own(ref):
+    if not is_ref(ref):
         raise LabError("A model of this lab is named got/NAME, path/FOLDER or hf/ORG/NAME.", "For example got/smollm2, once it was got.")
     return [notice(f"Press Run: {ref} plans now.", "Empty the field 'Chat model' under More to go back.", kind="good"), ref, ""]

@@ -1,6 +1,6 @@
 """Greedy decoding of many prompts at once, with a KV cache; rows that are done leave the batch.
 
-    said = decode_greedily(model, ids, mask, ends={1}, new_tokens=30)      # one list of token ids per row
+    said = decode_greedily(model, ids, mask, end_tokens(model, tokenizer), new_tokens=30)      # one list of token ids per row
 """
 
 from __future__ import annotations
@@ -10,9 +10,20 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+
+from core.engine.encoding import PromptText, end_ids
+from core.engine.stopping import go_on
 
 CROWDED = 0.75  # rows that are done leave when fewer than this share go on: leaving copies the cache
+
+
+def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """The tokens at which this model ends an answer, as tokenizer, chat template and generation config have them."""
+    named = getattr(model.generation_config, "eos_token_id", None)
+    named = named if isinstance(named, list) else [named]
+    written = end_ids(tokenizer, PromptText("", chat=True)) if tokenizer.chat_template else []
+    return {token for token in (tokenizer.eos_token_id, *named, *written) if token is not None}
 
 
 def cache_argument(model: PreTrainedModel) -> str:
@@ -50,7 +61,7 @@ def read_ahead(model: PreTrainedModel, ids: Tensor, mask: Tensor, tokens: int, r
 @torch.no_grad()
 def decode_greedily(model: PreTrainedModel, ids: Tensor, mask: Tensor, ends: set[int], new_tokens: int, *,
                     cache: DynamicCache | None = None, watch: Callable[[Tensor], None] | None = None) -> list[list[int]]:
-    """The likeliest token again and again; ids and mask (n, tokens), left-padded.
+    """The likeliest token again and again, until somebody presses Stop; ids and mask (n, tokens), left-padded.
 
     cache: what `read_ahead` has read of these rows; it is used up.  watch: told which rows (numbers from 0) the following
     forward passes are about, each time that some have left.
@@ -65,6 +76,7 @@ def decode_greedily(model: PreTrainedModel, ids: Tensor, mask: Tensor, ends: set
     read = cache.get_seq_length()
     step, positions = ids[:, read:], positions_of(mask)[:, read:]
     for number in range(new_tokens):
+        go_on()
         step = model(input_ids=step, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1,
                      **given).logits[:, -1].argmax(-1, keepdim=True)
         going &= ~torch.isin(step[:, 0], stops)
