@@ -15,6 +15,8 @@ from core.engine.claims import Claim, metric
 SEEDS, MORE = (0, 1, 2), (3, 4)  # what is measured with the runs of RUN alone gets two more
 Results = list[dict[str, Any]]
 RUN: dict[str, Any] = {"rivals": "all"}
+PROTOCOL: dict[str, Any] = {"shots": 16}  # methods/07 section 10: four domains, ten classes, 16 pictures of each, three seeds
+AS_WRITTEN = "The protocol of the methods file; every network still learns 100 batches of 64."
 
 
 def _less(one: str, *others: str) -> Callable[[Results], float]:
@@ -53,6 +55,12 @@ CLAIMS = [
            lambda results: metric(results[0], "leak clean") - metric(results[0], "leak latents"), ">= 1e-06", scale="number"),
     _claim("F8", "An upload is smaller than a network: upload / network.", "report", [RUN],
            lambda results: metric(results[0], "bytes fedbip") / metric(results[0], "bytes fedavg"), "<= 1", scale="number"),
+    _claim("F1p", "With 16 pictures of a digit at each place FedBiP beats public words alone.", "report", [PROTOCOL],
+           _less("fedbip", "prompts"), ">= 1e-06", note=AS_WRITTEN),
+    _claim("F2p", "With 16 pictures of a digit at each place FedBiP beats networks that are averaged once.", "report", [PROTOCOL],
+           _less("fedbip", "fedavg"), ">= 1e-06", note=AS_WRITTEN),
+    _claim("F3p", "With 16 pictures of a digit at each place all pictures in one room are the limit.", "report", [PROTOCOL],
+           _less("central", "fedbip"), ">= 0", note=AS_WRITTEN),
     _claim("F9", "Where the schedule leaves no signal, noised pictures alone are worth no more than public words.", "report",
            [{"rivals": "all", "t_start": 981, "erase": True}],
            lambda results: abs(metric(results[0], "accuracy instance") - metric(results[0], "accuracy prompts")), "<= 0.05",
