@@ -18,7 +18,7 @@ from core.federated import attacks, client, figures, server, verdict
 from core.federated.classifier import Classifier, weight_bytes
 from core.federated.leaks import attacked, clean_match, evidence, told_apart
 from core.federated.painting import Paintings, journey, learned, paintings, some_of, taught
-from core.federated.payload import Payload, pack
+from core.federated.payload import Payload, digest, pack
 from core.federated.places import CLASSES
 from core.federated.spec import METHODS, STARTS, AttackConfig, FederatedConfig, Method
 from core.federated.world import World, send, world
@@ -37,7 +37,7 @@ def run(config: FederatedConfig, lab: Lab) -> Iterator[Event]:
                                                for name, (_, labels) in made.held.items()}))
     yield Picture("journey", journey(made, {}, {}), "Real pictures of each place; nothing is sent yet.")
     words = yield from tuned(made, config, lab)
-    uploads, refused = send(made, config, lab, words)
+    uploads, refused, arrived = send(made, config, lab, words)
     if refused:
         yield Table("refused", ["place", "why"], [[made.names[name], why.replace(name, made.names[name])] for name, why in refused.items()])
     made = made.only(uploads)
@@ -49,7 +49,7 @@ def run(config: FederatedConfig, lab: Lab) -> Iterator[Event]:
     networks, right, base = yield from compared(made, config, lab, uploads, painted)
     yield Figure("features", figures.features(*seen(made, painted, networks["fedbip"]), list(made.names.values())))
     adds = (yield from left_out(made, config, lab, painted, right["fedbip"])) if config.out and len(painted) > 1 else {}
-    sizes = yield from counted(made, config, uploads)
+    sizes = yield from counted(made, config, uploads, arrived)
     found = yield from attacked(made, lab, networks, uploads, painted)
     flat = {name: torch.cat(parts).float().tolist() for name, parts in right.items()}
     over = {name: difference(flat["fedbip"], flat[name], lab.rng("difference")) for name in ("prompts", "fedavg", "central")}
@@ -131,9 +131,9 @@ def seen(made: World, painted: Paintings, network: Classifier, most: int = 40) -
     return every @ directions, torch.cat(places), torch.cat(kinds)
 
 
-def counted(made: World, config: FederatedConfig, uploads: Mapping[str, Payload]) -> Iterator[Event]:
-    """Bytes as serialised; the generator's value is words -> bytes, a mean over the places."""
-    sent = [len(pack(payload)) for payload in uploads.values()]
+def counted(made: World, config: FederatedConfig, uploads: Mapping[str, Payload], arrived: Mapping[str, bytes]) -> Iterator[Event]:
+    """Bytes as they came from each place; the generator's value is words -> bytes, a mean over the places."""
+    sent = [len(arrived[name]) for name in uploads]
     vectors = [len(pack(replace(payload, latents=payload.latents[:0], labels=payload.labels[:0]))) for payload in uploads.values()]
     pictures = [3 * 32 * 32 * len(labels) for _, labels in made.held.values()]
     sizes = {"FedBiP: one upload": _mean(sent), "its word vectors alone": _mean(vectors), "one network": weight_bytes(made.start),
@@ -144,7 +144,7 @@ def counted(made: World, config: FederatedConfig, uploads: Mapping[str, Payload]
     mu = attacks.guarantee(next(iter(uploads.values())).t_start, config.extra, client.RADIUS, uploads=2 if config.mix else 1)
     yield Table("uploads", ["place", "pictures held", "latents sent", "starting at step", "word vectors", "bytes", "mu", "hash"],
                 [[made.names[name], len(made.held[name][1]), len(payload.labels), payload.t_start, 1 + len(payload.owned), size,
-                  round(mu, 1), payload.digest[:16]] for (name, payload), size in zip(uploads.items(), sent, strict=True)])
+                  round(mu, 1), digest(arrived[name])[:16]] for (name, payload), size in zip(uploads.items(), sent, strict=True)])
     return sizes
 
 
@@ -158,7 +158,7 @@ def attack(config: AttackConfig, lab: Lab) -> Iterator[Event]:
     right, told, rows, shown = [], [], [], {}
     for level in STARTS:
         now = config.model_copy(update={"t_start": level})
-        uploads, _ = send(made, now, lab, words)
+        uploads, *_ = send(made, now, lab, words)
         made = made.only(uploads)
         painted = yield from paintings(made, now, lab, uploads, "fedbip")
         network = taught(made, now, lab, painted)

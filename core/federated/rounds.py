@@ -8,7 +8,6 @@ The page tunes the words of all places in one batch, which rounds other last dig
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,7 @@ from core.engine.lab import Lab
 from core.federated import client, server
 from core.federated.painter import schedule
 from core.federated.painting import paintings, taught
-from core.federated.payload import pack
+from core.federated.payload import digest, pack
 from core.federated.spec import FederatedConfig
 from core.federated.world import World, sends
 
@@ -48,7 +47,7 @@ def learns(made: World, config: FederatedConfig, lab: Lab, sent: Mapping[str, by
     kept = made.only(uploads)
     network = taught(kept, config, lab, _last(paintings(kept, config, lab, uploads, "fedbip")))
     hits = torch.cat([server.right(network, *data) for data in made.tests.values()]).float()
-    return Outcome({name: hashlib.sha256(sent[name] or b"").hexdigest() for name in uploads}, refused, float(hits.mean()),
+    return Outcome({name: digest(sent[name] or b"") for name in uploads}, refused, float(hits.mean()),
                    {name: len(sent[name] or b"") for name in uploads})
 
 

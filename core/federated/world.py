@@ -69,13 +69,16 @@ def _mixed_up(held: dict[str, tuple[Tensor, Tensor]], config: FederatedConfig) -
     return held | {last: (held[last][0], (held[last][1] + 1) % len(CLASSES))}
 
 
-def send(made: World, config: FederatedConfig, lab: Lab, words: client.Words) -> tuple[dict[str, Payload], dict[str, str]]:
-    """What each place sends, through bytes and the server's checks as with any transport: uploads, and why others are left out."""
+def send(made: World, config: FederatedConfig, lab: Lab,
+         words: client.Words) -> tuple[dict[str, Payload], dict[str, str], dict[str, bytes]]:
+    """What each place sends, through bytes and the server's checks as with any transport: uploads, why others are left out, and the
+    bytes that came."""
     sent: dict[str, bytes | None] = {}
     for i, (name, (_, labels)) in enumerate(made.held.items()):
         payload = sends(made, config, lab, name, client.vectors(words, i, labels.unique().tolist()))
         sent[name] = pack(payload) if i + 1 < len(made.held) else spoiled(payload, config.mishap)
-    return server.receive(sent, made.painter.mark, schedule(config.steps, config.t_start)[1])
+    uploads, refused = server.receive(sent, made.painter.mark, schedule(config.steps, config.t_start)[1])
+    return uploads, refused, {name: data for name, data in sent.items() if data is not None}
 
 
 def sends(made: World, config: FederatedConfig, lab: Lab, name: str, vectors: tuple[Tensor, Tensor, Tensor]) -> Payload:
