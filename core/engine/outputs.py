@@ -17,7 +17,7 @@ metric whose name begins so. The order of the entries is the order in which peop
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -56,9 +56,9 @@ class Output:
 
 @dataclass(frozen=True)
 class Group:
-    """Several metrics in one picture: tiles of single numbers, or a chart of lines with its axes."""
+    """Several outputs in one picture: tiles of single numbers, a chart of lines with its axes, or what one slider moves among."""
 
-    look: Literal["numbers", "chart"]
+    look: Literal["numbers", "chart", "levels"]
     title: str
     outputs: tuple[Output, ...]
     x: str = ""
@@ -105,6 +105,14 @@ def series(metric: str, title: str = "", *, unit: str = "", colour: str = "", da
 def chart(title: str, *lines: Output, x: str = "step", y: str = "", note: str = "", **more: Any) -> Group:
     """Lines that grow while it runs, over one x axis."""
     return Group("chart", title, lines, x, y, note, more)
+
+
+def levels(title: str, *items: Output, setting: str, words: Mapping[str, str], note: str = "", **more: Any) -> Group:
+    """Figures and pictures that a run says once for each of several values, and a slider that moves among those values at once.
+
+    items: their names hold `{}` for the value.  words: value -> what the slider says there, in order.  setting: the field of the config
+    whose value comes first."""
+    return Group("levels", title, items, note=note, more=more | {"setting": setting, "positions": [list(one) for one in words.items()]})
 
 
 def metric(name: str, title: str, *, unit: str = "", formula: str = "", meaning: str = "", optional: bool = False) -> Output:

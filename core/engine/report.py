@@ -163,6 +163,8 @@ def _declared(name: str) -> outputs.Outputs:
 def _heading(declared: outputs.Outputs, kind: str, name: str) -> str:
     """What people read on the page too: the declared title, else the name."""
     found = outputs.find(declared, kind, name)
+    if found and found.name.endswith(" {}"):  # one of several of a kind
+        return escape(f"{found.title} ({name.removeprefix(found.name[:-2])})")
     return escape(found.title if found else name.replace("_", " "))
 
 

@@ -6,7 +6,7 @@ federated/attack    metrics  accuracy, leak, leak clean, and accuracy LEVEL, lea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -14,9 +14,8 @@ from torch import Tensor
 
 from core.engine.events import Event, Figure, Metric, Picture, Progress, Table
 from core.engine.lab import Lab
-from core.federated import attacks, client, figures, server, verdict
+from core.federated import attacks, client, figures, leaks, server, verdict
 from core.federated.classifier import Classifier, weight_bytes
-from core.federated.leaks import attacked, clean_match, evidence, told_apart
 from core.federated.painting import Paintings, journey, learned, paintings, some_of, taught
 from core.federated.payload import Payload, digest, pack
 from core.federated.places import CLASSES
@@ -26,6 +25,7 @@ from core.stats import bootstrap, difference
 
 FEW: tuple[Method, ...] = ("central", "fedbip", "prompts", "fedavg")
 ALL: tuple[Method, ...] = ("central", "fedbip", "instance", "concept", "feddeo", "prompts", "fedavg")
+FOUND = ("released", "pixels", "features", "uploads")  # the attacks that the depth of noise may change
 Right = dict[Method, list[Tensor]]  # method -> place by place, which test pictures are told rightly
 
 
@@ -50,7 +50,7 @@ def run(config: FederatedConfig, lab: Lab) -> Iterator[Event]:
     yield Figure("features", figures.features(*seen(made, painted, networks["fedbip"]), list(made.names.values())))
     adds = (yield from left_out(made, config, lab, painted, right["fedbip"])) if config.out and len(painted) > 1 else {}
     sizes = yield from counted(made, config, uploads, arrived)
-    found = yield from attacked(made, lab, networks, uploads, painted)
+    found = yield from leaks.attacked(made, lab, networks, uploads, painted)
     flat = {name: torch.cat(parts).float().tolist() for name, parts in right.items()}
     over = {name: difference(flat["fedbip"], flat[name], lab.rng("difference")) for name in ("prompts", "fedavg", "central")}
     yield verdict.run_verdict({name: sum(hits) / len(hits) for name, hits in flat.items()} | {"start": base}, over, found["uploads"],
@@ -80,6 +80,7 @@ def compared(made: World, config: FederatedConfig, lab: Lab, uploads: Mapping[st
 
     networks: dict[Method, Classifier] = {}
     right: Right = {}
+    bounds: dict[Method, list[tuple[float, float]]] = {}
     start = [server.right(made.start, *data) for data in made.tests.values()]
     base = float(torch.cat(start).float().mean())
     yield Metric("accuracy start", base)
@@ -89,10 +90,11 @@ def compared(made: World, config: FederatedConfig, lab: Lab, uploads: Mapping[st
         right[method] = [server.right(networks[method], *data) for data in made.tests.values()]
         yield Metric(f"accuracy {method}", float(torch.cat(right[method]).float().mean()))
         shares = {name: [float(part.float().mean()) for part in parts] for name, parts in right.items()}
-        bounds = {name: bootstrap(torch.cat(parts).float().tolist(), lab.rng("interval")) for name, parts in right.items()}
+        bounds[method] = [bootstrap(some.float().tolist(), lab.rng("interval")) for some in (*right[method], torch.cat(right[method]))]
         yield Figure("accuracy", figures.accuracy(shares, bounds, base, [made.names[name] for name in made.tests]))
     yield Table("scores", ["method", *(made.names[name] for name in made.tests), "all"],
-                [["before anybody shares", *_percents(start)], *([METHODS[name], *_percents(parts)] for name, parts in right.items())])
+                [["before anybody shares", *_percents(start)],
+                 *([METHODS[name], *_percents(parts, bounds[name])] for name, parts in right.items())])
     return networks, right, base
 
 
@@ -149,39 +151,58 @@ def counted(made: World, config: FederatedConfig, uploads: Mapping[str, Payload]
 
 
 def attack(config: AttackConfig, lab: Lab) -> Iterator[Event]:
-    """FedBiP at all four noise levels: accuracy and the matched filter side by side."""
+    """FedBiP at all four noise levels: what is read at every place and what each attack tells, side by side."""
     yield Progress(0, 1, "getting ready")
     made = world(config, lab)
     words = yield from tuned(made, config, lab)
-    clean = told_apart(made, lambda name, x, y: clean_match(made, name, x, y), lab)
-    yield Metric("leak clean", clean[0])
-    right, told, rows, shown = [], [], [], {}
+    central = server.fit(made.start, *made.pooled, steps=config.learning, generator=lab.rng("learning"))
+    known = leaks.controls(made, lab, central)
+    limit, base = (_share(server.right(one, *data) for data in made.tests.values()) for one in (central, made.start))
+    yield Metric("leak clean", known["clean"][0])
+    right, told, rows = [], [], []
     for level in STARTS:
         now = config.model_copy(update={"t_start": level})
         uploads, *_ = send(made, now, lab, words)
         made = made.only(uploads)
         painted = yield from paintings(made, now, lab, uploads, "fedbip")
         network = taught(made, now, lab, painted)
-        hits = torch.cat([server.right(network, *data) for data in made.tests.values()]).float()
-        right.append(float(hits.mean()))
-        told.append(told_apart(made, lambda name, x, y, up=uploads, painter=made.painter: attacks.matched_filter(painter, up[name], x, y),
-                               lab))
+        hits = [server.right(network, *data).float() for data in made.tests.values()]
+        hits.append(torch.cat(hits))
+        right.append(float(hits[-1].mean()))
+        told.append(leaks.attempts(made, lab, network, uploads, painted))
         yield Metric(f"accuracy {level}", right[-1])
-        yield Metric(f"leak {level}", told[-1][0])
-        shown[f"step {level}"] = evidence(made, uploads, painted)
-        rows.append([level, f"{100 * right[-1]:.1f} %", *(round(value, 3) for value in told[-1])])
-        yield Figure("trade", figures.trade(STARTS[: len(right)], right, told, clean[0]))
-        yield Picture("seen", figures.sheet(shown, ("real", "upload, decoded", "nearest painting"), len(made.held)),
-                      "Real pictures, their decoded uploads and the nearest paintings.")
-    yield Table("levels", ["noised up to step", "right", "AUC", "from", "to"], rows)
+        yield Metric(f"leak {level}", told[-1]["uploads"][0])
+        yield Figure(f"right {level}", figures.read_at(
+            [*(made.names[name] for name in made.tests), "all places"], [float(some.mean()) for some in hits],
+            [bootstrap(some.tolist(), lab.rng("interval")) for some in hits],
+            {"all pictures in one room": limit, "before anybody shares": base}))
+        yield leaks.shown(f"told {level}", told[-1] | known)
+        yield Picture(f"seen {level}", leaks.evidence(made, uploads, painted),
+                      f"Noised up to step {level}: real pictures, their decoded uploads and the nearest paintings.")
+        yield Figure(f"noise {level}", figures.noise(torch.cat([payload.latents.float() for payload in uploads.values()])))
+        rows.append([level, f"{100 * right[-1]:.1f} %", *(_interval(told[-1][key]) for key in FOUND)])
+        yield Figure("trade", figures.trade(STARTS[: len(right)], right, [one["uploads"] for one in told], known["clean"][0]))
+    yield Table("levels", ["noised up to step", "right", *(leaks.ATTACKS[key] for key in FOUND)], rows)
     chosen = STARTS.index(config.t_start)
     yield Metric("accuracy", right[chosen])
-    yield Metric("leak", told[chosen][0])
-    yield verdict.attack_verdict(dict(zip(STARTS, zip(right, told, strict=True), strict=True)), clean, config.t_start)
+    yield Metric("leak", told[chosen]["uploads"][0])
+    best = max((key for key in FOUND if key != "uploads"), key=lambda key: told[chosen][key][0])
+    yield verdict.attack_verdict({level: (share, one["uploads"]) for level, share, one in zip(STARTS, right, told, strict=True)},
+                                 known["clean"], config.t_start, leaks.ATTACKS[best], told[chosen][best])
 
 
-def _percents(parts: Sequence[Tensor]) -> list[str]:
-    return [f"{100 * float(part.float().mean()):.1f} %" for part in [*parts, torch.cat(list(parts))]]
+def _share(hits: Iterable[Tensor]) -> float:
+    return float(torch.cat(list(hits)).float().mean())
+
+
+def _interval(told: leaks.Told) -> str:
+    return f"{told[0]:.2f} [{told[1]:.2f}, {told[2]:.2f}]"
+
+
+def _percents(parts: Sequence[Tensor], bounds: Sequence[tuple[float, float]] = ()) -> list[str]:
+    """The share at each place and, last, at all of them; in brackets the ends of its interval."""
+    said = [f"{100 * float(part.float().mean()):.1f} %" for part in [*parts, torch.cat(list(parts))]]
+    return [f"{words} [{100 * low:.0f}, {100 * high:.0f}]" for words, (low, high) in zip(said, bounds, strict=True)] if bounds else said
 
 
 def _mean(values: Sequence[float]) -> float:

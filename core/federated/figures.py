@@ -49,22 +49,47 @@ def sheet(rows: Mapping[str, Sequence[Sequence[Image.Image]]], columns: Sequence
     return page
 
 
-def accuracy(found: Mapping[str, Sequence[float]], bounds: Mapping[str, tuple[float, float]], start: float,
+Bounds = tuple[float, float]
+
+
+def accuracy(found: Mapping[str, Sequence[float]], bounds: Mapping[str, Sequence[Bounds]], start: float,
              places: Sequence[str]) -> dict[str, Any]:
-    """Means as bars with intervals, a dot per place, the public network as a line. `found`: method -> share right at each place."""
+    """Means as bars, a dot per place beside one another, all with intervals; the start as a line.
+
+    found: method -> share right at each place.  bounds: method -> interval at each place and, last, of the mean."""
     figure = go.Figure()
     names = [METHODS[method] for method in found]
     for method, shares in found.items():  # a trace each, so that every bar has a name
-        mean, (low, high) = float(np.mean(shares)), bounds[method]
+        mean = float(np.mean(shares))
         figure.add_bar(x=[METHODS[method]], y=percent([mean]), name=METHODS[method], marker_color=COLOURS[method], showlegend=False,
                        text=[f"{100 * mean:.0f} %"], textposition="inside", insidetextanchor="start",
-                       error_y={"type": "data", "symmetric": False, "array": percent([max(0.0, high - mean)]),
-                                "arrayminus": percent([max(0.0, mean - low)]), "color": GREY, "thickness": 1.5})
+                       error_y=_bars([mean], [bounds[method][-1]]) | {"thickness": 3})
     for i, place in enumerate(places):
-        figure.add_scatter(x=names, y=percent([shares[i] for shares in found.values()]), mode="markers", name=place,
-                           marker={"color": GREY, "size": 9, "symbol": SYMBOLS[i % len(SYMBOLS)]})
+        there = [shares[i] for shares in found.values()]
+        figure.add_scatter(x=names, y=percent(there), mode="markers", name=place, offsetgroup=str(i),
+                           marker={"color": GREY, "size": 9, "symbol": SYMBOLS[i % len(SYMBOLS)]},
+                           error_y=_bars(there, [bounds[method][i] for method in found]) | {"thickness": 1, "width": 0})
     figure.add_hline(y=100 * start, line={"color": GREY, "dash": "dot"})
-    return plain(figure, yaxis={"title": {"text": "right of new pictures, %"}, "range": [0, 100]}, barmode="overlay")
+    return plain(figure, yaxis={"title": {"text": "right of new pictures, %"}, "range": [0, 100]}, barmode="overlay",
+                 scattermode="group")
+
+
+def read_at(names: Sequence[str], shares: Sequence[float], bounds: Sequence[Bounds],
+            lines: Mapping[str, float]) -> dict[str, Any]:
+    """What is read rightly at each place, with intervals. `lines`: words -> share, dotted across."""
+    figure = go.Figure(go.Bar(x=list(names), y=percent(shares), marker_color=BLUE, showlegend=False, textposition="inside",
+                              text=[f"{100 * share:.0f} %" for share in shares], insidetextanchor="start", error_y=_bars(shares, bounds)))
+    for words, share in lines.items():
+        figure.add_hline(y=100 * share, line={"color": GREY, "dash": "dot"},
+                         annotation={"text": words, "font": {"size": 12}, "xanchor": "right"})
+    return plain(figure, yaxis={"title": {"text": "right of new pictures, %"}, "range": [0, 104]})
+
+
+def _bars(shares: Sequence[float], bounds: Sequence[Bounds]) -> dict[str, Any]:
+    """Thin lines from the lower to the upper end of each interval, in per cent."""
+    above = [max(0.0, high - share) for share, (_, high) in zip(shares, bounds, strict=True)]
+    below = [max(0.0, share - low) for share, (low, _) in zip(shares, bounds, strict=True)]
+    return {"type": "data", "symmetric": False, "array": percent(above), "arrayminus": percent(below), "color": GREY, "thickness": 1.5}
 
 
 def sizes(bytes_of: Mapping[str, float]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def _shown_first(sizes: list[int], sent: list[int], wanted: Tensor) -> tuple[Ten
     """The indices of what is `wanted`, those that are shown of every place before the rest, and how many those are."""
     shown, at = [], 0
     for size, latents in zip(sizes, sent, strict=True):
-        shown += [at + i for i in _spread_over(min(latents, size) or size) if wanted[at + i]]
+        shown += [at + i for i in spread_over(min(latents, size) or size) if wanted[at + i]]
         at += size
     rest = wanted.clone()
     rest[shown] = False
@@ -99,9 +99,9 @@ def journey(made: World, uploads: Mapping[str, Payload], painted: Mapping[str, T
     """The contact sheet: a row a place with what it holds, sends, and what was painted of that, pictures (up to 3, 3, 32, 32)."""
     rows = {}
     for name, (pixels, labels) in made.held.items():
-        real = [figures.as_image(pixels[i]) for i in _spread_over(len(labels))]
+        real = [figures.as_image(pixels[i]) for i in spread_over(len(labels))]
         latents = uploads[name].latents if name in uploads else torch.empty(0, *LATENT)
-        sent = [figures.latent_image(latents[i]) for i in _spread_over(len(latents))]
+        sent = [figures.latent_image(latents[i]) for i in spread_over(len(latents))]
         out = [figures.as_image(picture) for picture in painted.get(name, ())]
         rows[made.names[name]] = (real, sent, out)
     return figures.sheet(rows, figures.COLUMNS, SHOWN)
@@ -109,8 +109,9 @@ def journey(made: World, uploads: Mapping[str, Payload], painted: Mapping[str, T
 
 def some_of(painted: Paintings, uploads: Mapping[str, Payload]) -> dict[str, Tensor]:
     """Of every place the paintings (up to 3, 3, 32, 32) of the uploads that are shown."""
-    return {name: pixels[_spread_over(min(len(uploads[name].labels), len(pixels)) or len(pixels))] for name, (pixels, _) in painted.items()}
+    return {name: pixels[spread_over(min(len(uploads[name].labels), len(pixels)) or len(pixels))] for name, (pixels, _) in painted.items()}
 
 
-def _spread_over(count: int) -> list[int]:
+def spread_over(count: int) -> list[int]:
+    """Which of so many pictures are shown."""
     return [round(i * (count - 1) / (SHOWN - 1)) for i in range(SHOWN)] if count >= SHOWN else list(range(count))

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from core.engine.experiment import Config, DataRef, experiment, probe
-from core.engine.outputs import chart, figure, metric, number, numbers, picture, series, table
+from core.engine.outputs import chart, figure, levels, metric, number, numbers, picture, series, table
 from core.plots import BLUE, BROWN, GREEN, ORANGE, PINK
 
 MORE = {"more": True}
@@ -127,7 +127,7 @@ RUN_OUTPUTS = (
     picture("journey", "What they hold, what they send, what is painted", main=True, wide=True,
             note="A row for each place. Left: real pictures, which never leave. Middle: what is sent. Right: what the server paints."),
     figure("accuracy", "Who reads new pictures of all places best?", wide=True,
-           note="One dot a place, bars are means, thin lines 95 % intervals. Dotted: before anybody shares. All start "
+           note="One dot a place, bars are means, lines 95 % intervals. Dotted: before anybody shares. All start "
                 "alike and learn equally long. Another seed may crown another: five of them, under Evidence, leave it open."),
     numbers(
         "In numbers",
@@ -158,10 +158,14 @@ RUN_OUTPUTS = (
     metric("bytes {}", "Sent by a place", unit="bytes", optional=True),
 )
 ATTACK_OUTPUTS = (
-    figure("trade", "Deeper noise: what is learned, what is told?", main=True, wide=True,
+    levels("Move the depth of the noise",
+           figure("right {}", "What the network reads"), figure("told {}", "What the attacks tell (AUC, 0.5 is a coin)"),
+           picture("seen {}", "What an attacker gets to see"), figure("noise {}", "What is sent, beside pure noise"),
+           main=True, setting="t_start", words=START_WORDS,
+           note="All four depths are recorded, so the slider moves at once. Other settings need Attack. Thin lines are 95 % intervals; an "
+                "attack whose line stays right of 0.5 tells members from strangers better than a coin."),
+    figure("trade", "Deeper noise: what is learned, what is told?", wide=True,
            note="Blue: how well the network reads. Red: how well an attacker tells members from strangers. Both against the noise."),
-    picture("seen", "What an attacker gets to see", wide=True,
-            note="For each noise level: a real picture, its upload decoded as it came, and the painting that is nearest to it."),
     numbers(
         "In numbers",
         number("accuracy", "Right at the chosen level", unit="share", formula=RIGHT),
@@ -174,9 +178,9 @@ ATTACK_OUTPUTS = (
     metric("accuracy {}", "Right at a level", unit="share", formula=RIGHT, optional=True),
     metric("leak {}", "AUC at a level", optional=True),
 )
-RUN = experiment("federated/run", title="Can they share without showing?", paper="07", revision=1, families=(), config=FederatedConfig,
+RUN = experiment("federated/run", title="Can they share without showing?", paper="07", revision=2, families=(), config=FederatedConfig,
                  outputs=RUN_OUTPUTS, run="core.federated.experiments:run")
-ATTACK = experiment("federated/attack", title="What does an attacker learn?", paper="07", revision=1, families=(), config=AttackConfig,
+ATTACK = experiment("federated/attack", title="What does an attacker learn?", paper="07", revision=2, families=(), config=AttackConfig,
                     outputs=ATTACK_OUTPUTS, run="core.federated.experiments:attack")
 LATENT = probe("federated/latent", title="What leaves a place?", paper="07", config=LatentConfig, run="core.federated.probes:latent")
 PICTURES = probe("federated/pictures", title="What is in my pictures?", paper="07", config=PicturesConfig,

@@ -49,8 +49,10 @@ def run_verdict(right: Mapping[str, float], over: Mapping[str, Bounds], told: To
     return Verdict(text, evidence, head)
 
 
-def attack_verdict(levels: Mapping[int, tuple[float, Told]], clean: Told, chosen: int) -> Verdict:
-    """levels: noise level -> (share right, AUC of the matched filter with interval).  clean: the same for latents without noise."""
+def attack_verdict(levels: Mapping[int, tuple[float, Told]], clean: Told, chosen: int, other: str, best: Told) -> Verdict:
+    """levels: noise level -> (share right, AUC of the matched filter with interval).  clean: the same for latents without noise.
+
+    other, best: what the best of the other attacks looks at, and its AUC at the chosen level."""
     deepest, lightest = levels[max(levels)], levels[min(levels)]
     right, told = levels[chosen]
     if clean[1] <= 0.5:
@@ -64,8 +66,9 @@ def attack_verdict(levels: Mapping[int, tuple[float, Told]], clean: Told, chosen
     text = (f"Noised up to step {chosen}: {right:.1%} read rightly, members told from strangers with AUC {told[0]:.2f} "
             f"[{told[1]:.2f}, {told[2]:.2f}]. At step {max(levels)}: {deepest[0]:.1%} and {deepest[1][0]:.2f}; at step {min(levels)}: "
             f"{lightest[0]:.1%} and {lightest[1][0]:.2f}. Had clean latents been sent: {clean[0]:.2f} [{clean[1]:.2f}, {clean[2]:.2f}]. "
+            f"The best of the other attacks there ({other}) reaches {best[0]:.2f} [{best[1]:.2f}, {best[2]:.2f}]. "
             f"An attacker with larger pictures, or one who thinks of something better, can do more.")
-    return Verdict(text, {"chosen": chosen, "right": right, "auc": list(told), "clean": list(clean)}, head)
+    return Verdict(text, {"chosen": chosen, "right": right, "auc": list(told), "clean": list(clean), "other": list(best)}, head)
 
 
 def _points(bounds: Bounds) -> str:

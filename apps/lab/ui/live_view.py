@@ -80,6 +80,9 @@ def _group(group: Group) -> Panel:
     if group.look == "numbers":
         items = [{"metric": one.name, "label": one.title} | _said(one, "unit", "formula", "meaning", "optional") for one in group.outputs]
         return {"kind": "numbers", "title": group.title, "items": items, "note": group.note, "wide": True} | group.more
+    if group.look == "levels":
+        return {"kind": "levels", "title": group.title, "items": [_single(one) for one in group.outputs], "note": group.note,
+                "wide": True} | group.more
     looks = {one.name: {"label": one.title, "dash": one.dash} | _said(one, "colour") for one in group.outputs}
     return {"kind": "chart", "title": group.title, "metrics": list(looks), "looks": looks, "x": group.x, "y": group.y,
             "note": group.note, "wide": False} | group.more

@@ -1,6 +1,7 @@
 // Which class shows which kind of panel. Each gives { element, update(sight), redraw(), close() }, and light(fact) where its parts can
 // belong to parts of other panels (linked.js).
 
+import { LevelsPanel } from "./levels_panel.js";
 import { MatrixPanel } from "./matrix_panel.js";
 import { NumbersPanel } from "./numbers_panel.js";
 import { AnswersPanel, PicturePanel, TablePanel, TextPanel } from "./panel.js";
@@ -17,6 +18,7 @@ export const panelKinds = {
   picture: PicturePanel,
   reveal: RevealPanel,
   film: FilmPanel,
+  levels: LevelsPanel,
   tokens: TokensPanel,
   numbers: NumbersPanel,
   matrix: MatrixPanel,
@@ -33,7 +35,7 @@ export function makePanel(panel, context) {
 
 /** Two columns at most: a narrow panel that would stand alone in its row gets the whole row. */
 export function fillRows(panels, made) {
-  const wide = (panel) => !panel || panel.wide || panel.kind === "numbers";
+  const wide = (panel) => !panel || panel.wide || panel.kind === "numbers" || panel.kind === "levels";
   let alone = false;
   panels.forEach((panel, i) => {
     alone = !wide(panel) && !alone;
