@@ -62,6 +62,7 @@ def accuracy(found: Mapping[str, Sequence[float]], bounds: Mapping[str, Sequence
     for method, shares in found.items():  # a trace each, so that every bar has a name
         mean = float(np.mean(shares))
         figure.add_bar(x=[METHODS[method]], y=percent([mean]), name=METHODS[method], marker_color=COLOURS[method], showlegend=False,
+                       width=0.8, offset=-0.4,  # behind the dots, which share the width among them
                        text=[f"{100 * mean:.0f} %"], textposition="inside", insidetextanchor="start",
                        error_y=_bars([mean], [bounds[method][-1]]) | {"thickness": 3})
     for i, place in enumerate(places):
@@ -79,9 +80,8 @@ def read_at(names: Sequence[str], shares: Sequence[float], bounds: Sequence[Boun
     """What is read rightly at each place, with intervals. `lines`: words -> share, dotted across."""
     figure = go.Figure(go.Bar(x=list(names), y=percent(shares), marker_color=BLUE, showlegend=False, textposition="inside",
                               text=[f"{100 * share:.0f} %" for share in shares], insidetextanchor="start", error_y=_bars(shares, bounds)))
-    for words, share in lines.items():
-        figure.add_hline(y=100 * share, line={"color": GREY, "dash": "dot"},
-                         annotation={"text": words, "font": {"size": 12}, "xanchor": "right"})
+    for (words, share), colour in zip(lines.items(), (GREEN, GREY), strict=False):
+        figure.add_scatter(x=list(names), y=percent([share] * len(names)), mode="lines", name=words, line={"color": colour, "dash": "dot"})
     return plain(figure, yaxis={"title": {"text": "right of new pictures, %"}, "range": [0, 104]})
 
 

@@ -2,6 +2,7 @@
 
     ./launch.sh flower                     four places as Flower's own simulation, beside the same round in one process
     ./launch.sh flower --mishap night=nan,harbour=silent       what happens to the others when some send nonsense, or die
+    ./launch.sh flower --processes 2       a SuperLink and two SuperNodes as processes of their own (flower_link.py)
 
 Flower needs older releases of what the site runs on, so it has an environment of its own (constraints-flower.txt) and is imported here
 only when it is used. Nothing but an upload crosses: `payload.pack` makes it, `server.receive` looks at it before believing a word.
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from core.engine import settings
 from core.engine.errors import LabError
 from core.engine.lab import Cache, Lab
+from core.federated.flower_link import over_processes
 from core.federated.rounds import Outcome, learns, loopback, place_sends
 from core.federated.spec import FederatedConfig, Mishap
 from core.federated.world import World, spoiled, world
@@ -46,13 +48,15 @@ class Folders(Lab):
 
 @functools.cache
 def _here(asked: str) -> tuple[FederatedConfig, Lab, World]:
-    """What a message asks for, as JSON {config, seed, painter}: once per process, since Flower calls an app anew for every message."""
+    """What a message asks for, as JSON {config, seed, painter, places}: once per process, since Flower calls an app anew for every
+    message. places: how many of them take part, the first ones."""
     import torch
 
     torch.set_num_threads(1)
     given = json.loads(asked)
     config, lab = FederatedConfig(**given["config"]), Folders(given["painter"], given["seed"])
-    return config, lab, world(config, lab)
+    made = world(config, lab)
+    return config, lab, made.only(list(made.held)[: given["places"]])
 
 
 def answer(asked: str, number: int, mishaps: dict[str, Mishap]) -> bytes:
@@ -98,8 +102,31 @@ def server_app(asked: str, patience: float, late: tuple[int, float], mishaps: di
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
-        config, lab, made = _here(asked)
-        outcomes.append(learns(made, config, lab, gathered(grid, asked, list(made.held), patience, late, mishaps)))
+        outcomes.append(served(grid, asked, patience, late, mishaps))
+
+    return app
+
+
+def served(grid: Grid, asked: str, patience: float, late: tuple[int, float], mishaps: dict[str, Mishap]) -> Outcome:
+    """All that the server does, whatever it was started by."""
+    config, lab, made = _here(asked)
+    return learns(made, config, lab, gathered(grid, asked, list(made.held), patience, late, mishaps))
+
+
+def deployed() -> ServerApp:
+    """The same ServerApp as a SuperLink starts it: what it is asked, and the file for its outcome, stand in the config of the run."""
+    from flwr.app import Context
+    from flwr.serverapp import ServerApp
+
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: Grid, context: Context) -> None:
+        given: Any = context.run_config
+        outcome = served(grid, given["what"], given["patience"], (given["late"], given["late-s"]), json.loads(given["mishaps"]))
+        part = Path(f"{given['out']}.part")
+        part.write_text(json.dumps(dataclasses.asdict(outcome)), encoding="utf-8")
+        part.rename(given["out"])
 
     return app
 
@@ -143,16 +170,22 @@ def main() -> None:
     parser.add_argument("--mishap", default="", help="what goes wrong where: PLACE=nan, loud, painter or silent, with commas between")
     parser.add_argument("--late", type=float, default=0.0, help="seconds that the last place sleeps before it answers")
     parser.add_argument("--patience", type=float, default=PATIENCE_S, help="seconds that the server waits for all of them")
+    parser.add_argument("--processes", type=int, default=0, metavar="N",
+                        help="a SuperLink and N SuperNodes as processes of this machine, for the first N places")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--painter", default=str(settings.ASSETS / "models" / "painter"), help="where the painter lies")
     parser.add_argument("--config", default="{}", help="other settings of federated/run, as JSON")
     given = parser.parse_args()
     config = FederatedConfig(**json.loads(given.config))
     mishaps = dict(pair.split("=", 1) for pair in given.mishap.split(",") if pair)
-    asked = json.dumps({"config": config.model_dump(mode="json"), "seed": given.seed, "painter": given.painter})
+    if given.processes not in (0, 2, 3, 4):
+        parser.error("--processes takes 2, 3 or 4: one place alone has nobody to share with, and there are four.")
+    asked = json.dumps({"config": config.model_dump(mode="json"), "seed": given.seed, "painter": given.painter,
+                        "places": given.processes or None})
     _, lab, made = _here(asked)
     began = time.monotonic()
-    flower = simulated(asked, len(made.held), given.patience, (len(made.held) - 1 if given.late else -1, given.late), mishaps)
+    carry = over_processes if given.processes else simulated
+    flower = carry(asked, len(made.held), given.patience, (len(made.held) - 1 if given.late else -1, given.late), mishaps)
     middle = time.monotonic()
     alone = loopback(made, config, lab, flower.hashes)
     print(json.dumps({"flower": dataclasses.asdict(flower), "loopback": dataclasses.asdict(alone),
