@@ -15,6 +15,7 @@ import argparse
 import dataclasses
 import functools
 import json
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -196,4 +197,7 @@ def main() -> None:
 if __name__ == "__main__":
     from core.federated import flower
 
-    flower.main()  # not this module's own: workers find functions by the name of their module
+    try:
+        flower.main()  # not this module's own: workers find functions by the name of their module
+    except LabError as error:
+        sys.exit(f"{error.message}\n{error.hint}")

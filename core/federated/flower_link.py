@@ -27,7 +27,7 @@ from core.federated.rounds import Outcome
 
 HERE, LOOK_S = "127.0.0.1", 0.3
 STARTING_S = 180.0  # until all processes are up and a round is done, beside the patience of the server
-APPS = "from core.federated.flower import client_app, deployed\n\nclient, server = client_app(), deployed()\n"
+APPS = "from core.federated.flower import client_app, deployed\n\nclient = client_app()\nserver = deployed()\n"
 PROJECT = """[project]
 name = "fedbip-round"
 version = "1.0.0"

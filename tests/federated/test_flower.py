@@ -30,7 +30,7 @@ def over_flower(painter, tmp_path_factory):
 
     def run(*words: str) -> dict:
         done = subprocess.run([str(PYTHON), "-m", "core.federated.flower", "--painter", str(folder), "--config", json.dumps(QUICK), *words],
-                              cwd=REPOSITORY, env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, timeout=300)
+                              cwd=REPOSITORY, env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, timeout=400)
         assert done.returncode == 0, done.stderr[-2000:]
         return json.loads(done.stdout.splitlines()[-1])
 
@@ -47,3 +47,8 @@ def test_who_dies_is_late_or_sends_nonsense_is_left_out_and_the_round_goes_on(ov
     refused = found["flower"]["refused"]
     assert "did not come in time" in refused["school"] and "not finite" in refused["night"] and "did not come in time" in refused["harbour"]
     assert list(found["flower"]["hashes"]) == ["post"] and found["equal hashes"] and found["equal accuracy"]
+
+
+def test_a_superlink_and_two_supernodes_as_processes_give_what_one_process_gives(over_flower):
+    found = over_flower("--processes", "2")
+    assert found["equal hashes"] and found["equal accuracy"] and list(found["flower"]["hashes"]) == ["post", "school"]

@@ -83,11 +83,14 @@ def test_a_file_that_is_no_set_of_places_gets_a_sentence(lab, tmp_path, members,
         own.taking(lab, packed(tmp_path / "x.zip", members))
 
 
-def test_every_rival_learns_every_place_is_left_out_once_and_a_bad_upload_does_not_stop_the_others(lab):
-    metrics, tables, verdict = said(lab, rivals="all", out=True, mishap="nan")
+def test_every_rival_learns_every_place_is_left_out_once_and_a_bad_upload_does_not_stop_the_others(lab, tmp_path):
+    places = packed(tmp_path / "four.zip", {f"{place}/{digit}": 3 for place in "abcd" for digit in (3, 8)})
+    metrics, tables, verdict = said(lab, pictures=places, rivals="all", out=True, mishap="nan")
     assert {f"accuracy {name}" for name in experiments.ALL} <= set(metrics)
-    assert {name for name in metrics if name.startswith("with ")} == {"with post", "with school", "with night"}
+    assert {name for name in metrics if name.startswith("with ")} == {"with a", "with b", "with c"}
     [refused] = [table.rows for table in tables if table.name == "refused"]
-    assert refused[0][0] == "Harbour" and "not finite" in refused[0][1] and "Harbour: left out" in verdict.text
+    assert refused[0][0] == "d" and "not finite" in refused[0][1] and "d: left out" in verdict.text
     assert len(next(table for table in tables if table.name == "uploads").rows) == 3
+    scores = next(table for table in tables if table.name == "scores")
+    assert len(scores.rows) == 1 + len(experiments.ALL) and all("[" in cell for row in scores.rows[1:] for cell in row[1:])
     assert len(layers(dataclasses.asdict(verdict))["headline"].split()) <= 25
