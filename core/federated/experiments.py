@@ -17,7 +17,7 @@ from core.engine.lab import Lab
 from core.federated import attacks, client, figures, leaks, server, verdict
 from core.federated.classifier import Classifier, weight_bytes
 from core.federated.painting import Paintings, journey, learned, paintings, some_of, taught
-from core.federated.payload import Payload, digest, pack
+from core.federated.payload import Payload, digest, inside, pack
 from core.federated.places import CLASSES
 from core.federated.spec import METHODS, STARTS, AttackConfig, FederatedConfig, Method
 from core.federated.world import World, send, world
@@ -147,6 +147,7 @@ def counted(made: World, config: FederatedConfig, uploads: Mapping[str, Payload]
     yield Table("uploads", ["place", "pictures held", "latents sent", "starting at step", "word vectors", "bytes", "mu", "hash"],
                 [[made.names[name], len(made.held[name][1]), len(payload.labels), payload.t_start, 1 + len(payload.owned), size,
                   round(mu, 1), digest(arrived[name])[:16]] for (name, payload), size in zip(uploads.items(), sent, strict=True)])
+    yield Table("payload", ["part", "what it is", "numbers", "shape", "bytes", "least", "largest"], inside(arrived[next(iter(uploads))]))
     return sizes
 
 

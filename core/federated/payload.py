@@ -23,6 +23,8 @@ from core.federated.places import CLASSES
 
 SOUND = (0.8, 1.2)  # root mean square of an honest noised latent
 LARGEST = 64_000_000  # bytes
+SAID = {"latents": "the pictures, mixed and noised", "labels": "which digit each is", "style": "S, the look of the place",
+        "classes": "V, a vector for each digit", "owned": "which digits these are"}
 PARTS = ("latents", "labels", "style", "classes", "owned")
 
 
@@ -68,6 +70,15 @@ def unpack(sent: bytes) -> Payload:
         return Payload(str(note["place"]), str(note["painter"]), int(note["t_start"]), *(parts[name] for name in PARTS))
     except (SafetensorError, ValueError, KeyError, TypeError, UnicodeDecodeError):
         raise LabError("What came is no upload of this method.", "Send the safetensors bytes that `pack` makes.") from None
+
+
+def inside(sent: bytes) -> list[list[str | int | float]]:
+    """What lies in an upload, part by part: name, what it is, kind of number, shape, bytes, least, largest; the note on top comes last."""
+    payload, size = unpack(sent), int.from_bytes(sent[:8], "little")
+    parts = [(name, getattr(payload, name)) for name in PARTS]
+    rows = [[name, SAID[name], str(part.dtype).removeprefix("torch."), " x ".join(map(str, part.shape)), part.numel() * part.element_size(),
+             *([round(float(part.min()), 3), round(float(part.max()), 3)] if part.numel() else ["", ""])] for name, part in parts]
+    return [*rows, ["header", "where each part lies, the place, its step and its painter", "text", "", 8 + size, "", ""]]
 
 
 def check(payload: Payload, painter: str, times: Sequence[int]) -> None:

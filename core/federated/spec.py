@@ -150,6 +150,8 @@ RUN_OUTPUTS = (
     table("scores", "Every method at every place", wide=True),
     table("uploads", "The uploads, byte by byte", wide=True,
           note="mu: of the Gaussian mechanism, for one picture. It speaks of the latents alone; the word vectors have no such number."),
+    table("payload", "Inside one upload", wide=True,
+          note="Of the first place, as it arrived: a safetensors file, in which no program can hide. Nothing else is sent."),
     table("refused", "Left out", optional=True, note="The others go on without it."),
     metric("noise loss {}", "Noise loss at a place of the visitor's", optional=True),
     metric("with {}", "What a place adds", unit="share", formula="right with it - right without it", optional=True),

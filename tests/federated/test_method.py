@@ -13,7 +13,7 @@ from core.engine.errors import LabError
 from core.federated import attacks, client, server
 from core.federated.classifier import Classifier
 from core.federated.painter import SCHEDULE, noised, schedule, signal, tokens
-from core.federated.payload import Payload, check, digest, pack, unpack
+from core.federated.payload import Payload, check, digest, inside, pack, unpack
 from core.federated.places import CLASSES, PLACES, STYLES, draw, read_bank
 
 STEPS = 5
@@ -110,6 +110,7 @@ def test_an_upload_survives_its_bytes_and_has_one_hash(sent, painter):
     assert digest(pack(back)) == digest(pack(sent))
     assert all(torch.equal(getattr(back, name), getattr(sent, name)) for name in ("latents", "labels", "style"))
     check(back, painter.mark, schedule(STEPS, 501)[1])
+    assert sum(row[4] for row in inside(pack(sent))) == len(pack(sent))
     assert len(pack(sent)) < 2 * (20 * 256 + 11 * 64) + 1000  # float16, and hardly anything else
 
 
