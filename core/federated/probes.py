@@ -2,6 +2,7 @@
 
 federated/latent    answer: LatentAnswer; pictures real, partner, sent, decoded; figure noise; numbers left, size, mu
 federated/paint     answer: PaintAnswer; picture stages; numbers sure
+federated/shares    answer: SharesAnswer; figure holdings; numbers alpha, missing
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from core.engine.lab import Lab
 from core.federated import attacks, client, figures
 from core.federated.classifier import read_classifier
 from core.federated.painter import LATENT, load_painter, noised, schedule, signal
-from core.federated.places import CLASSES, PLACES, draw, read_bank
-from core.federated.spec import PLACE_WORDS, LatentConfig, PaintConfig
+from core.federated.places import CLASSES, PLACES, draw, read_bank, shared_out
+from core.federated.spec import PLACE_WORDS, LatentConfig, PaintConfig, SharesConfig
 
 LARGE = 192
 STEPS = 10
@@ -40,6 +41,28 @@ class PaintAnswer(Answer):
     digit: int
     read: int
     chance: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharesAnswer(Answer):
+    """counts: pictures of each digit at each place.  alpha: of the Dirichlet distribution, 0 where all have the same."""
+
+    alpha: float
+    counts: list
+
+
+def shares(config: SharesConfig, lab: Lab) -> SharesAnswer:
+    """Shares the digits out as a run would; alpha falls from 5 at 1 to 0.01 at 10, by the same factor each time."""
+    alpha = 5 * 0.002 ** ((config.uneven - 1) / 9) if config.uneven else 0.0
+    counts = shared_out(len(PLACES), config.shots, alpha, torch.Generator().manual_seed(config.seed))
+    missing = sum(count == 0 for place in counts for count in place) / len(counts)
+    return SharesAnswer(
+        alpha=alpha, counts=counts,
+        says=f"At a place {missing:.1f} of ten digits are missing." if missing else "Every place holds every digit.",
+        aside="A run can be made with alpha 0.5, 0.1 and 0.01: 'Who holds what', under More. It draws shares of its own.",
+        numbers={"alpha": Measure(round(alpha, 3), remark="of the Dirichlet distribution; 0: no chance in it"),
+                 "missing": Measure(round(missing, 1), remark="of ten digits, mean over the places")},
+        figures={"holdings": figures.holdings(dict(zip(PLACE_WORDS.values(), counts, strict=True)))})
 
 
 def latent(config: LatentConfig, lab: Lab) -> LatentAnswer:

@@ -101,6 +101,15 @@ class LatentConfig(Sending):
     seed: int = Field(0, ge=0, le=999, title="Another picture", json_schema_extra=MORE, description="Another number, another picture")
 
 
+class SharesConfig(Config):
+    """Who holds what, before anything is run."""
+
+    uneven: int = Field(5, ge=0, le=10, title="How unevenly", json_schema_extra={"slider": [0, 10, 1]},
+                        description="0: every place holds every digit; 10: nearly one place a digit")
+    shots: int = Field(4, ge=1, le=32, title="Pictures a digit", description="On average, at a place")
+    seed: int = Field(0, ge=0, le=999, title="Shared out anew", json_schema_extra=MORE, description="Another number, other favourites")
+
+
 class PicturesConfig(Config):
     pictures: DataRef = Field("", title="Pictures", json_schema_extra=FILES, description="A ZIP with one folder for each place")
 
@@ -188,4 +197,5 @@ LATENT = probe("federated/latent", title="What leaves a place?", paper="07", con
 PICTURES = probe("federated/pictures", title="What is in my pictures?", paper="07", config=PicturesConfig,
                  run="core.federated.own:brought")
 PAINT = probe("federated/paint", title="Let the server paint", paper="07", config=PaintConfig, run="core.federated.probes:paint")
-EXPERIMENTS = (RUN, ATTACK, LATENT, PAINT, PICTURES)
+SHARES = probe("federated/shares", title="Who holds what?", paper="07", config=SharesConfig, run="core.federated.probes:shares")
+EXPERIMENTS = (RUN, ATTACK, LATENT, PAINT, SHARES, PICTURES)

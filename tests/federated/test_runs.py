@@ -67,5 +67,8 @@ def test_probes_show_a_picture_on_its_way_and_a_painting(warm_engine):
     left = warm_engine.probe("federated/latent", {"t_start": 981, "mix": False})
     assert left["t_start"] == 981 and left["left"] == pytest.approx(0.076, abs=1e-3)
     assert set(left["images"]) == {"real", "partner", "sent", "decoded"}
+    even, uneven = (warm_engine.probe("federated/shares", {"uneven": by, "shots": 4}) for by in (0, 10))
+    assert even["counts"] == [[4] * 10] * 4 and uneven["alpha"] == pytest.approx(0.01)
+    assert [sum(place) for place in zip(*uneven["counts"], strict=True)] == [16] * 10 and 0 in uneven["counts"][0]
     painted = warm_engine.probe("federated/paint", {"place": "night", "steps": 5})
     assert painted["digit"] == 7 and 0 <= painted["chance"] <= 1

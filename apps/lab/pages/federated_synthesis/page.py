@@ -25,6 +25,10 @@ PAINT_SHOWS = (
     picture("stages", "From noise to picture", wide=True), picture("last", "The painting"),
     numbers("In numbers", number("sure", "What the public network reads")),
 )
+SHARES_SHOWS = (
+    figure("holdings", "Pictures of each digit at each place", wide=True),
+    numbers("In numbers", number("alpha", "alpha"), number("missing", "Digits that a place lacks")),
+)
 ATTACKED = (
     "The same round at four depths of noise, with an attacker who sees all that is sent and asks of a picture: was it there? Does "
     "what the attacker loses cost the network anything?"
@@ -40,6 +44,8 @@ def build(site: frame.Site, page: Page) -> None:
         with gr.Tab("Let it paint", id="paint"):
             Desk(view, "federated/paint", left=("style", "digit", "place"), more=("t_start", "guidance", "steps", "seed"),
                  shows=PAINT_SHOWS, prefix="paint")
+        with gr.Tab("Who holds what", id="shares"):
+            Desk(view, "federated/shares", left=("uneven", "shots"), more=("seed",), shows=SHARES_SHOWS, prefix="shares")
         with gr.Tab("The attacker", id="attack"):
             gr.HTML(f'<p class="gb-quiet">{ATTACKED}</p>', apply_default_css=False)
             frame.another(view, "federated/attack", press="Attack")
