@@ -29,6 +29,8 @@ Start = Literal[981, 901, 851, 701]
 STARTS: tuple[Start, ...] = (981, 901, 851, 701)
 START_WORDS = {"981": "981: as in the paper, nearly all noise", "901": "901", "851": "851",
                "701": "701: more of the picture is left (ours)"}
+LEFT_WORDS = {"981": "Step 981, as in the paper: 8 % of the picture's height is left.", "901": "Step 901: 12 % is left.",
+              "851": "Step 851: 15 % is left.", "701": "Step 701, where this lab begins: 29 % is left."}
 TILTS = {"0": "every place holds every digit", "0.5": "each place has its favourites", "0.1": "few digits at each place",
          "0.01": "nearly one place a digit"}
 Mishap = Literal["none", "nan", "loud", "painter", "silent", "labels"]
@@ -172,14 +174,14 @@ ATTACK_OUTPUTS = (
     levels("Move the depth of the noise",
            figure("right {}", "What the network reads"), figure("told {}", "What the attacks tell (AUC, 0.5 is a coin)"),
            picture("seen {}", "What an attacker gets to see"), figure("noise {}", "What is sent, beside pure noise"),
-           main=True, setting="t_start", words=START_WORDS,
+           main=True, setting="t_start", words=LEFT_WORDS,
            note="All four depths are recorded, so the slider moves at once. Other settings need Attack. Thin lines are 95 % intervals; an "
                 "attack whose line stays right of 0.5 tells members from strangers better than a coin."),
     figure("trade", "Deeper noise: what is learned, what is told?", wide=True,
            note="Blue: how well the network reads. Red: how well an attacker tells members from strangers. Both against the noise."),
     numbers(
         "In numbers",
-        number("accuracy", "Right at the chosen level", unit="share", formula=RIGHT),
+        number("accuracy", "Right at the depth shown first", unit="share", formula=RIGHT),
         number("leak", "Told from strangers there", unit="share", formula="AUC of a matched filter on the uploads", meaning="0.5: a coin."),
         number("leak clean", "If clean latents were sent", unit="share", formula="the same attack on latents without noise and mixing",
                meaning="What the file format of the released script would tell.")),
