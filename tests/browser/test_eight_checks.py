@@ -76,6 +76,11 @@ def bring_places(page) -> None:
     page.locator(".gb-form .gb-drawer-handle").first.click()
     page.locator(".gb-form input[type=file]").first.set_input_files(ASSETS / "samples" / "places.zip")
     page.get_by_text("3 places: 'dock' holds 40 pictures, 20 are kept to test on").first.wait_for(timeout=60_000)
+    page.get_by_role("tab", name="The attacker").click()
+    page.get_by_alt_text("Noised up to step 701").wait_for(timeout=60_000)
+    page.locator(".gb-levels-slider").press("Home")  # recorded: the slider moves among them without computing
+    page.get_by_alt_text("Noised up to step 981").wait_for()
+    assert page.locator(".gb-levels-words").inner_text().startswith("Step 981") and page.get_by_alt_text("step 701").count() == 0
 
 
 def draw_a_letter(page) -> None:
