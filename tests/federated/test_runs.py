@@ -59,7 +59,7 @@ def test_the_same_round_gives_the_same_numbers_and_the_attack_speaks(round_, war
     assert {"accuracy 981", "leak 981", "accuracy 701", "leak 701", "leak clean"} <= set(metrics) and metrics["leak"] == metrics["leak 701"]
     for level in STARTS:  # what the slider moves among: at every depth each place, each attack, and what it sees
         right, told = (figures[f"{name} {level}"]["data"] for name in ("right", "told"))
-        assert len(right[0]["x"]) == 5 and right[0]["y"][-1] == pytest.approx(100 * metrics[f"accuracy {level}"])
+        assert len(right[0]["x"]) == 5 and right[0]["y"][-1] == pytest.approx(100 * metrics[f"accuracy {level}"], abs=0.06)
         assert told[0]["x"][4] == pytest.approx(metrics[f"leak {level}"]) and len(told[0]["y"]) == 6
 
 
