@@ -110,8 +110,9 @@ def said(parts: dict[str, list[dict[str, Any]]]) -> list[str]:
         ray, local = parts["clock"]
         [after] = (name for name in ray if name.startswith("s for"))
         notes += [f"two warm workers of Ray against one process: {local[after] / ray[after]:.2f} times sooner (aim {SOONER:g}, on two free "
-                  f"cores; the load was {local['load']:.1f})",
-                  f"Ray for 1,000 such runs: {ray['CPU s'] / ray['runs'] / 3.6:.1f} CPU hours, {1000 * ray['MB a run']:.0f} MB of records"]
+                  f"cores; the load was {local['load']:.1f})"]
+    if "clock" in parts and "CPU s" in ray:
+        notes += [f"Ray for 1,000 such runs: {ray['CPU s'] / ray['runs'] / 3.6:.1f} CPU hours, {1000 * ray['MB a run']:.0f} MB of records"]
     return notes
 
 
