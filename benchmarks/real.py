@@ -1,27 +1,31 @@
 """What a real language model costs on a small machine: asking, a step of forgetting, soft tokens, loading, generating under a trace.
 
     glassbox get smollm2
-    python -m benchmarks.real [--only NAME ...]
+    python -m benchmarks.real [--only NAME ...] [--before CHECKOUT]
 
 Every ratio is between two ways of doing the same in one run, by the CPU seconds of the process: reading a common beginning once, in
 batches of 16, against reading it in every row, in batches of 8; ten soft-token attacks at once against one after the other; a step of an
 attack against a bare forward and backward of the same tokens; generation with all layers captured against generation alone.
+With a checkout of an earlier state of the lab, also the audit of ten questions in both, each in a process of its own, at the same time,
+so that both meet the same machine.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
+import json
+import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.timing import ratio, table, versions, wall_and_cpu, write
+from benchmarks.timing import peak_memory, ratio, table, versions, wall_and_cpu, write
 from core.engine.decoding import decode_greedily, left_padded
 from core.engine.families import family_of
 from core.engine.models import LoadedModel, ModelStore
@@ -35,7 +39,7 @@ from core.unlearning.soft_tokens.targets import encode_target
 
 MODEL = "got/smollm2"
 WAYS = ("direct", "prefix", "affirm", "icl", "choice", "paraphrase", "cloze")
-QUESTIONS, REPEATS, TOKENS, STEPS = 10, 2, 10, 2
+QUESTIONS, REPEATS, TOKENS, STEPS, MODELS = 10, 2, 10, 2, 3
 Row = dict[str, Any]
 
 
@@ -158,7 +162,20 @@ def attack_alone(targets: int) -> None:
     chosen = [encode_target(loaded.tokenizer, put(r).text, f" {r.perturbed_answers[0]}") for r in records]
     for _ in attack(loaded.model, chosen, [[510] * TOKENS] * targets, AttackSettings(steps=STEPS)):
         pass
-    print(cpu, wall, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+    print(cpu, wall, peak_memory())
+
+
+def audited(before: str) -> Row:
+    """Ten questions in every way that their table allows and all that is read beside, three models' worth, in two states of the lab."""
+    here = str(Path(__file__).resolve().parents[1])
+    script = [sys.executable, "-P", str(Path(__file__).with_name("audit_alone.py")), str(MODELS)]
+    running = [subprocess.Popen(script, cwd=folder, env=os.environ | {"PYTHONPATH": folder}, stdout=subprocess.PIPE, text=True)
+               for folder in (here, before)]
+    new, old = (json.loads(process.communicate()[0].splitlines()[-1]) for process in running)
+    pairs = [(a, b) for way, texts in old["answers"].items() for a, b in zip(new["answers"][way], texts, strict=True)]
+    return {"what": "the audit of ten questions, three models' worth, against an earlier state of the lab", "cpu_s": new["cpu_s"],
+            "before_cpu_s": old["cpu_s"], "ratio": new["cpu_s"] / old["cpu_s"], "wall_ratio": new["wall_s"] / old["wall_s"],
+            "note": f"{sum(a == b for a, b in pairs)} of {len(pairs)} answers equal"}
 
 
 PARTS: dict[str, Callable[[LoadedModel], Row | list[Row]]] = {
@@ -169,13 +186,14 @@ PARTS: dict[str, Callable[[LoadedModel], Row | list[Row]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--before", help="the folder of a checkout of an earlier state")
     parser.add_argument("--attack", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.attack:
         return attack_alone(options.attack)
+    rows: list[Row] = [audited(options.before)] if options.before else []
     loaded = ModelStore(Settings()).load(MODEL)
-    rows: list[Row] = []
     for name in options.only:
         found = PARTS[name](loaded)
         rows += found if isinstance(found, list) else [found]

@@ -101,6 +101,18 @@ def machine() -> dict[str, Any]:
     return {"system": platform.system(), "processor": _processor(), "cores": os.cpu_count(), "load": load}
 
 
+def peak_memory() -> float:
+    """The most resident memory that this process ever had, in GB. Linux counts in `ru_maxrss` also what the process was that started it,
+    up to the moment at which its own program began, so it is asked for the peak of the address space."""
+    try:
+        words = Path("/proc/self/status").read_text(encoding="utf-8").split()
+        return int(words[words.index("VmHWM:") + 1]) * 1024 / 1e9
+    except (OSError, ValueError):
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
 def table(rows: Iterable[Mapping[str, Any]]) -> str:
     """Rows as a Markdown table; a cell that a row lacks stays empty, floats show four digits."""
     rows = list(rows)

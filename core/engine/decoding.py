@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad as padded
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from core.engine.encoding import PromptText, end_ids
 from core.engine.stopping import go_on
 
+READ_AT_ONCE = 1500  # tokens of prompts that are read between two looks at Stop
 CROWDED = 0.75  # rows that are done leave when fewer than this share go on: leaving copies the cache
 
 
@@ -56,6 +59,57 @@ def read_ahead(model: PreTrainedModel, ids: Tensor, mask: Tensor, tokens: int, r
                          use_cache=True, **{cache_argument(model): cache})
         cache.batch_select_indices(rows)
     return cache
+
+
+@torch.no_grad()
+def read_in_parts(model: PreTrainedModel, head: Sequence[int], rows: Sequence[Sequence[int]],
+                  pad: int) -> tuple[Tensor, Tensor, DynamicCache]:
+    """Many prompts that all begin with `head`, read but for their last tokens: ids, mask (n, tokens) and cache for `decode_greedily`.
+
+    rows: what follows the head in each, at least one token, best sorted by length. The head is read once, and some rows at a time, each
+    time no further than the longest of them; in the cache a gap that nobody attends to stands between head and rest of the shorter ones.
+    """
+    device, begin, longest = model.device, len(head), max(map(len, rows)) - 1
+    first, parts = DynamicCache(), []
+    if begin:
+        start = torch.tensor([head], device=device)
+        model.base_model(input_ids=start, use_cache=True, **{cache_argument(model): first})
+    for group in _groups(rows):
+        go_on()
+        cache, width = copy.deepcopy(first), max(map(len, group)) - 1
+        if begin:
+            cache.batch_repeat_interleave(len(group))
+        if width:
+            rest, there = left_padded([row[:-1] for row in group], pad, device)
+            mask = torch.cat([there.new_ones(len(group), begin), there], dim=-1)
+            model.base_model(input_ids=rest, attention_mask=mask, position_ids=positions_of(mask)[:, begin:], use_cache=True,
+                             **{cache_argument(model): cache})
+        parts.append((cache, width))
+    rest, there = left_padded(rows, pad, device)
+    ids = torch.cat([rest.new_tensor([list(head)] * len(rows)).reshape(len(rows), begin), rest], dim=-1)
+    return ids, torch.cat([there.new_ones(len(rows), begin), there], dim=-1), _joined(parts, begin, longest)
+
+
+def _groups(rows: Sequence[Sequence[int]]) -> Iterator[list[Sequence[int]]]:
+    """Neighbours that together, at the length of the longest, are no more than READ_AT_ONCE tokens; at least one row."""
+    group: list[Sequence[int]] = []
+    for row in rows:
+        if group and (len(group) + 1) * max(map(len, [*group, row])) > READ_AT_ONCE:
+            yield group
+            group = []
+        group.append(row)
+    yield group
+
+
+def _joined(parts: Sequence[tuple[DynamicCache, int]], begin: int, longest: int) -> DynamicCache:
+    """One cache of the rows of all; each part (cache, tokens behind the first `begin`) gets its gap there."""
+    whole = parts[0][0]
+    for number, layer in enumerate(whole.layers):
+        for kind in ("keys", "values"):
+            read = [(getattr(cache.layers[number], kind), longest - width) for cache, width in parts]
+            filled = [torch.cat([states[:, :, :begin], padded(states[:, :, begin:], (0, 0, gap, 0))], dim=2) for states, gap in read]
+            setattr(layer, kind, torch.cat(filled))
+    return whole
 
 
 @torch.no_grad()

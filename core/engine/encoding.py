@@ -22,6 +22,7 @@ from core.engine.stopping import go_on
 from core.engine.templates import written
 
 PROBE_QUESTION, PROBE_ANSWER = "Who?", "Porto"
+AT_ONCE = 64  # texts given to a tokenizer between two looks at Stop: a call costs more than a short text
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,13 @@ def as_prompt(prompt: PromptText | str) -> PromptText:
 
 def encode_prompt(tokenizer: Any, prompt: PromptText | str) -> list[int]:
     """Token ids of what is read before an answer: begun as a text begins, never ended."""
-    prompt = as_prompt(prompt)
-    return begin_ids(tokenizer, prompt) + _ids(tokenizer, prompt.text)
+    return encode_prompts(tokenizer, [prompt])[0]
+
+
+def encode_prompts(tokenizer: Any, prompts: Sequence[PromptText | str]) -> list[list[int]]:
+    """`encode_prompt` of each."""
+    given = [as_prompt(prompt) for prompt in prompts]
+    return [begin + ids for begin, ids in zip(_begins(tokenizer, given), all_ids(tokenizer, [p.text for p in given]), strict=True)]
 
 
 def encode_pair(tokenizer: Any, prompt: PromptText | str, answer: str, *, end: bool = True) -> Pair:
@@ -111,15 +117,12 @@ def encode_pair(tokenizer: Any, prompt: PromptText | str, answer: str, *, end: b
 
 def encode_pairs(tokenizer: Any, prompts: Sequence[PromptText | str], answers: Sequence[str], *, end: bool = True) -> list[Pair]:
     """One pair for each prompt and its answer."""
-    found, given, ends = [], [as_prompt(prompt) for prompt in prompts], {}
-    for prompt, answer in zip(given, answers, strict=True):
-        go_on()
-        if end and prompt.chat not in ends:
-            ends[prompt.chat] = end_ids(tokenizer, prompt)
-        begin = begin_ids(tokenizer, prompt)
-        alone, joint = _ids(tokenizer, prompt.text), _ids(tokenizer, prompt.with_answer(answer))
-        found.append(Pair(begin + joint + ends.get(prompt.chat, []), len(begin) + border(alone, joint)))
-    return found
+    given = [as_prompt(prompt) for prompt in prompts]
+    ends = {chat: end_ids(tokenizer, PromptText("", chat=chat)) if end else [] for chat in {prompt.chat for prompt in given}}
+    begins, alone = _begins(tokenizer, given), all_ids(tokenizer, [prompt.text for prompt in given])
+    joint = all_ids(tokenizer, [prompt.with_answer(answer) for prompt, answer in zip(given, answers, strict=True)])
+    return [Pair(begin + whole + ends[prompt.chat], len(begin) + border(read, whole))
+            for prompt, begin, read, whole in zip(given, begins, alone, joint, strict=True)]
 
 
 def border(read: Sequence[Any], joint: Sequence[Any]) -> int:
@@ -129,8 +132,14 @@ def border(read: Sequence[Any], joint: Sequence[Any]) -> int:
 
 def begin_ids(tokenizer: Any, prompt: PromptText) -> list[int]:
     """The tokens in front of this text that are not written in it."""
+    return _begins(tokenizer, [prompt])[0]
+
+
+def _begins(tokenizer: Any, prompts: Sequence[PromptText]) -> list[list[int]]:
     named = tokenizer.bos_token
-    return [] if prompt.chat or (named and prompt.text.startswith(named)) else frame(tokenizer)[0]
+    written = [prompt.chat or bool(named and prompt.text.startswith(named)) for prompt in prompts]
+    begin = [] if all(written) else frame(tokenizer)[0]
+    return [[] if known else begin for known in written]
 
 
 def end_ids(tokenizer: Any, prompt: PromptText) -> list[int]:
@@ -156,6 +165,16 @@ def offsets(tokenizer: Any, prompt: PromptText | str) -> list[tuple[int, int]]:
 
 def _ids(tokenizer: Any, text: str) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False).input_ids)
+
+
+def all_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """`_ids` of each, every text read once however often it stands there."""
+    different, found = list(dict.fromkeys(texts)), {}
+    for start in range(0, len(different), AT_ONCE):
+        go_on()
+        part = different[start:start + AT_ONCE]
+        found |= zip(part, map(list, tokenizer(part, add_special_tokens=False).input_ids), strict=True)
+    return [found[text] for text in texts]
 
 
 def _answered(tokenizer: Any) -> tuple[str, str]:

@@ -3,6 +3,7 @@
     depths = read_layers(model, ids, positions=[5, 6])     # log-probabilities (layers + 1, positions, vocabulary)
     depths[0]                                              # read from the embeddings, before any layer
     depths[-1]                                             # what the model really says
+    read_attention(fork, ids)[2]                           # where the last token looks in the third layer
 
 The residual stream after each layer goes through the model's own final norm and output matrix (nostalgebraist 2020).
 Families: those whose row in `families.py` names a final norm.
@@ -71,3 +72,16 @@ def read_layers(model: PreTrainedModel, ids: Tensor, mask: Tensor | None = None,
         model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
     hidden = torch.stack([acts[site][rows, tokens] for site in wanted])
     return unembed(model, hidden).float().log_softmax(-1)
+
+
+@torch.no_grad()
+def read_attention(model: PreTrainedModel, ids: Tensor) -> Tensor:
+    """Where the last token of `ids` (1, tokens) looks: attention in every layer, mean over its heads, float (layers, tokens).
+
+    model: one of one's own, such as a fork that shares its weights, since its attention is switched to the kind that gives weights.
+    """
+    model.set_attn_implementation("eager")
+    wanted = sites(model, "attn_weights")
+    with trace(model, capture=wanted) as acts:
+        model.base_model(input_ids=ids, use_cache=False)
+    return torch.stack([acts[site][0, :, -1].float().mean(0) for site in wanted])

@@ -15,13 +15,23 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
-from core.engine.decoding import cache_argument, decode_greedily, end_tokens, left_padded, positions_of, read_ahead
-from core.engine.encoding import PromptText, as_prompt, encode_pairs, encode_prompt
+from core.engine.decoding import (
+    READ_AT_ONCE,
+    cache_argument,
+    decode_greedily,
+    end_tokens,
+    left_padded,
+    positions_of,
+    read_ahead,
+    read_in_parts,
+)
+from core.engine.encoding import PromptText, all_ids, as_prompt, encode_pairs, encode_prompt, encode_prompts
 from core.engine.families import family_name
 from core.engine.lens import scaled
 from core.engine.thinking import Said, split_ids, thinks
@@ -107,7 +117,7 @@ def speak(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: S
     ends, found = end_tokens(model, tokenizer), []
     for start in range(0, len(prompts), batch):
         part = [as_prompt(prompt) for prompt in prompts[start:start + batch]]
-        rows = [encode_prompt(tokenizer, prompt) for prompt in part]
+        rows = encode_prompts(tokenizer, part)
         said = _decoded(model, tokenizer, rows, ends, new_tokens)
         found += _thought_through(model, tokenizer, part, rows, said, ends, new_tokens)
     return found
@@ -115,15 +125,12 @@ def speak(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: S
 
 def _decoded(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Sequence[Sequence[int]], ends: set[int],
              new_tokens: int) -> list[list[int]]:
-    ids, mask = left_padded(rows, padding(tokenizer), model.device)
-    begin = alike(rows)
-    if begin < SHARED or len(rows) == 1 or not _takes_gaps(model, ids.shape[1] + new_tokens):
-        return decode_greedily(model, ids, mask, ends, new_tokens)
-    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
-    head = ids.new_tensor([rows[0][:begin]])
-    cache = read_ahead(plain, head, torch.ones_like(head), begin, torch.zeros(len(rows), dtype=torch.long, device=ids.device))
-    rest, there = left_padded([row[begin:] for row in rows], padding(tokenizer), model.device)
-    ids, mask = torch.cat([head.expand(len(rows), -1), rest], dim=-1), torch.cat([there.new_ones(len(rows), begin), there], dim=-1)
+    plain, longest = model.get_base_model() if hasattr(model, "get_base_model") else model, max(map(len, rows))
+    begin = alike(rows) if len(rows) > 1 and _takes_gaps(plain, longest + new_tokens) else 0
+    if begin < SHARED and len(rows) * longest <= READ_AT_ONCE:
+        return decode_greedily(model, *left_padded(rows, padding(tokenizer), model.device), ends, new_tokens)
+    begin = begin if begin >= SHARED else 0
+    ids, mask, cache = read_in_parts(plain, rows[0][:begin], [row[begin:] for row in rows], padding(tokenizer))
     return decode_greedily(model, ids, mask, ends, new_tokens, cache=cache)
 
 
@@ -181,14 +188,14 @@ def after_thinking(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
 def answer_room(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[PromptText | str],
                 answers: Sequence[str]) -> int:
     """How many tokens to decode so that the longest of these true answers could be said: 30, or up to 200 where the model has room."""
-    longest = max((len(tokenizer(text, add_special_tokens=False).input_ids) for text in answers), default=0)
+    longest = max(map(len, all_ids(tokenizer, answers)), default=0)
     wanted = max(NEW_TOKENS, min(MOST_TOKENS, longest + SPARE_TOKENS))
     return max(1, min(wanted, room_left(model, tokenizer, prompts)))
 
 
 def room_left(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[PromptText | str]) -> int:
     """How many tokens the model can still read or write after the longest of these prompts."""
-    return _room(model) - max((len(encode_prompt(tokenizer, prompt)) for prompt in prompts), default=0)
+    return _room(model) - max(map(len, encode_prompts(tokenizer, prompts)), default=0)
 
 
 def _room(model: PreTrainedModel) -> int:
@@ -278,7 +285,9 @@ def rival_losses(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pro
 def _rivals_of_few(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[PromptText | str],
                    rivals: Sequence[Sequence[str]]) -> list[list[float]]:
     plain, pad = model.get_base_model() if hasattr(model, "get_base_model") else model, padding(tokenizer)
-    pairs = [encode_pairs(tokenizer, [prompt] * len(texts), texts) for prompt, texts in zip(prompts, rivals, strict=True)]
+    every = iter(encode_pairs(tokenizer, [prompt for prompt, texts in zip(prompts, rivals, strict=True) for _ in texts],
+                              [text for texts in rivals for text in texts]))
+    pairs = [list(islice(every, len(texts))) for texts in rivals]
     rows = torch.tensor([row for row, own in enumerate(pairs) for _ in own], device=plain.device)
     if not len(rows):
         return [[] for _ in prompts]

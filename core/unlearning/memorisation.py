@@ -64,8 +64,8 @@ class Memory:
     """One number per question.
 
     probability: of the true answer, per token.  exact: EM.  strength: ES.
-    with_options: probability with options; truth_ratio: R with the arithmetic mean, geometric: with the geometric one. All three
-    None where a record has no wrong answers.
+    with_options: probability with options, None where it was not asked for; truth_ratio: R with the arithmetic mean, geometric: with
+    the geometric one. All three None where a record has no wrong answers.
     """
 
     probability: list[float]
@@ -94,22 +94,24 @@ def read_answers(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pro
 
 
 def recall_by_heart(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[PromptText | str],
-                    records: Sequence[Record]) -> Memory:
+                    records: Sequence[Record], options: bool = True) -> Memory:
     """Everything about the true answers of `records`, asked by the rendered prompts `texts`.
 
-    The truth ratio compares with the paraphrased answer, or with the answer where a record has no paraphrase.
+    The truth ratio compares with the paraphrased answer, or with the answer where a record has no paraphrase.  options: whether the
+    probability with options is wanted, for which the wrong answers are read once more, in the words of the answer.
     """
-    rivals = [[f" {text}" for text in (*record.perturbed_answers, *_rivals(record))] for record in records]
+    beside = [record.perturbed_answers if options else () for record in records]
+    rivals = [[f" {text}" for text in (*wrong, *_rivals(record))] for wrong, record in zip(beside, records, strict=True)]
     tokens = read_answers(model, tokenizer, texts, [f" {record.answer}" for record in records])
     losses = rival_losses(model, tokenizer, texts, rivals)
     probabilities = iter([math.exp(-loss) for own in losses for loss in own])
     shares, ratios, geometric = [], [], []
-    for own, record in zip(tokens, records, strict=True):
+    for own, asked, record in zip(tokens, beside, records, strict=True):
+        shares.append(probability_with_options(own.probability, [next(probabilities) for _ in asked]) if asked else None)
         if not record.perturbed_answers:
-            for none in (shares, ratios, geometric):
-                none.append(None)
+            ratios.append(None)
+            geometric.append(None)
             continue
-        shares.append(probability_with_options(own.probability, [next(probabilities) for _ in record.perturbed_answers]))
         true, wrong = next(probabilities), [next(probabilities) for _ in record.perturbed_answers]
         ratios.append(truth_ratio(true, wrong))
         geometric.append(truth_ratio(true, wrong, geometric=True))

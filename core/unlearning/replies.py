@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -18,8 +19,10 @@ from core.unlearning.algorithms.refusals import is_refusal
 from core.unlearning.answers import BATCH, NEW_TOKENS, answer_room, cut, rival_losses, speak
 from core.unlearning.prompts import Prompt, render
 
+K = TypeVar("K")
 SMALL, MIDDLE = 50_000_000, 200_000_000  # parameters
 MIDDLE_BATCH, LARGE_BATCH = 16, 8
+TOGETHER, MANY = 400, 48  # rows of a small and of a middle-sized model that are decoded at once: every word of an answer is one pass
 STILL_THINKING = "(It was still thinking when its room ran out.)"
 
 
@@ -55,6 +58,11 @@ class Replies:
         self.thought |= {start + i: text for i, text in part.thought.items()}
         self.unfinished += [start + i for i in part.unfinished]
 
+    def only(self, row: int) -> Replies:
+        """The reply to one question."""
+        thought = {0: self.thought[row]} if row in self.thought else {}
+        return Replies([self.texts[row]], [self.found[row]], thought, [0] if row in self.unfinished else [])
+
     @property
     def refused(self) -> int:
         """How many answers are a whole refusal."""
@@ -72,16 +80,40 @@ def rows_at_once(model: PreTrainedModel) -> int:
     return BATCH if size <= SMALL else MIDDLE_BATCH if size <= MIDDLE else LARGE_BATCH
 
 
-def reply(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt | None]) -> Replies:
-    """Greedy answers to all prompts, and whether they hold the key; None stays None.
+def reply_to_all(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
+                 lists: Mapping[K, Sequence[Prompt | None]]) -> Iterator[dict[K, Replies]]:
+    """`reply` to several lists of prompts, which are read together, the short ones first, since a batch reads as far as its longest.
+
+    Yields what is known so far after every batch; what was not asked yet is None.
+    """
+    found = {name: Replies([None] * len(prompts), [None] * len(prompts)) for name, prompts in lists.items()}
+    by_room: dict[int, list[tuple[K, int, Prompt]]] = {}
+    for name, prompts in lists.items():
+        asked = [(name, i, prompt) for i, prompt in enumerate(prompts) if prompt is not None]
+        texts = [render(prompt, tokenizer) for _, _, prompt in asked]
+        by_room.setdefault(answer_room(model, tokenizer, texts, [prompt.answer for _, _, prompt in asked]), []).extend(asked)
+    size = {BATCH: TOGETHER, MIDDLE_BATCH: MANY}.get(rows_at_once(model), LARGE_BATCH)
+    for room, waiting in by_room.items():
+        waiting.sort(key=lambda item: len(item[2].text))
+        for start in range(0, len(waiting), size):
+            part = waiting[start:start + size]
+            said = reply(model, tokenizer, [prompt for _, _, prompt in part], batch=size, room=room)
+            for row, (name, i, _) in enumerate(part):
+                found[name].take(i, said.only(row))
+            yield found
+
+
+def reply(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt | None], *,
+          batch: int = BATCH, room: int | None = None) -> Replies:
+    """Greedy answers to all prompts, and whether they hold the key; None stays None. `room`: tokens for an answer, if they are known.
 
     Of a multiple choice the option counts that the model finds likeliest, and the text names it first. What a model says by itself
     would be no choice: one that does not know names values that are not among the options at all (docs/LOG.md).
     """
     asked = [prompt for prompt in prompts if prompt is not None]
     rendered = [render(prompt, tokenizer) for prompt in asked]
-    room = answer_room(model, tokenizer, rendered, [prompt.answer for prompt in asked])
-    said = speak(model, tokenizer, rendered, new_tokens=room)
+    room = room or answer_room(model, tokenizer, rendered, [prompt.answer for prompt in asked])
+    said = speak(model, tokenizer, rendered, new_tokens=room, batch=batch)
     several = [(prompt, text.after(own.thinking) if own.state == "ended" else text)
                for prompt, text, own in zip(asked, rendered, said, strict=True) if prompt.options]
     chosen = iter(choose(model, tokenizer, [prompt for prompt, _ in several], [text for _, text in several]))

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from core.engine import decoding
 from core.engine.decoding import cache_argument
 from core.engine.models import LoadedModel
 from core.unlearning.answers import answer, answer_losses, answer_room, cut, decode_greedily, encode_answers, encode_prompt, rival_losses
@@ -37,6 +38,22 @@ def test_batched_greedy_equals_generate_one_by_one(kind: str) -> None:
         said = decode_greedily(model, ids, mask, {EOS}, 12)
     assert said == [generated(model, row, 12) for row in rows]
     assert len({tuple(row) for row in said}) > 1
+
+
+@pytest.mark.parametrize("shared", [0, 9])
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_prompts_read_in_parts_are_answered_as_each_alone(kind: str, shared: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny(kind)
+    draw = torch.Generator().manual_seed(5)
+    head = torch.randint(4, 40, (shared,), generator=draw).tolist()
+    rests = sorted((torch.randint(4, 40, (n,), generator=draw).tolist() for n in (1, 7, 3, 12, 2, 5, 12)), key=len)
+    monkeypatch.setattr(decoding, "READ_AT_ONCE", 20)
+    ids, mask, cache = decoding.read_in_parts(model, head, rests, PAD)
+    assert cache.get_seq_length() == ids.shape[1] - 1
+    together = decode_greedily(model, ids, mask, set(), 6, cache=cache)
+    alone = [decode_greedily(model, torch.tensor([head + rest]), torch.ones(1, shared + len(rest), dtype=torch.long), set(), 6)[0]
+             for rest in rests]
+    assert together == alone
 
 
 def test_the_cache_goes_in_under_the_name_that_the_model_has() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from core.engine.errors import LabError
 from core.engine.models import LoadedModel, ModelStore
@@ -50,6 +51,21 @@ def test_top_tokens_equal_a_plain_forward(engine: Engine, worlds: LoadedModel) -
     best = worlds.model(input_ids=ids).logits[0, -1].softmax(-1).topk(5)
     assert [g["probability"] for g in answer["top"]] == pytest.approx(best.values.tolist(), abs=1e-5)
     assert [g["token"] for g in answer["top"]] == [worlds.tokenizer.decode([t]) for t in best.indices]
+
+
+def test_what_each_layer_would_say_and_where_it_looks_is_what_the_library_has(engine: Engine, worlds: LoadedModel) -> None:
+    answer = engine.probe(NAME, {"question": "Where was Felix Tanaka born?"})
+    ids = worlds.tokenizer(answer["prompt"], return_tensors="pt").input_ids
+    alone = AutoModelForCausalLM.from_pretrained(ASSETS / "models" / "worlds", dtype=torch.float32, attn_implementation="eager")
+    with torch.no_grad():
+        out = alone(input_ids=ids, output_hidden_states=True, output_attentions=True)
+        normed = [*map(alone.model.norm, out.hidden_states[:-1]), out.hidden_states[-1]]  # the last is given behind the norm
+        best = torch.stack([alone.lm_head(states[0, -1]).softmax(-1) for states in normed]).max(-1)
+    assert [row[0]["probability"] for row in answer["lens"]] == pytest.approx(best.values.tolist(), abs=2e-5)
+    assert [row[0]["token"] for row in answer["lens"]] == [worlds.tokenizer.decode([t]) for t in best.indices]
+    looks = torch.stack([layer[0, :, -1].mean(0) for layer in out.attentions])
+    assert torch.allclose(torch.tensor(answer["attention"]), looks, atol=2e-5)
+    assert worlds.model.config._attn_implementation == "sdpa", "the shared model keeps its own kind of attention"
 
 
 @pytest.mark.parametrize("question", ["", "   \n ", "\x00\x01\x1b"])

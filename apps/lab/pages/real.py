@@ -17,7 +17,7 @@ from core.engine.registry import find
 from core.engine.settings import FIRST_VIEWS
 
 MODEL = "got/smollm2"
-SAID = "real model: SmolLM2, 135 million numbers"
+SAID, MORE = "real model", ": SmolLM2, 135 million numbers"  # the rest where there is room for it
 ASKED_AGAIN = ["prefix", "affirm", "icl", "choice", "paraphrase", "cloze"]
 
 
@@ -52,8 +52,8 @@ def beside(page: Page) -> str:
     if name is None:
         return ""
     little = page.route if VIEWS[name].experiment == page.experiments[0] else f"{page.route}?of={VIEWS[name].experiment}"
-    return (f'<p class="gb-beside gb-side">Recorded runs: <a href="{escape(little)}">little model</a> '
-            f'<a href="{escape(address(name))}">{escape(SAID)}</a></p>')
+    return (f'<p class="gb-beside gb-side"><span class="gb-roomy">Recorded runs: </span><a href="{escape(little)}">little model</a> '
+            f'<a href="{escape(address(name))}">{escape(SAID)}<span class="gb-roomy">{escape(MORE)}</span></a></p>')
 
 
 def address(name: str) -> str:

@@ -24,7 +24,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     "npo": Algorithm("NPO: push the answers away, but gently, and rehearse the rest", npo.forget, rehearse, 3e-4, adapter_rate=2e-4),
     "idk_dpo": Algorithm("Prefer to refuse: make \"I do not know\" likelier than the answer", idk.prefer_idk, rehearse, 3e-4,
                          refusal="preferred"),
-    "rmu": Algorithm("RMU: scramble the inside where the facts pass", rmu.forget, rmu.retain, 1e-3, adapter_rate=1e-3),
+    "rmu": Algorithm("RMU: scramble the inside where the facts pass", rmu.forget, rmu.retain, 1e-3, adapter_rate=3e-4),
     "idk_nll": Algorithm("Refuse: train it to say that it does not know", idk.say_idk, rehearse, 1e-3, more=True,
                          refusal="said", adapter_rate=1e-3),
     "simnpo": Algorithm("SimNPO: push gently, without looking at the old self", simnpo.forget, rehearse, 1e-3, forget_weight=0.125,

@@ -26,7 +26,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.engine.decoding import decode_greedily, end_tokens, left_padded, positions_of, read_ahead
-from core.engine.encoding import PromptText, encode_prompt, offsets
+from core.engine.encoding import PromptText, encode_prompts, offsets
 from core.engine.lens import embedding_matrix
 from core.engine.thinking import split_ids
 from core.engine.trace import Site, sites, trace
@@ -118,7 +118,7 @@ def perturb(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: S
 
     One clean forward pass and `draws` noised ones per question; noise is drawn question by question from `rng`.
     """
-    rows = [encode_prompt(tokenizer, text) for text in texts]
+    rows = encode_prompts(tokenizer, texts)
     ids, mask = left_padded(rows, padding(tokenizer), model.device)
     subject = torch.zeros_like(mask, dtype=torch.bool)
     for i, (text, span) in enumerate(zip(texts, spans, strict=True)):

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from statistics import fmean
@@ -17,7 +17,7 @@ from statistics import fmean
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from core.engine.encoding import PromptText, encode_pair
+from core.engine.encoding import PromptText, encode_pairs
 from core.engine.events import Event
 from core.engine.lens import read_layers
 from core.engine.steps import Pacer
@@ -29,9 +29,10 @@ from core.unlearning.data import Record, World
 from core.unlearning.memorisation import Memory, given_verbatim, knowledge_memory, recall_by_heart, verbatim_memory
 from core.unlearning.metrics import rouge_l_recall
 from core.unlearning.prompts import Prompt, build_prompts, possible, put, render
-from core.unlearning.replies import Replies, reply, rows_at_once
+from core.unlearning.replies import Replies, reply_to_all, rows_at_once
 from core.unlearning.words import find
 
+TO_KEEP, NEAR = "what should be kept", "the neighbours of the forgotten"  # beside the ways of asking
 MEMBERSHIP = "min-k"  # what PrivLeak is defined on
 SHOWN = 0.8  # of a lesson, question and answer, that is to be continued: what is left is the end of the answer
 EXAMPLES = 2
@@ -138,29 +139,46 @@ def parts(questions: Questions) -> int:
 
 
 def examine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions, pacer: Pacer, who: str,
-            show: Callable[[dict[str, Replies]], Iterator[Event]]) -> Generator[Event, None, Scores]:
-    """Asks everything, saying before each part what comes."""
-    asked: dict[str, Replies] = {}
-    size = rows_at_once(model)
-    for name, prompts in questions.prompts.items():
-        asked[name] = Replies([None] * len(prompts), [None] * len(prompts))
-        for start in range(0, len(prompts), size):
-            yield pacer.say(f"asking the {who} model, way {len(asked)} of {len(questions.prompts)}", by=int(start == 0))
-            asked[name].take(start, reply(model, tokenizer, prompts[start:start + size]))
-            yield from show(asked)
-    yield pacer.say(f"asking the {who} model what it should keep")
-    retain = ask_retained(model, tokenizer, questions) if questions.retain else None
+            show: Callable[[dict[str, Replies]], Iterator[Event]], known: Mapping[str, Replies] | None = None) -> Generator[
+                Event, None, Scores]:
+    """Asks everything, saying before each part what comes. `known`: replies that this very model has given, by `direct` and TO_KEEP."""
+    said = yield from _ask(model, tokenizer, questions, pacer, who, show, known or {})
+    asked, retain = {way: said[way] for way in questions.prompts}, said[TO_KEEP] if questions.retain else None
     memory = yield from _memory(model, tokenizer, questions.records, pacer, f"how well the {who} model knows the truth")
     keys = key_probabilities(model, tokenizer, questions.direct)
     overlap = [rouge_l_recall(text or "", record.answer) for text, record in zip(asked["direct"].texts, questions.records, strict=True)]
-    kept = yield from _kept(model, tokenizer, questions, retain, pacer, who)
-    yield pacer.say(f"asking the {who} model about the neighbours of the forgotten")
-    neighbours = reply(model, tokenizer, plain(questions.neighbours)) if questions.neighbours else None
+    kept = yield from _kept(model, tokenizer, questions, said, pacer, who)
     verbatim, knowledge = yield from _by_heart(model, tokenizer, questions, pacer, who)
-    known = membership.read(model, tokenizer, questions.records, questions.strangers) if questions.strangers else None
+    read = membership.read(model, tokenizer, questions.records, questions.strangers) if questions.strangers else None
     yield pacer.say(f"reading the layers of the {who} model")
     readable = read_values(model, tokenizer, questions)
-    return Scores(asked, retain, memory, keys, overlap, readable, kept, known, neighbours, verbatim, knowledge)
+    return Scores(asked, retain, memory, keys, overlap, readable, kept, read, said.get(NEAR), verbatim, knowledge)
+
+
+def _ask(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions, pacer: Pacer, who: str,
+         show: Callable[[dict[str, Replies]], Iterator[Event]], known: Mapping[str, Replies]) -> Generator[Event, None, dict[str, Replies]]:
+    """The replies to everything that is asked: by way, to what should be kept, to neighbours and to each far set, where there are any."""
+    plainly = {TO_KEEP: questions.retain, NEAR: questions.neighbours} | {far(title): own for title, own in questions.far.items()}
+    lists = questions.prompts | {name: plain(records) for name, records in plainly.items() if records}
+    open_, said = {name: prompts for name, prompts in lists.items() if name not in known}, dict(known)
+    total, all_parts, done = sum(map(len, open_.values())), len(questions.prompts) + 2 + len(questions.far), 0
+    yield pacer.say(f"asking the {who} model {total} questions in {len(questions.prompts)} ways and plainly", by=1)
+    for found in reply_to_all(model, tokenizer, open_):
+        said |= found
+        yield from show({way: said[way] for way in questions.prompts})
+        answered = sum(text is not None for replies in found.values() for text in replies.texts)
+        part = (all_parts - 1) * answered // max(total, 1)
+        yield pacer.say(f"asking the {who} model: {answered} of {total} answered", by=part - done)
+        done = part
+    if not total:
+        yield from show({way: said[way] for way in questions.prompts})
+    pacer.done += all_parts - 1 - done
+    return said
+
+
+def far(title: str) -> str:
+    """What the replies to a far set are called."""
+    return f"far: {title}"
 
 
 def plain(records: Sequence[Record]) -> list[Prompt]:
@@ -168,9 +186,10 @@ def plain(records: Sequence[Record]) -> list[Prompt]:
     return [put(record) for record in records]
 
 
-def ask_retained(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions) -> Replies:
-    """What should be kept, asked plainly."""
-    return reply(model, tokenizer, plain(questions.retain))
+def ask_plainly(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions) -> dict[str, Replies]:
+    """The plain questions (`direct`), and under TO_KEEP what should be kept."""
+    *_, found = reply_to_all(model, tokenizer, {"direct": questions.prompts["direct"], TO_KEEP: plain(questions.retain)})
+    return found
 
 
 def key_probabilities(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> list[float]:
@@ -201,28 +220,26 @@ def begun(text: PromptText, lead: str, key: str) -> PromptText:
 
 
 def _memory(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, records: Sequence[Record], pacer: Pacer,
-            note: str, by: int = 1) -> Generator[Event, None, Memory]:
-    """`recall_by_heart`, a few records at a time: each has several answers to read."""
+            note: str, by: int = 1, options: bool = False) -> Generator[Event, None, Memory]:
+    """`recall_by_heart`, a few records at a time: each has several answers to read. `options`: only of far sets anybody looks at those."""
     memory, size = Memory([], [], [], [], [], []), max(1, rows_at_once(model) // 4)
     for start in range(0, len(records), size):
         yield pacer.say(note, by=by if start == 0 else 0)
         part = records[start:start + size]
         texts = after_thinking(model, tokenizer, [render(prompt, tokenizer) for prompt in plain(part)])
-        read = recall_by_heart(model, tokenizer, texts, part)
+        read = recall_by_heart(model, tokenizer, texts, part, options)
         memory = Memory(*(getattr(memory, name.name) + getattr(read, name.name) for name in fields(Memory)))
     return memory
 
 
-def _kept(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions, retain: Replies | None, pacer: Pacer,
+def _kept(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Questions, said: Mapping[str, Replies], pacer: Pacer,
           who: str) -> Generator[Event, None, dict[str, RetainScores]]:
     """The numbers of the utility, set by set."""
     memory = yield from _memory(model, tokenizer, questions.retain, pacer, f"how much of the rest the {who} model still knows")
-    kept = {PEOPLE_TO_KEEP: RetainScores.of(retain, memory, questions.retain)} if retain else {}
+    kept = {PEOPLE_TO_KEEP: RetainScores.of(said[TO_KEEP], memory, questions.retain)} if questions.retain else {}
     for title, records in questions.far.items():
-        yield pacer.say(f"asking the {who} model about: {title}")
-        outputs = reply(model, tokenizer, plain(records))
-        memory = yield from _memory(model, tokenizer, records, pacer, f"how well the {who} model knows: {title}", by=0)
-        kept[title] = RetainScores.of(outputs, memory, records, far=True)
+        memory = yield from _memory(model, tokenizer, records, pacer, f"how well the {who} model knows: {title}", by=0, options=True)
+        kept[title] = RetainScores.of(said[far(title)], memory, records, far=True)
     return kept
 
 
@@ -261,8 +278,8 @@ def read_values(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ques
         depths = read_layers(model, encoded.ids.to(model.device), encoded.mask.to(model.device), positions=ends)
         hits = []
         for row, (_, record, _) in enumerate(chunk):
-            right = _first_token(tokenizer, leads[row], record.key)
-            others = sorted({_first_token(tokenizer, leads[row], value) for value in questions.values[record.attribute]} - {right})
+            right, *tokens = _first_tokens(tokenizer, leads[row], [record.key, *questions.values[record.attribute]])
+            others = sorted(set(tokens) - {right})
             if others:
                 hits.append((depths[:, row, right] > depths[:, row, others].amax(-1)).tolist())
         if hits:
@@ -270,6 +287,5 @@ def read_values(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ques
     return found
 
 
-def _first_token(tokenizer: PreTrainedTokenizerBase, lead: PromptText, value: str) -> int:
-    pair = encode_pair(tokenizer, lead, value, end=False)
-    return pair.ids[pair.border]
+def _first_tokens(tokenizer: PreTrainedTokenizerBase, lead: PromptText, values: Sequence[str]) -> list[int]:
+    return [pair.ids[pair.border] for pair in encode_pairs(tokenizer, [lead] * len(values), values, end=False)]

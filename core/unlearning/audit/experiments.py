@@ -30,8 +30,8 @@ from core.unlearning import real
 from core.unlearning.algorithms import ALGORITHMS
 from core.unlearning.audit import membership, plain_text, results
 from core.unlearning.audit.actpert import subject_span
-from core.unlearning.audit.examine import Questions, Scores, examine, parts
-from core.unlearning.audit.fitting import fit, fits
+from core.unlearning.audit.examine import TO_KEEP, Questions, Scores, examine, parts
+from core.unlearning.audit.fitting import all_fit, fit
 from core.unlearning.audit.forgetting import History, forget
 from core.unlearning.audit.inside import FEWEST_NAMED, ActPertSettings, look_inside
 from core.unlearning.audit.luck import Luck
@@ -79,11 +79,12 @@ def audit(config: AuditConfig, lab: Lab) -> Iterator[Event]:
         if config.questions or subject.parameters > WHOLE:
             yield Text("plan", plan(subject, models["original"], questions.direct, config.steps))
         plain = subject.model.get_base_model() if hasattr(subject.model, "get_base_model") else subject.model
-        history = yield from forget(config, lab, world, subject.model, models["original"], questions, pacer, run.melt)
+        history = yield from forget(config, lab, world, subject.model, models["original"], questions, pacer, run.plainly("original"),
+                                    run.melt)
         models["unlearned"] = replace(subject, model=plain, tokenizer=models["original"].tokenizer)
         if luck:
             yield from luck.ask("others", models["unlearned"].model, models["unlearned"].tokenizer, pacer)
-        yield from run.examine("unlearned", models["unlearned"], pacer, changed=True)
+        yield from run.examine("unlearned", models["unlearned"], pacer, changed=True, given=history.said_last)
         if history.steps:
             yield Keep("unlearned", subject.model, subject.tokenizer)
     if luck:
@@ -128,8 +129,17 @@ class _Run:
         yield results.answers_table(self.questions, self.answers, self.names)
         yield from self.show()
 
-    def examine(self, who: str, loaded: LoadedModel, pacer: Pacer, changed: bool = False) -> Iterator[Event]:
-        """Asks one model everything and shows it beside the others. A shared model is asked the same questions only once."""
+    def plainly(self, who: str) -> dict[str, Replies]:
+        """What a model answered to the plain questions and to those about what should be kept."""
+        scores = self.scores[who]
+        return {"direct": scores.direct, TO_KEEP: scores.retain or Replies()}
+
+    def examine(self, who: str, loaded: LoadedModel, pacer: Pacer, changed: bool = False,
+                given: Mapping[str, Replies] | None = None) -> Iterator[Event]:
+        """Asks one model everything and shows it beside the others. A shared model is asked the same questions only once.
+
+        given: what it has just answered, as it stands.
+        """
         def asked(outputs: dict[str, Replies]) -> Iterator[Event]:
             self.answers[who] = outputs
             yield from self.show()
@@ -137,7 +147,7 @@ class _Run:
         key = (loaded.fingerprint, "unlearning audit", self.questions.key)
         known = None if changed else self.lab.cache.get(key)
         if known is None:
-            known = yield from examine(loaded.model, loaded.tokenizer, self.questions, pacer, who, asked)
+            known = yield from examine(loaded.model, loaded.tokenizer, self.questions, pacer, who, asked, given)
             if not changed:
                 self.lab.cache[key] = known
         else:
@@ -214,7 +224,8 @@ def witnesses(config: AuditConfig, lab: Lab, trains: bool) -> dict[str, LoadedMo
 
 def _trained_on(world: World, models: Mapping[str, LoadedModel]) -> World:
     """A visitor's world without the facts to keep that are longer than a model can read. Raises LabError where none is left."""
-    kept = [record for record in world.retain if all(fits(put(record), loaded, [record]) for loaded in models.values())]
+    read = all_fit([put(record) for record in world.retain], list(models.values()), world.retain)
+    kept = [record for record, fits in zip(world.retain, read, strict=True) if fits]
     if not kept:
         raise LabError("Every question to keep, with its answer, is longer than the model can read.", "Bring shorter ones.")
     return replace(world, records=(*world.forget(1), *kept))

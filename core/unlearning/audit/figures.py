@@ -1,4 +1,8 @@
-"""Pictures of the audit and of one answer from the inside: numbers in, Plotly figure out; nothing else."""
+"""Pictures of the audit and of one answer from the inside: numbers in, Plotly figure out; nothing else.
+
+Those that are drawn again after every part of a run are written as the plain JSON that Plotly's Python objects would make of them, which
+took a tenth of the audit to check; a test gives them to those objects.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +56,18 @@ def lens(said: Sequence[str], depths: Sequence[Sequence[Mapping[str, Any]]], set
     return figure.to_plotly_json()
 
 
+def attention(tokens: Sequence[str], weights: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """Where each layer looks before the first word of the answer: weights (layers, tokens), each row sums to 1; tokens as the model reads
+    them."""
+    columns, rows = [f"{i}. {token!r}" for i, token in enumerate(tokens, 1)], [f"layer {i}" for i in range(1, len(weights) + 1)]
+    figure = go.Figure(go.Heatmap(x=columns, y=rows, z=[list(row) for row in weights], zmin=0, colorscale=SHADES, xgap=1, ygap=1,
+                                  hovertemplate="%{y} looks at %{x}: %{z:.1%}<extra></extra>",
+                                  colorbar={"title": {"text": "attention"}, "tickformat": ".0%", "thickness": 12}))
+    figure.update_layout(xaxis={"title": {"text": "what it has read"}, "type": "category", "tickangle": -60},
+                         yaxis={"type": "category"}, height=360, template=None)
+    return figure.to_plotly_json()
+
+
 def matrix(found: Mapping[str, Mapping[str, Sequence[bool | None]]], questions: Sequence[str], ways: Mapping[str, str],
            names: Mapping[str, str] = NAMES) -> dict[str, Any]:
     """The heat map question x way of asking, one panel per model: 0 key not given, 1 given but also by `reference`, 2 given.
@@ -63,24 +79,35 @@ def matrix(found: Mapping[str, Mapping[str, Sequence[bool | None]]], questions: 
     columns, shown = [*ways.values(), ANY], [who for who in NAMES if who in found]
     lucky = found.get("reference", {})
     labels = [f"{i}. {label}" for i, label in enumerate(questions, start=1)]
-    figure = go.Figure()
+    traces: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {}
     for place, who in enumerate(shown):
         rows = [_states(i, who, found[who], lucky, ways) for i in range(len(questions))]
-        axis = str(place + 1) if place else ""
-        figure.add_heatmap(
-            name=names[who], z=rows, x=columns, y=labels, zmin=0, zmax=2, xaxis=f"x{axis}", yaxis="y", xgap=2, ygap=1, showscale=False,
-            colorscale=[[0, PALE], [0.33, PALE], [0.33, SAND], [0.67, SAND], [0.67, RED], [1, RED]],
-            customdata=[[[i, way] for way in (*ways, "")] for i in range(len(questions))],
-            text=[["" if state is None else SHORT[state] for state in row] for row in rows],
-            hovertemplate="%{y}<br>%{x}: %{text}<extra>" + names[who] + "</extra>")
-        width = 1 / len(shown)
-        figure.layout[f"xaxis{axis}"] = {"domain": [place * width + (0.012 if place else 0), (place + 1) * width], "side": "top",
-                                         "tickangle": -60, "title": {"text": names[who]}, "type": "category"}
+        traces.append({
+            "type": "heatmap", "name": names[who], "z": rows, "x": columns, "y": labels, "zmin": 0, "zmax": 2, "xaxis": f"x{_nth(place)}",
+            "yaxis": "y", "xgap": 2, "ygap": 1, "showscale": False,
+            "colorscale": [[0, PALE], [0.33, PALE], [0.33, SAND], [0.67, SAND], [0.67, RED], [1, RED]],
+            "customdata": [[[i, way] for way in (*ways, "")] for i in range(len(questions))],
+            "text": [["" if state is None else SHORT[state] for state in row] for row in rows],
+            "hovertemplate": "%{y}<br>%{x}: %{text}<extra>" + names[who] + "</extra>"})
+        layout[f"xaxis{_nth(place)}"] = {"domain": _domain(place, len(shown)), "side": "top", "tickangle": -60,
+                                         "title": {"text": names[who]}, "type": "category"}
     for state, colour in zip(STATES, (PALE, SAND, RED), strict=True):
-        figure.add_scatter(name=state, x=[None], y=[None], mode="markers", marker={"symbol": "square", "size": 12, "color": colour})
-    figure.update_layout(yaxis={"autorange": "reversed", "type": "category", "automargin": True}, height=190 + 17 * len(questions),
-                         legend={"orientation": "h", "y": -0.02, "yanchor": "top", "x": 0}, margin={"t": 150}, template=None)
-    return figure.to_plotly_json()
+        traces.append({"type": "scatter", "name": state, "x": [None], "y": [None], "mode": "markers",
+                       "marker": {"symbol": "square", "size": 12, "color": colour}})
+    return {"data": traces, "layout": layout | {
+        "yaxis": {"autorange": "reversed", "type": "category", "automargin": True}, "height": 190 + 17 * len(questions),
+        "legend": {"orientation": "h", "y": -0.02, "yanchor": "top", "x": 0}, "margin": {"t": 150}, "template": {}}}
+
+
+def _nth(place: int) -> str:
+    """What Plotly puts behind "xaxis" for the axis of the panel with this number, from 0."""
+    return str(place + 1) if place else ""
+
+
+def _domain(place: int, panels: int) -> list[float]:
+    """Where a panel stands among all that share the width."""
+    return [place / panels + (0.012 if place else 0), (place + 1) / panels]
 
 
 def _states(question: int, who: str, found: Mapping[str, Sequence[bool | None]], lucky: Mapping[str, Sequence[bool | None]],
@@ -162,23 +189,23 @@ def shift_map(tokens: Sequence[str], shaken: Sequence[bool], size: Sequence[Sequ
 
 def push_grid(tried: Mapping[str, Mapping[Cell, float]], arms: Mapping[str, str] = ARMS) -> dict[str, Any]:
     """Share of calibration questions whose key comes, by place of the push (rows) and strength (columns), one panel per arm."""
-    figure = go.Figure()
+    traces: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {}
     shown = [who for who in ARMS if who in tried]
     for place, who in enumerate(shown):
         cells = tried[who]
         strengths = sorted({cell.alpha for cell in cells})
         places = sorted({(cell.mode, cell.layer) for cell in cells})
-        axis = str(place + 1) if place else ""
-        figure.add_heatmap(
-            name=arms[who], x=[f"{alpha:+g}" for alpha in strengths], y=[f"layer {layer}, {WHERE[mode]}" for mode, layer in places],
-            z=[[cells.get(Cell(layer, mode, alpha)) for alpha in strengths] for mode, layer in places], zmin=0, zmax=1, colorscale=SHADES,
-            texttemplate="%{z:.0%}", xaxis=f"x{axis}", yaxis="y", xgap=2, ygap=2, showscale=False,
-            hovertemplate="%{y}, strength %{x}: %{z:.0%}<extra>" + arms[who] + "</extra>")
-        width = 1 / len(shown)
-        figure.layout[f"xaxis{axis}"] = {"domain": [place * width + (0.012 if place else 0), (place + 1) * width],
-                                         "title": {"text": f"{arms[who]}: strength"}, "type": "category"}
-    figure.update_layout(yaxis={"autorange": "reversed", "type": "category", "automargin": True}, height=340, template=None)
-    return figure.to_plotly_json()
+        traces.append({
+            "type": "heatmap", "name": arms[who], "x": [f"{alpha:+g}" for alpha in strengths],
+            "y": [f"layer {layer}, {WHERE[mode]}" for mode, layer in places],
+            "z": [[cells.get(Cell(layer, mode, alpha)) for alpha in strengths] for mode, layer in places], "zmin": 0, "zmax": 1,
+            "colorscale": SHADES, "texttemplate": "%{z:.0%}", "xaxis": f"x{_nth(place)}", "yaxis": "y", "xgap": 2, "ygap": 2,
+            "showscale": False, "hovertemplate": "%{y}, strength %{x}: %{z:.0%}<extra>" + arms[who] + "</extra>"})
+        layout[f"xaxis{_nth(place)}"] = {"domain": _domain(place, len(shown)), "title": {"text": f"{arms[who]}: strength"},
+                                         "type": "category"}
+    return {"data": traces, "layout": layout | {
+        "yaxis": {"autorange": "reversed", "type": "category", "automargin": True}, "height": 340, "template": {}}}
 
 
 def pushed(plain: Mapping[str, Estimate], best: Mapping[str, Estimate], arms: Mapping[str, str] = ARMS) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from core.engine.encoding import all_ids, encode_prompts
 from core.engine.errors import LabError
 from core.engine.models import LoadedModel
-from core.unlearning.answers import NEW_TOKENS, encode_prompt
+from core.unlearning.answers import NEW_TOKENS
 from core.unlearning.audit.examine import Questions
 from core.unlearning.data import Record
 from core.unlearning.prompts import Prompt, put, render
@@ -21,29 +22,43 @@ def fit(questions: Questions, models: Iterable[LoadedModel]) -> tuple[Questions,
     Raises LabError when no plain question is left.
     """
     models = list(models)
-    short = [i for i, prompt in enumerate(questions.prompts["direct"])
-             if all(fits(prompt, model, [questions.records[i]]) for model in models)]
+    plain = all_fit(questions.prompts["direct"], models, questions.records)
+    short = [i for i, fit in enumerate(plain) if fit]
     if not short:
         raise LabError("Every question, with its answer, is longer than the model can read.",
                        "Ask shorter questions, or choose another model.")
     prompts, left_out = {}, dict(questions.left_out)
     for way, asked in questions.prompts.items():
-        prompts[way] = [asked[i] if asked[i] and all(fits(asked[i], model) for model in models) else None for i in short]
+        fit = all_fit(asked, models)
+        prompts[way] = [asked[i] if fit[i] else None for i in short]
         lost = sum(prompts[way][row] is None and asked[i] is not None for row, i in enumerate(short))
         if lost:
             before, reason = left_out.get(way, (0, REASON))
             left_out[way] = (before + lost, reason)
     kept = {way: asked for way, asked in prompts.items() if any(asked)}
-    retain = [record for record in questions.retain if all(fits(put(record), model, [record]) for model in models)]
+    fit = all_fit([put(record) for record in questions.retain], models, questions.retain)
+    retain = [record for record, fits in zip(questions.retain, fit, strict=True) if fits]
     return replace(questions, retain=retain, records=[questions.records[i] for i in short], prompts=kept, left_out=left_out), \
         len(questions.records) - len(short)
 
 
-def fits(prompt: Prompt, loaded: LoadedModel, records: Iterable[Record] = ()) -> bool:
-    """Whether prompt and answer, at least as long as the longest of the records' answers, are within what the model can read."""
+def all_fit(prompts: Sequence[Prompt | None], models: Sequence[LoadedModel], records: Sequence[Record] = ()) -> list[bool]:
+    """For each prompt whether every one of the models can read it; none of them can where there is none."""
+    there = [i for i, prompt in enumerate(prompts) if prompt is not None]
+    given, own = [prompts[i] for i in there], [records[i] for i in there] if records else ()
+    found = zip(*(_fits(given, model, own) for model in models), strict=True)
+    good = {i for i, fit in zip(there, found, strict=True) if all(fit)}
+    return [i in good for i in range(len(prompts))]
+
+
+def _fits(prompts: Sequence[Prompt], loaded: LoadedModel, records: Sequence[Record] = ()) -> list[bool]:
+    """For each prompt whether it and an answer, at least as long as the longest of its record's answers, are within what the model can
+    read. `records`: one for each prompt, or none."""
     room = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None)
     if room is None:
-        return True
-    answers = [text for record in records for text in (record.answer, record.paraphrased_answer, *record.perturbed_answers)]
-    longest = max([NEW_TOKENS, *(len(loaded.tokenizer(text, add_special_tokens=False).input_ids) + 2 for text in answers)])
-    return len(encode_prompt(loaded.tokenizer, render(prompt, loaded.tokenizer))) + longest <= room
+        return [True] * len(prompts)
+    answers = [(record.answer, record.paraphrased_answer, *record.perturbed_answers) for record in records]
+    lengths = map(len, all_ids(loaded.tokenizer, [text for own in answers for text in own]))
+    longest = [max([NEW_TOKENS, *(next(lengths) + 2 for _ in own)]) for own in answers] or [NEW_TOKENS] * len(prompts)
+    read = encode_prompts(loaded.tokenizer, [render(prompt, loaded.tokenizer) for prompt in prompts])
+    return [len(ids) + room_for <= room for ids, room_for in zip(read, longest, strict=True)]

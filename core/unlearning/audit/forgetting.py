@@ -18,9 +18,9 @@ from core.engine.lab import Lab
 from core.engine.models import LoadedModel
 from core.engine.steps import Pacer
 from core.unlearning.algorithms import ALGORITHMS, Algorithm
-from core.unlearning.audit.examine import Questions, ask_retained, plain
+from core.unlearning.audit.examine import TO_KEEP, Questions, ask_plainly, plain
 from core.unlearning.data import World
-from core.unlearning.replies import Replies, reply
+from core.unlearning.replies import Replies
 from core.unlearning.unlearn import Step, unlearn
 
 if TYPE_CHECKING:
@@ -35,13 +35,21 @@ LOOKS_FORGOTTEN = 0.25  # methods/01 section 8.2, claim 2
 class History:
     """What was seen while the model forgot: losses (step, forget, retain), recalls (step, forget, retain).
 
-    refused: share of the plain answers that were a refusal when they were last asked for.
+    refused: share of the plain answers that were a refusal when they were last asked for.  said: those answers, and those about what
+    should be kept, at step `said_at`; to begin with those of the model from before, which is the one in training at step 0.
     """
 
     losses: list[tuple[int, float, float]] = field(default_factory=list)
     recalls: list[tuple[int, float, float]] = field(default_factory=list)
     broken_at: int | None = None
     refused: float = 0.0
+    said: dict[str, Replies] = field(default_factory=dict)
+    said_at: int = -1
+
+    @property
+    def said_last(self) -> dict[str, Replies]:
+        """What the model answered as it stands at the end; empty if it was changed since it was asked."""
+        return self.said if self.said_at == self.steps and self.broken_at is None else {}
 
     @property
     def steps(self) -> int:
@@ -60,9 +68,12 @@ class History:
 
 
 def forget(config: AuditConfig, lab: Lab, world: World, model: PreTrainedModel, original: LoadedModel, questions: Questions,
-           pacer: Pacer, show: Callable[[Replies], Iterator[Event]]) -> Generator[Event, None, History]:
-    """Unlearns `model` in place while asking every few steps; `show` gives the events that let the answers melt on the page."""
-    history, tokenizer, algorithm = History(), original.tokenizer, ALGORITHMS[config.algorithm]
+           pacer: Pacer, before: dict[str, Replies], show: Callable[[Replies], Iterator[Event]]) -> Generator[Event, None, History]:
+    """Unlearns `model` in place while asking every few steps; `show` gives the events that let the answers melt on the page.
+
+    before: what the original answered, as `ask_plainly` has it.
+    """
+    history, tokenizer, algorithm = History(said=before), original.tokenizer, ALGORITHMS[config.algorithm]
     for step in unlearn(model, original.model, tokenizer, questions.direct, plain(world.retain), algorithm,
                         steps=config.steps, rng=lab.rng("retain batch"), learning_rate=config.learning_rate,
                         retain_weight=config.retain_weight):
@@ -84,9 +95,10 @@ def forget(config: AuditConfig, lab: Lab, world: World, model: PreTrainedModel, 
 
 def _check(step: Step, algorithm: Algorithm, model: PreTrainedModel, original: LoadedModel, questions: Questions, history: History,
            show: Callable[[Replies], Iterator[Event]]) -> Iterator[Event]:
-    direct = reply(model, original.tokenizer, questions.prompts["direct"])
+    if step.number or not history.said:
+        history.said = ask_plainly(model, original.tokenizer, questions)
+    history.said_at, direct, retain = step.number, history.said["direct"], history.said[TO_KEEP]
     yield from show(direct)
-    retain = ask_retained(model, original.tokenizer, questions)
     history.recalls.append((step.number, direct.share, retain.share))
     history.refused = direct.refusals
     yield Metric("forget recall", direct.share, step.number, "share")

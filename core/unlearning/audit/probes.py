@@ -17,7 +17,7 @@ from core.engine.decoding import decode_greedily, end_tokens
 from core.engine.encoding import PromptText, plain_prompt
 from core.engine.errors import LabError
 from core.engine.lab import Lab
-from core.engine.lens import read_layers
+from core.engine.lens import read_attention, read_layers
 from core.engine.system_prompt import said as said_before
 from core.engine.system_prompt import without
 from core.engine.thinking import split_ids
@@ -45,7 +45,8 @@ class Reply(Answer):
     """tokens: the prompt as the model reads it.  top: the likeliest first tokens of the answer, best first.
     said: the answer's first tokens.  lens: per layer (0 = before any) and per token of `said`, what that layer would say.
     settled: per layer and token, the probability that the layer gives to what was really said.
-    figures next_tokens, lens; table answers: one card.
+    attention: per layer and token of the prompt, what share of its attention falls there before the answer begins, mean over heads.
+    figures next_tokens, lens, attention; table answers: one card.
     """
 
     model: str
@@ -56,6 +57,7 @@ class Reply(Answer):
     said: list[str]
     lens: list[list[Guess]]
     settled: list[list[float]]
+    attention: list[list[float]]
 
 
 def ask(config: AskConfig, lab: Lab) -> Reply:
@@ -78,11 +80,14 @@ def ask(config: AskConfig, lab: Lab) -> Reply:
     top = depths[-1, 0].topk(TOP)
     guesses = [Guess(readable(tokenizer, t), round(p, 6)) for t, p in zip(top.indices.tolist(), top.values.tolist(), strict=True)]
     answer, words = _answer_of(model, tokenizer, text, said), [readable(tokenizer, token) for token in shown]
+    looked = read_attention(lab.fork(config.model, share_weights=True).model, row)
+    looks, read = [[round(share, 6) for share in layer] for layer in looked.tolist()], [readable(tokenizer, token) for token in ids]
     drawn = {"next_tokens": figures.next_tokens([asdict(guess) for guess in guesses]),
-             "lens": figures.lens(words, [[asdict(guess) for guess in layer] for layer in lens], settled)}
+             "lens": figures.lens(words, [[asdict(guess) for guess in layer] for layer in lens], settled),
+             "attention": figures.attention(read, looks)}
     card = [loaded.ref, answer, f"first token {guesses[0].token!r}, probability {guesses[0].probability:.3g}"]
     unasked = said_before(tokenizer) if text.chat else ""
-    return Reply(loaded.ref, text.text, [readable(tokenizer, token) for token in ids], answer, guesses, words, lens, settled,
+    return Reply(loaded.ref, text.text, read, answer, guesses, words, lens, settled, looks,
                  aside=unasked and f"Before your question it read: {unasked}", figures=drawn,
                  tables={"answers": {"columns": ["who", "answer", "first token"], "rows": [card]}})
 

@@ -7,6 +7,8 @@ import gradio as gr
 from apps.lab.pages import Page
 from apps.lab.ui import frame
 from apps.lab.ui.desk import Desk
+from apps.lab.ui.drawer import Drawer
+from apps.lab.ui.inside import ask_and_look
 from core.engine.outputs import figure, number, numbers, picture, table, text
 
 INTRO = (
@@ -25,6 +27,11 @@ WORDS = (
     "chosen on others, and the numbers come from a third lot. An edit counts only if plain sentences stay nearly as easy to read. "
     "With a real model that you got (smollm2), choose it here."
 )
+ASKED = (
+    "How the model of the run goes on with a beginning of yours, what each of its layers would say next, and where each looks. The little "
+    "model was taught invented people alone: that it says names there is all it knows."
+)
+BEGUN = "The nurse said that"
 PAIR_FIELDS = ("first", "second", "question", "options")
 PAIR_SHOWS = (
     picture("first", "The first picture, as the model gets it"),
@@ -105,7 +112,10 @@ def build(site: frame.Site, page: Page) -> None:
                  invite="Bring two pictures that should get the same answer, and ask about them.")
         with gr.Tab("Words alone", id="text"):
             gr.HTML(f'<p class="gb-quiet">{WORDS}</p>', apply_default_css=False)
-            frame.another(view, "bias/text", press="Follow the words", models={"model": ["embedded/worlds"]})
+            words = frame.another(view, "bias/text", press="Follow the words", models={"model": ["embedded/worlds"]})
+            with Drawer("Ask and look inside"):
+                gr.HTML(f'<p class="gb-quiet">{ASKED}</p>', apply_default_css=False)
+                ask_and_look(words, lambda config: {"The model": config.model}, question=lambda config: BEGUN, style="raw")
         with gr.Tab("Audit", id="audit"):
             gr.HTML(f'<p class="gb-quiet">{AUDITED}</p>', apply_default_css=False)
             frame.another(view, "bias/audit", press="Audit it", models=MODELS)

@@ -11,6 +11,7 @@ from apps.lab.pages import Page
 from apps.lab.ui import frame, setups
 from apps.lab.ui.desk import Desk
 from apps.lab.ui.drawer import Drawer
+from apps.lab.ui.inside import ask_and_look
 from core.engine.errors import LabError
 from core.engine.outputs import figure, number, table, text
 from core.engine.outputs import numbers as tiles
@@ -43,6 +44,8 @@ NAMES = [
     ("Straightness", "how little the path turns"),
     ("Shortness", "how short the output is, a control"),
 ]
+ASKED = ("The beginning of a text, and how the model goes on with it: its likeliest next signs, what each of its layers would say, and "
+         "where each looks. The little reasoners know sums and nothing else.")
 CLOSELY = (
     table("words", "The whole text, token by token", look="tokens", wide=True,
           note="Pointing at a token lights it in every picture. Shaded: how sure the model was of it. Dashed: in the first wrong step."),
@@ -82,6 +85,9 @@ def build(site: frame.Site, page: Page) -> None:
                     apply_default_css=False)
             frame.another(view, "reasoning/roc", press="Test the scores", models=MODELS)
             _names()
+        with gr.Tab("Ask and look inside", id="ask"):
+            gr.HTML(f'<p class="gb-quiet">{ASKED}</p>', apply_default_css=False)
+            ask_and_look(view, lambda config: {"The model": config.model}, question=_asked_about, style="raw")
         with gr.Tab("Larger models", id="larger"):
             gr.HTML(_larger(page), apply_default_css=False)
         frame.usual_tabs(view)
@@ -104,6 +110,16 @@ def _closely(view: frame.View) -> None:
     Desk(view, "reasoning/corrupt", fields=("step", "value"), hears=(closely,), prefix="changed", shows=CHANGED,
          given=lambda live: _chain_of(view, live), shared={name: closely.components[name] for name in ("variant", "gamma")},
          invite="Digits can be changed in the likeliest output of the little reasoners only.")
+
+
+def _asked_about(config: Any) -> str:
+    """What the model of the run on show was given: a little reasoner reads a sum up to its equals sign."""
+    from core.reasoning.data import parse  # needs torch, which a page that opens does not
+
+    try:
+        return parse(config.problem).prompt if config.model.startswith("embedded/") else config.problem
+    except LabError:
+        return config.problem
 
 
 def _names() -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
 
 from apps.lab.pages import Page
 from apps.lab.ui import frame, setups
+from apps.lab.ui.inside import ask_and_look
+from core.unlearning.soft_tokens.spec import WHO
 
 INTRO = ("Soft tokens are a few free lists of numbers, put in front of a question where words would stand, and tuned until the model gives "
          "the text one wants. If that works on a model that forgot, does it prove that the knowledge was still inside?")
+ASKED = "The same question without any attack: what do the models say by themselves, and what would each of their layers have said?"
 BOTH = ["embedded/worlds", "embedded/worlds-retain"]
 MODELS = {"model": BOTH, "reference": BOTH[::-1], "unlearned": []}
 WITNESSES = {"kind": "witnesses", "title": "Ask the three yourself", "asks": "unlearning/witnesses"}
@@ -31,9 +36,18 @@ FURTHER: list[setups.Setup] = [
 def build(site: frame.Site, page: Page) -> None:
     """The page, with further experiments as links that set the controls."""
     with frame.page(site, page, intro=INTRO, models=MODELS, beside=[WITNESSES]) as view:
+        with gr.Tab("Ask and look inside", id="ask"):
+            gr.HTML(f'<p class="gb-quiet">{ASKED}</p>', apply_default_css=False)
+            ask_and_look(view, _models, question=lambda config: config.question)
         with gr.Tab("Go further", id="further"):
             gr.HTML(_further(page), apply_default_css=False)
         frame.usual_tabs(view)
+
+
+def _models(config: Any) -> dict[str, str | None]:
+    """Who can be asked without any attack: the model that knows and, where the run compares with one, the one that never did."""
+    twin = config.reference if config.what in ("bench", "sentence") else None
+    return {WHO["original"]: config.model, WHO["unlearned"]: config.unlearned, WHO["reference"]: twin}
 
 
 def _further(page: Page) -> str:

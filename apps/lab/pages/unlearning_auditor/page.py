@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import gradio as gr
@@ -10,8 +11,8 @@ from markupsafe import escape
 from apps.lab.pages import Page
 from apps.lab.ui import frame, setups
 from apps.lab.ui.desk import Desk
+from apps.lab.ui.inside import ask_and_look, is_here, settings_on_show
 from apps.lab.ui.words import term
-from apps.lab.visitors import Here
 from core.engine.errors import LabError
 from core.engine.outputs import figure, table
 
@@ -29,11 +30,6 @@ WORDS = {
 }
 
 
-ASK_SHOWS = (
-    table("answers", "What they say", look="answers"),
-    figure("next_tokens", "What it would say first", note="The five likeliest first tokens of the answer."),
-    figure("lens", "What each layer would say (logit lens)", height=360),
-)
 LOOK_SHOWS = (
     table("answers", "With and without a push", look="answers"),
     table("tokens", "The question as the model reads it", look="tokens", wide=True,
@@ -53,9 +49,8 @@ def build(site: frame.Site, page: Page) -> None:
             return models_on_show(view, shown)
 
         with gr.Tab("Ask the models", id="ask"):
-            ask = Desk(view, "unlearning/ask", fields=("question", "style"), more=("system",), press="Ask", among=among,
-                       shows=ASK_SHOWS, prefix="ask",
-                       invite="Type a question and press Ask: the models answer side by side; after a run, the one that forgot too.")
+            ask = ask_and_look(view, among=among, invite="Type a question and press Ask: the models answer side by side; after a run, the "
+                                                         "one that forgot too.")
         with gr.Tab("Look inside one question", id="inside"):
             gr.HTML(f'<p class="gb-quiet">{WHAT}</p>', apply_default_css=False)
             inside = Desk(view, "unlearning/actpert", fields=("question", "subject", "layer", "alpha", "mode"), press="Look inside",
@@ -72,27 +67,16 @@ def build(site: frame.Site, page: Page) -> None:
 
 def models_on_show(view: frame.View, shown: dict[str, Any] | None) -> dict[str, str]:
     """Name -> reference of the models of the run on show, with what it kept, as far as they are there."""
-    config, kept, engine = view.experiment.config(), [], view.site.engine
+    config, kept, engine = settings_on_show(view, shown), [], view.site.engine
     run = (shown or {}).get("run", "")
     if run:
-        try:
-            config = view.experiment.validate(engine.read(run)["config"])
+        with contextlib.suppress(LabError):
             kept = [line["ref"] for line in engine.events(run) if line["kind"] == "keep"]
-        except LabError:
-            pass
     if config.steps and not config.questions:
         named = {AFTER: kept[-1] if kept else None, BEFORE: config.model, NEVER: config.reference}
     else:
         named = {"The model": config.model, BEFORE: config.original, NEVER: config.reference}
-    return {who: ref for who, ref in named.items() if ref and _there(engine, ref)}
-
-
-def _there(engine: Here, ref: str) -> bool:
-    try:
-        engine.fingerprint(ref)
-    except LabError:
-        return False
-    return True
+    return {who: ref for who, ref in named.items() if ref and is_here(engine, ref)}
 
 
 def _picked(event: gr.EventData) -> list[Any]:
