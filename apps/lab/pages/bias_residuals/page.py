@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
 
 from apps.lab.pages import Page
@@ -32,6 +34,7 @@ ASKED = (
     "model was taught invented people alone: that it says names there is all it knows."
 )
 BEGUN = "The nurse said that"
+TABS = {"bias/text": "text", "bias/audit": "audit", "bias/map": "map"}
 PAIR_FIELDS = ("first", "second", "question", "options")
 PAIR_SHOWS = (
     picture("first", "The first picture, as the model gets it"),
@@ -122,3 +125,10 @@ def build(site: frame.Site, page: Page) -> None:
         with gr.Tab("Residual map", id="map"):
             frame.another(view, "bias/map", press="Draw the map", models=MODELS)
         frame.usual_tabs(view)
+    site.blocks.load(_tab_of_link, outputs=view.tabs, **frame.QUIET)
+
+
+def _tab_of_link(request: gr.Request) -> Any:
+    """A link to a run of another experiment opens the tab in which it is shown."""
+    tab = TABS.get(request.query_params.get("of", ""))
+    return gr.Tabs(selected=tab) if tab else gr.skip()
