@@ -22,7 +22,7 @@ from core.engine.outputs import figure, table
 SHOWS = (
     table("answers", "What they say", look="answers"),
     figure("next_tokens", "What it would say first", note="The five likeliest first tokens of the answer."),
-    figure("lens", "What each layer would say (logit lens)", height=360,
+    figure("lens", "What each layer would say (logit lens)", height=520, wide=True,
            note="If the model had to speak after that layer. The bluer, the likelier it finds what was really said."),
     figure("attention", "Where each layer looks before it answers", height=360, wide=True,
            note="How attention is shared among the words it has read; mean over heads. What is looked at need not be what counts."),

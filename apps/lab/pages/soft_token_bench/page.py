@@ -38,10 +38,15 @@ def build(site: frame.Site, page: Page) -> None:
     with frame.page(site, page, intro=INTRO, models=MODELS, beside=[WITNESSES]) as view:
         with gr.Tab("Ask and look inside", id="ask"):
             gr.HTML(f'<p class="gb-quiet">{ASKED}</p>', apply_default_css=False)
-            ask_and_look(view, _models, question=lambda config: config.question)
+            ask_and_look(view, _models, question=_asked_about)
         with gr.Tab("Go further", id="further"):
             gr.HTML(_further(page), apply_default_css=False)
         frame.usual_tabs(view)
+
+
+def _asked_about(config: Any) -> str:
+    """What the run on show was about: of the real world nobody asks for an invented author."""
+    return "What is the capital of France?" if config.world == "capitals" else config.question
 
 
 def _models(config: Any) -> dict[str, str | None]:
