@@ -163,17 +163,27 @@ def _ask(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: 
     open_, said = {name: prompts for name, prompts in lists.items() if name not in known}, dict(known)
     total, all_parts, done = sum(map(len, open_.values())), len(questions.prompts) + 2 + len(questions.far), 0
     yield pacer.say(f"asking the {who} model {total} questions in {len(questions.prompts)} ways and plainly", by=1)
+    told: dict[str, int] = {}
     for found in reply_to_all(model, tokenizer, open_):
         said |= found
-        yield from show({way: said[way] for way in questions.prompts})
+        yield from _told(questions, said, told, show)
         answered = sum(text is not None for replies in found.values() for text in replies.texts)
         part = (all_parts - 1) * answered // max(total, 1)
         yield pacer.say(f"asking the {who} model: {answered} of {total} answered", by=part - done)
         done = part
-    if not total:
-        yield from show({way: said[way] for way in questions.prompts})
+    yield from _told(questions, said, told, show)
     pacer.done += all_parts - 1 - done
     return said
+
+
+def _told(questions: Questions, said: Mapping[str, Replies], told: dict[str, int],
+          show: Callable[[dict[str, Replies]], Iterator[Event]]) -> Iterator[Event]:
+    """Shows what is new way by way, so that a page fills in as it was asked. `told`: how many answers of each way were shown before."""
+    for number, way in enumerate(questions.prompts, 1):
+        answered = sum(text is not None for text in said[way].texts)
+        if answered > told.get(way, 0):
+            told[way] = answered
+            yield from show({name: said[name] for name in list(questions.prompts)[:number]})
 
 
 def far(title: str) -> str:
