@@ -5,6 +5,8 @@
 //
 // A chart is drawn once it stands less than a screen away, and what changes while it is farther away is drawn when it comes near.
 
+import { BESIDE, LETTER, inLines, readable } from "./ticks.js";
+
 export const PALETTE = {
   light: ["#0072B2", "#D55E00", "#6B9F7F", "#473006", "#596065", "#B0558A"],
   dark: ["#56B4E9", "#FF9F5A", "#A6DCC0", "#FEE06A", "#E4F2F6", "#B45190"],
@@ -23,8 +25,6 @@ const SQUARES = {
 const PARTNER = Object.fromEntries(
   [PALETTE, WRONG, SQUARES].flatMap(({ light, dark }) => light.map((colour, i) => [colour, dark[i]])),
 );
-const BREAK = /<br\s*\/?>/,
-  BREAKS = /<br\s*\/?>/g;
 const HARMLESS = /<(?!\/?(?:br|b|i|sub|sup|extra)\s*\/?>)/gi;
 
 let loading = null;
@@ -102,61 +102,13 @@ function inkOf(place) {
   };
 }
 
-/** `text` in lines of at most `most` letters; a longer word stays whole, and so do the line ends of its own. */
-export function inLines(text, most) {
-  const fill = (lines, word) => {
-    const last = lines.at(-1);
-    if (last && last.length + 1 + word.length <= most) lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-    return lines;
-  };
-  return String(text)
-    .split(BREAK)
-    .flatMap((line) => line.split(" ").reduce(fill, []))
-    .join("<br>");
-}
-
-// What stands beside an axis: ticks, legend and margins take about that many pixels of the picture.
-const BESIDE = 90;
 const NARROW = 480,
   BELOW = { orientation: "h", yref: "container", y: 0, yanchor: "bottom", xref: "paper", x: 0, xanchor: "left" }; // the picture first
-const LETTER = 0.55; // the width of a letter, in font sizes
 
 const USUAL = 13; // the letters for which figures choose their own sizes; on a projector all are large
 
 function sized(font, ink) {
   return font?.size && ink.size > USUAL ? { ...font, size: Math.max(ink.size - 1, (font.size * ink.size) / USUAL) } : font;
-}
-
-/** Names of rows in one line each, where two lines would run into the row below. */
-function inOneLine(layout, data, ink) {
-  for (const key of Object.keys(layout).filter((one) => /^yaxis\d*$/.test(one))) {
-    const axis = layout[key];
-    const mine = data.filter((trace) => (trace.yaxis ?? "y") === key.replace("axis", "") && Array.isArray(trace.y));
-    const names = axis.ticktext ?? axis.categoryarray ?? [...new Set(mine.flatMap((trace) => trace.y))];
-    if (!Array.isArray(names) || !names.some((name) => BREAK.test(name))) continue;
-    const [from, to] = axis.domain ?? [0, 1];
-    const room = ((to - from) * (ink.height - BESIDE)) / names.length;
-    const lines = Math.max(...names.map((name) => String(name).split(BREAK).length));
-    if (room >= lines * 1.3 * axis.tickfont.size) continue;
-    Object.assign(axis, { tickmode: "array", tickvals: axis.tickvals ?? names, ticktext: names.map((name) => String(name).replaceAll(BREAKS, " ")) });
-  }
-  return layout;
-}
-
-/** Words under an axis that would run into each other stand upright, and where even that is too narrow only every second or third is said. */
-function apart(layout, ink) {
-  for (const key of Object.keys(layout).filter((one) => /^xaxis\d*$/.test(one))) {
-    const { ticktext, tickvals, tickangle, tickfont, domain: [from, to] = [0, 1] } = layout[key];
-    if (!Array.isArray(ticktext) || ticktext.length < 2 || tickangle !== undefined) continue;
-    const step = ((to - from) * Math.max(0, ink.width - BESIDE)) / ticktext.length;
-    const lines = ticktext.flatMap((word) => String(word).split(BREAK));
-    if ((Math.max(...lines.map((line) => line.length)) + 1) * LETTER * tickfont.size <= step) continue;
-    const every = Math.ceil((1.05 * tickfont.size) / step);
-    const kept = (list) => list.filter((_, i) => i % every === 0);
-    Object.assign(layout[key], { tickangle: -90, ticktext: kept(ticktext), tickvals: kept(tickvals ?? ticktext.map((_, i) => i)) });
-  }
-  return layout;
 }
 
 // A title longer than its axis would be cut off: it gets another line.
@@ -289,7 +241,8 @@ export class Plot {
     const dark = isDark();
     const { data = [], layout = {} } = harmless(figure, dark);
     const ink = inkOf(this.#place);
-    await window.Plotly.react(this.#place, inked(data, ink), apart(inOneLine(themed(layout, ink, dark, revision), data, ink), ink), CONFIG);
+    const drawn = readable(themed(layout, ink, dark, revision), inked(data, ink), ink);
+    await window.Plotly.react(this.#place, drawn.data, drawn.layout, CONFIG);
     this.#size = [this.#place.clientWidth, this.#place.clientHeight];
     this.#listen();
   }
