@@ -1,6 +1,6 @@
 """How soon a page shows its first picture and answers, against an empty Gradio app with one plot, in the same real browser.
 
-    python -m benchmarks.first_view [--repeats 10] [--routes unlearning-auditor ...]
+    python -m benchmarks.first_view [--repeats 10] [--page unlearning-auditor ...]      # without --page: all that are built
 
 Cold: a new browser profile each time; warm: the second visit. The candidates are interleaved. What is read: the moment at which a
 picture can first be seen, the moment at which all plots of the first two screens answer a hover, the main thread's CPU until both,
@@ -14,6 +14,7 @@ import os
 import statistics
 from typing import Any
 
+from apps.lab.pages import PAGES
 from benchmarks.site import serving
 from benchmarks.timing import table, versions, write
 
@@ -25,12 +26,15 @@ WATCH = """(() => {
   const seen = (picture) => { const box = picture.getBoundingClientRect();
     return box.width > 50 && box.height > 50 && box.top < innerHeight && box.bottom > 0; };
   const look = () => {
-    if (!window.firstPicture && [...document.querySelectorAll("#gb-first:not([hidden]) .gb-first-plot svg, .main-svg, canvas.gb-pad-paper")]
-      .some(seen)) window.firstPicture = performance.now();
+    const pictures = "#gb-first:not([hidden]) .gb-first-plot :is(svg, img), .main-svg, .gb-panel img, .gb-panel canvas";
+    const loaded = (one) => !(one instanceof HTMLImageElement) || (one.complete && one.naturalWidth > 0);
+    if (!window.firstPicture && [...document.querySelectorAll(pictures)].some((one) => seen(one) && loaded(one)))
+      window.firstPicture = performance.now();
     const plots = [...document.querySelectorAll(".gb-plot, .js-plotly-plot")].filter((plot) => {
       const box = plot.getBoundingClientRect(); return box.width > 50 && box.top < 2 * innerHeight && !plot.closest("#gb-first"); });
     const inner = (plot) => (plot.matches(".js-plotly-plot") ? plot : plot.querySelector(".js-plotly-plot"));
-    const drawn = plots.length && plots.every((plot) => inner(plot)?._fullLayout);
+    const there = plots.length || (!document.querySelector("#gb-first") && document.querySelector(".gb-view .gb-panel img"));
+    const drawn = there && plots.every((plot) => inner(plot)?._fullLayout);
     if (!window.allPlots && window.firstPicture && drawn) window.allPlots = performance.now();
     if (!window.allPlots) requestAnimationFrame(look);
   };
@@ -41,10 +45,10 @@ WATCH = """(() => {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--routes", nargs="+", default=["unlearning-auditor", "soft-token-bench", "cot-energy"])
+    parser.add_argument("--page", nargs="+", default=[page.route for page in PAGES if page.built], metavar="ROUTE")
     given = parser.parse_args()
     with serving("plot") as empty, serving("lab") as lab:
-        addresses = {"empty Gradio app": empty} | {route: f"{lab}{route}" for route in given.routes}
+        addresses = {"empty Gradio app": empty} | {route: f"{lab}{route}" for route in given.page}
         rows = measure(addresses, given.repeats)
     print(table(rows))
     print(write("first_view", rows, notes=[AIMS, f"Medians of {given.repeats}, interleaved; ratios against the empty app of the same run."],
