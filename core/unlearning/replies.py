@@ -22,7 +22,7 @@ from core.unlearning.prompts import Prompt, render
 K = TypeVar("K")
 SMALL, MIDDLE = 50_000_000, 200_000_000  # parameters
 MIDDLE_BATCH, LARGE_BATCH = 16, 8
-TOGETHER, MANY = 400, 48  # rows of a small and of a middle-sized model that are decoded at once: every word of an answer is one pass
+TOGETHER, MANY = 120, 48  # rows of a small and of a middle-sized model that are decoded at once; more would only push caches about
 STILL_THINKING = "(It was still thinking when its room ran out.)"
 
 
