@@ -72,6 +72,27 @@ export function relabel(element, label, name = null) {
   if (path && path.getAttribute("d") !== ICONS[name]) path.setAttribute("d", ICONS[name]);
 }
 
+/**
+ * Follows a pen, a finger or the mouse over `element`: `down(event)` begins a stroke, unless it gives false, `move(event)` comes while it
+ * lasts, and `lift()` once at its end, wherever that is.
+ */
+export function strokes(element, { down, move, lift }) {
+  let going = false;
+  element.addEventListener("pointerdown", (event) => {
+    if (event.button || down(event) === false) return;
+    element.setPointerCapture(event.pointerId);
+    going = true;
+  });
+  element.addEventListener("pointermove", (event) => going && move(event));
+  const end = () => {
+    if (!going) return;
+    going = false;
+    lift();
+  };
+  element.addEventListener("pointerup", end);
+  element.addEventListener("pointercancel", end);
+}
+
 /** Sets the text only when it differs, so that a live region speaks once. */
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;

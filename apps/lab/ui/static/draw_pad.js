@@ -1,6 +1,6 @@
 // A square to draw on. What was drawn is its value: 64 rows of 64 numbers, 0 paper to 255 ink; null is an empty square.
 
-import { button, h } from "./dom.js";
+import { button, h, strokes } from "./dom.js";
 
 const SIDE = 64;
 const LARGE = 256,
@@ -45,20 +45,17 @@ export function mount(place, { aria, say }) {
     from = to;
   }
 
-  paper.addEventListener("pointerdown", (event) => {
-    if (event.button) return;
-    paper.setPointerCapture(event.pointerId);
-    word.hidden = true;
-    stroke(point(event));
+  strokes(paper, {
+    down(event) {
+      word.hidden = true;
+      stroke(point(event));
+    },
+    move: (event) => stroke(point(event)),
+    lift() {
+      from = null;
+      send();
+    },
   });
-  paper.addEventListener("pointermove", (event) => from && stroke(point(event)));
-  const lift = () => {
-    if (!from) return;
-    from = null;
-    send();
-  };
-  paper.addEventListener("pointerup", lift);
-  paper.addEventListener("pointercancel", lift);
   wipe();
 
   return {

@@ -1,6 +1,6 @@
 // A picture to paint over, with a brush or with four typed numbers. The value is a text: core/emotion/region.py says what it means.
 
-import { button, h, say as write } from "./dom.js";
+import { button, h, say as write, strokes } from "./dom.js";
 
 const SIDE = 32; // cells along each side, 4 to a hex digit
 const BRUSH = "brush:";
@@ -88,20 +88,17 @@ export function mount(place, { say, tell }) {
     for (let row = 0; row < SIDE; row++) for (let column = 0; column < SIDE; column++) if (Math.hypot(column + 0.5 - x, row + 0.5 - y) <= size) cells[row * SIDE + column] = painting;
   }
 
-  paper.addEventListener("pointerdown", (event) => {
-    if (event.button) return;
-    event.preventDefault();
-    paper.setPointerCapture(event.pointerId);
-    stroke(point(event));
+  strokes(paper, {
+    down(event) {
+      event.preventDefault();
+      stroke(point(event));
+    },
+    move: (event) => stroke(point(event)),
+    lift() {
+      from = null;
+      say({ region: text() });
+    },
   });
-  paper.addEventListener("pointermove", (event) => from && stroke(point(event)));
-  const lift = () => {
-    if (!from) return;
-    from = null;
-    say({ region: text() });
-  };
-  paper.addEventListener("pointerup", lift);
-  paper.addEventListener("pointercancel", lift);
   turn(1);
   draw();
   // What lies below is asked for when somebody can see it.

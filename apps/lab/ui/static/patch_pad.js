@@ -1,6 +1,6 @@
 // Squares over a picture, painted one by one or in a stroke. The value is the text of their numbers: "1-8, 12"; "" is none.
 
-import { button, h, say as write } from "./dom.js";
+import { button, h, say as write, strokes } from "./dom.js";
 
 /** "1-3, 5" -> Set(0, 1, 2, 4); what is no number of a square is passed over, the lab says so when it is run. */
 function read(text, count) {
@@ -61,25 +61,24 @@ export function mount(place, { aria, info, side, under, scripts, say }) {
   }
 
   const below = (event) => squares.indexOf(document.elementFromPoint(event.clientX, event.clientY));
-  board.addEventListener("pointerdown", (event) => {
-    const i = below(event);
-    if (event.button || i < 0) return;
-    board.setPointerCapture(event.pointerId);
-    stroke = !painted.has(i);
-    paint(i);
-    go(i);
-  });
-  board.addEventListener("pointermove", (event) => {
-    const i = stroke === null ? -1 : below(event);
-    if (i >= 0) paint(i);
-  });
   const lift = () => {
-    if (stroke === null) return;
     stroke = null;
     say(told(painted));
   };
-  board.addEventListener("pointerup", lift);
-  board.addEventListener("pointercancel", lift);
+  strokes(board, {
+    down(event) {
+      const i = below(event);
+      if (i < 0) return false;
+      stroke = !painted.has(i);
+      paint(i);
+      go(i);
+    },
+    move(event) {
+      const i = below(event);
+      if (i >= 0) paint(i);
+    },
+    lift,
+  });
 
   function go(i) {
     squares[at].tabIndex = -1;
