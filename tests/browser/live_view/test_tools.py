@@ -34,6 +34,15 @@ def test_presenter_mode_is_large_and_escape_leaves_it(lab, open_page) -> None:
     page.keyboard.press("End")
     page.wait_for_function(f"{ticks} >= 28 && {ticks} > 1.3 * {small}")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.keyboard.press("ArrowDown")  # the next picture fills the screen
+    page.wait_for_function("scrollY > 100 && [...document.querySelectorAll('.gb-view .gb-panel')]"
+                           ".some((panel) => Math.abs(panel.getBoundingClientRect().top) < 2)")
+    page.keyboard.press("ArrowUp")
+    page.wait_for_function("scrollY === 0")
+    page.keyboard.press("Space")  # plays from the beginning, and stands still when pressed again
+    page.wait_for_function("Number(document.querySelector('.gb-scrub').value) < Number(document.querySelector('.gb-scrub').max)")
+    page.keyboard.press("Space")
+    page.keyboard.press("End")
     page.keyboard.press("Escape")
     page.wait_for_selector("html:not(.gb-presenting)")
     assert page.locator("#field").is_visible()
