@@ -70,6 +70,10 @@ class Run:
     def cancel(self, reason: str = "") -> None:
         self.cancelled, self._reason = True, reason
 
+    def answers(self, keep: bool) -> bool:
+        """Whether who asks for the same may join it; keep: with the models that it makes."""
+        return (self.keeping or not keep) and not self.cancelled and not self.ended.is_set()
+
     def record(self, event: Event, models: ModelStore) -> None:
         """Writes an event to the log, then shows it to the watchers. Raises LabError when the disk refuses."""
         if not isinstance(event, Event):

@@ -68,7 +68,7 @@ class Engine:
         self.uploads = Uploads(self.settings)
         self._cache, self._answers = Cache(), Cache(512)
         self._shelf = Shelf(self.settings.home / "shelf")
-        self._lock = threading.Lock()
+        self._lock, self._threads = threading.Lock(), list[threading.Thread]()
         self._active: dict[str, Run] = {}
         self._slot = Slot(self.records)
         self._asked: dict[str, Future[str]] = {}
@@ -91,8 +91,7 @@ class Engine:
         self._slot.expected(experiment.name)  # may read the record: not under the lock
         with self._lock:
             if not fresh:
-                twin = next((run for run in self._active.values() if run.key == key and (run.keeping or not keep)
-                             and not run.cancelled and not run.ended.is_set()), None)
+                twin = next((run for run in self._active.values() if run.key == key and run.answers(keep)), None)
                 if twin:
                     twin.wanted_by.add(visitor)
                     self.records.join(twin.id, visitor)
@@ -128,8 +127,10 @@ class Engine:
         self._slot.wake()
 
     def _begin(self, run: Run, experiment: Experiment, config: Config) -> None:
+        thread = threading.Thread(target=self._drive, args=(run, experiment, config), name=f"run-{run.id}", daemon=True)
         try:
-            threading.Thread(target=self._drive, args=(run, experiment, config), name=f"run-{run.id}", daemon=True).start()
+            thread.start()
+            self._threads = [thread, *(other for other in self._threads if other.is_alive())]
         except RuntimeError:  # no more threads: the queue must not wait for a run that nobody drives
             error = LabError("This machine is too busy to start another run.", "Try again in a minute.")
             self._slot.leave(run)
@@ -343,19 +344,18 @@ class Engine:
         import torch
 
         from core.engine.events import to_plain
-
         compute_on(self.settings.threads)
         lab = Lab(self.models, self._cache, seed=seed, threads=self.settings.threads, families=probe.families, uploads=self.uploads)
         with torch.no_grad():
             return json.dumps(to_plain(probe.function(config, lab)), allow_nan=False)
 
     def close(self, timeout: float = 10.0) -> None:
-        """Stops what is running and waits for it, `timeout` seconds in all."""
-        running, deadline = list(self._active.values()), time.monotonic() + timeout
-        for run in running:
+        """Stops what is running and waits, `timeout` seconds in all, for the threads too: one that computes while Python ends aborts it."""
+        deadline = time.monotonic() + timeout
+        for run in list(self._active.values()):
             self.cancel(run.id)
-        for run in running:
-            run.ended.wait(max(0.0, deadline - time.monotonic()))
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _close(events: Iterator[Any], run: Run) -> None:

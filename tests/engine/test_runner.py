@@ -356,6 +356,15 @@ def test_closing_waits_no_longer_than_it_is_told_for_a_run_that_does_not_listen(
     assert engine.state(run.id)["outcome"] == "running"
 
 
+def test_closing_waits_for_the_thread_of_a_run_that_has_ended(engine, monkeypatch):
+    tidied = []
+    monkeypatch.setattr(runner, "give_back_memory", lambda: (time.sleep(0.2), tidied.append(True)))
+    engine.wait(engine.start("test/count", {"steps": 1}).id)
+    assert not tidied
+    engine.close()
+    assert tidied
+
+
 def test_closing_the_engine_stops_everything(engine):
     GATES["g"] = Gate()
     runs = [engine.start("test/count", {"steps": 1000, "gate": "g", "word": str(i)}) for i in range(3)]
