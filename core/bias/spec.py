@@ -288,6 +288,7 @@ TEXT = experiment(
     "bias/text",
     title="The same question in words",
     paper="02",
+    revision=2,
     families=("llama",),
     config=TextConfig,
     outputs=TEXT_OUTPUTS,

@@ -161,7 +161,7 @@ RUN_OUTPUTS = (
     table("scores", "Every method at every place", wide=True),
     table("uploads", "The uploads, byte by byte", wide=True,
           note="mu: of the Gaussian mechanism, for one picture. It speaks of the latents alone; the word vectors have no such number."),
-    table("payload", "Inside one upload", wide=True, optional=True,
+    table("payload", "Inside one upload", wide=True,
           note="Of the first place, as it arrived: a safetensors file, in which no program can hide. Nothing else is sent."),
     table("refused", "Left out", optional=True, note="The others go on without it."),
     metric("noise loss {}", "Noise loss at a place of the visitor's", optional=True),
@@ -191,7 +191,7 @@ ATTACK_OUTPUTS = (
     metric("accuracy {}", "Right at a level", unit="share", formula=RIGHT, optional=True),
     metric("leak {}", "AUC at a level", optional=True),
 )
-RUN = experiment("federated/run", title="Can they share without showing?", paper="07", revision=1, families=(), config=FederatedConfig,
+RUN = experiment("federated/run", title="Can they share without showing?", paper="07", revision=2, families=(), config=FederatedConfig,
                  outputs=RUN_OUTPUTS, run="core.federated.experiments:run")
 ATTACK = experiment("federated/attack", title="What does an attacker learn?", paper="07", revision=2, families=(), config=AttackConfig,
                     outputs=ATTACK_OUTPUTS, run="core.federated.experiments:attack")

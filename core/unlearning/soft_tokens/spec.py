@@ -203,7 +203,7 @@ OUTPUTS = (
     metric("success {}", "Share of a group's texts that came out", unit="share", formula=SAID),
     metric("median steps {}", "Steps until a text came out", unit="steps", formula=MEDIAN),
     metric("right tokens {}", "Share of a text's pieces that were right at best", unit="share", formula="mean over the texts of the group"),
-    metric("undecided {}", "Share of a group's texts whose time ran out before they came out", unit="share"),
+    metric("undecided {}", "Share of a group's texts whose time ran out before they came out", unit="share", optional=True),
     metric("length {}", "Length of the soft tokens, an ordinary one = 1", unit="normal tokens"),
     metric("direct recall {}", "Answers when just asked", unit="share", formula="answers that contain the key fact / questions asked"),
     metric("answer probability unlearned", "How likely the model that was made to forget finds the true answers",
