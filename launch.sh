@@ -27,7 +27,7 @@ usage() {
 ./launch.sh cli VERB ...    the command line: ./launch.sh cli list
 ./launch.sh notebook        opens the notebook, where every run stands beside every other, at http://127.0.0.1:8501
 ./launch.sh flower [...]    the round of the federated page over Flower, in an environment of its own, beside the same in one process
-    --processes N           a SuperLink and N SuperNodes as processes of their own, in place of Flower's simulation
+                            (with --processes N: a SuperLink and N SuperNodes as processes of their own, in place of a simulation)
 ./launch.sh audit           asks a public data base for known faults of the packages in use
 ./launch.sh help            shows this
 
