@@ -23,8 +23,9 @@ def find(name: str) -> Experiment:
     """The experiment or probe of that name. Raises LabError naming the nearest."""
     if not isinstance(name, str) or name not in EXPERIMENTS:
         near = get_close_matches(str(name)[:100], EXPERIMENTS, n=1)
+        runs = (one for one, entry in EXPERIMENTS.items() if isinstance(entry, str) or entry.kind == "experiment")
         raise LabError(f"There is no experiment called {shown(name)}.",
-                       f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(EXPERIMENTS)}.")
+                       f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(runs)}. The verb 'list' also names the probes.")
     entry = EXPERIMENTS[name]
     if isinstance(entry, Experiment):
         return entry
