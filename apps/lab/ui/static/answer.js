@@ -4,7 +4,8 @@
 //   part.show({ asked, says, aside, error, hint, parts: [{ who, events }], keep, lit, later });      // null: nothing yet
 //
 // parts: one answer, or one for each of several models that were asked the same: then a row of buttons chooses whose pictures are shown.
-// An answer to an older question than the one on show is dropped, so that none turns the pictures back.
+// An answer to an older question than the one on show is dropped, so that none turns the pictures back; a refusal that came from elsewhere
+// on the page stays until something asked after it is answered.
 
 import { h, say } from "./dom.js";
 import { agree, factOf } from "./linked.js";
@@ -31,6 +32,7 @@ class Answer {
   #lit = null;
   #asked = 0;
   #shown = 0;
+  #refused = 0; // when something elsewhere on the page was refused here
   #hovering = 0;
   #picked = 0;
   #wanted = false; // the reader looks at something that has not been answered yet
@@ -73,12 +75,15 @@ class Answer {
 
   show(value) {
     if (!value) return;
-    if (value.asked === undefined) return this.#refuse(value); // from somewhere else on the page
+    if (value.asked === undefined) {
+      this.#refused = performance.now();
+      return this.#refuse(value);
+    }
     if (value.asked < this.#shown) return;
     this.#shown = value.asked;
     document.dispatchEvent(new CustomEvent("gb-answered", { detail: { id: this.#options.id, n: value.asked, keep: value.keep ?? {} } }));
     if (this.#shown >= this.#asked) this.#working.hidden = true;
-    this.#refuse(value);
+    if (value.error || value.asked > this.#refused) this.#refuse(value);
     if (value.error) return;
     if (!value.parts) return; // nothing to show, and nothing wrong
     this.#value = value;
