@@ -36,7 +36,7 @@ WATCH = """(() => {
     const there = plots.length || (!document.querySelector("#gb-first") && document.querySelector(".gb-view .gb-panel img"));
     const drawn = there && plots.every((plot) => inner(plot)?._fullLayout);
     if (!window.allPlots && window.firstPicture && drawn) window.allPlots = performance.now();
-    if (!window.allPlots) requestAnimationFrame(look);
+    if (!window.allPlots) setTimeout(look, 25); // not at every frame: each look makes the page lay itself out
   };
   addEventListener("DOMContentLoaded", look);
 })();"""

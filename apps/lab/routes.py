@@ -14,6 +14,7 @@
     GET    /lab/models                             models got, and those under --models: {"models": [{ref, words, why_not, family}]}
     GET    /lab/samples/NAME                       how such a file may look
     GET    /lab/static/VERSION/NAME                our scripts and styles, and Plotly
+    GET    /assets/NAME                            Gradio's, which it would compress anew for everybody and let the browser ask for again
 
 A run is shown to those who started it, and to everybody once it is published. Errors are `{"error", "hint"}`.
 """
@@ -23,6 +24,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import gzip
 import json
 import re
 import shutil
@@ -81,9 +83,16 @@ def router(engine: Engine, notebook: int | None = None) -> APIRouter:
     def one(run_id: str, request: Request) -> dict[str, Any]:
         return described(door(request), run_id) | {"host": is_host(request), "notebook": notebook is not None}
 
+    first_views: dict[str, bytes] = {}
+
     @routes.get("/runs/{run_id}/events")
     async def events(run_id: str, request: Request, since: int = 0, wait: float = 0.0, page: str = "") -> Response:
-        await run_in_threadpool(door(request).read, run_id)
+        run = await run_in_threadpool(door(request).read, run_id)
+        if run.outcome in DONE and since <= 0 and not engine.computes(run_id) and _takes_gzip(request):
+            packed = first_views.get(run_id) or await run_in_threadpool(_packed_log, door(request), run_id)
+            if run_id.startswith("first-"):
+                first_views[run_id] = packed  # everybody opens with them, and they stay as they are
+            return Response(packed, media_type="application/x-ndjson", headers={"Cache-Control": "no-store", "Content-Encoding": "gzip"})
         return StreamingResponse(follow(door(request), run_id, max(0, since), min(max(0.0, wait), LONGEST_WAIT_S), page),
                                  media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
@@ -199,14 +208,17 @@ def router(engine: Engine, notebook: int | None = None) -> APIRouter:
         if path is None:
             raise LabError("There is no such file.")
         # An address that names another version: of a page that was opened before the lab was updated.
-        headers = {"Cache-Control": scripts.FOREVER if version == scripts.VERSION else "no-store", "Vary": "Accept-Encoding"}
-        kind = scripts.TYPES[path.suffix]
-        if "gzip" not in request.headers.get("accept-encoding", ""):
-            return FileResponse(path, media_type=kind, headers=headers)
-        packed = scripts.packed(path, path.stat().st_mtime_ns)
-        return Response(packed, media_type=kind, headers=headers | {"Content-Encoding": "gzip"})
+        return _sent(path, request, scripts.FOREVER if version == scripts.VERSION else "no-store")
 
     return routes
+
+
+def of_gradio(name: str, request: Request) -> Response:
+    """A file of Gradio's own pages."""
+    path = scripts.of_gradio(name)
+    if path is None:
+        raise LabError("There is no such file.")
+    return _sent(path, request, scripts.FOREVER)
 
 
 def recent(door: Door, experiment: str | None = None) -> list[dict[str, Any]]:
@@ -257,6 +269,24 @@ def _look(door: Door, run_id: str, since: int) -> dict[str, Any]:
     state = door.state(run_id)  # before the events: what ends in between is then said by the next look
     fresh = door.events(run_id, since)
     return {"events": fresh, "next": since + len(fresh), **{key: state[key] for key in ("outcome", "place", "estimate_s")}}
+
+
+def _packed_log(door: Door, run_id: str) -> bytes:
+    """All that `follow` says of a run that has ended."""
+    return gzip.compress((json.dumps(_look(door, run_id, 0), ensure_ascii=False) + "\n").encode(), 5)
+
+
+def _takes_gzip(request: Request) -> bool:
+    return "gzip" in request.headers.get("accept-encoding", "")
+
+
+def _sent(path: Path, request: Request, caching: str) -> Response:
+    """A script, style or picture of the pages, compressed where the browser takes it."""
+    headers, kind = {"Cache-Control": caching, "Vary": "Accept-Encoding"}, scripts.TYPES.get(path.suffix)
+    if kind is None or not _takes_gzip(request):
+        return FileResponse(path, media_type=kind, headers=headers)
+    packed = scripts.packed(path, path.stat().st_mtime_ns)
+    return Response(packed, media_type=kind, headers=headers | {"Content-Encoding": "gzip"})
 
 
 def _download(name: str) -> dict[str, str]:

@@ -63,6 +63,7 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.engine = engine
     app.include_router(routes.router(engine, notebook))
+    app.add_api_route("/assets/{name}", routes.of_gradio, include_in_schema=False)
     for page in PAGES:
         if page.formerly:
             app.add_api_route(f"/{page.formerly}", _moved(page.route), include_in_schema=False)

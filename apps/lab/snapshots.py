@@ -14,7 +14,6 @@ import io
 import json
 import os
 import re
-import socket
 import sys
 import threading
 import time
@@ -219,10 +218,10 @@ def main(routes: list[str]) -> int:
     """Draws the given pages, or all that have a first view."""
     import uvicorn
 
+    from apps.lab.__main__ import listen
     from apps.lab.server import create_app
 
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
+    listening = listen("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(create_app(Settings()), log_level="warning"))
     threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True).start()
     while not server.started:

@@ -35,6 +35,14 @@ def file_of(name: str) -> Path | None:
     return path if path.is_relative_to(STATIC) and path.is_file() and path.suffix in TYPES else None
 
 
+def of_gradio(name: str) -> Path | None:
+    """A script or style of Gradio's own pages, whose name changes with what is in it; or None."""
+    import gradio
+
+    path = Path(gradio.__file__).parent / "templates" / "frontend" / "assets" / name
+    return path if path.parent.name == "assets" and path.is_file() else None
+
+
 def modules(start: str) -> list[str]:
     """`start` and every module that it imports, directly or not."""
     found, ahead = [], [start]

@@ -26,7 +26,7 @@ export async function follow(base, runId, since, { onAnswer, onTrouble, signal, 
     const began = performance.now();
     try {
       const url = `${base}runs/${encodeURIComponent(runId)}/events?since=${since}&wait=${wait}&page=${page}`;
-      for await (const answer of answers(url, wait, signal)) {
+      for await (const answer of answers(url, wait, signal, since === 0 && early(runId))) {
         if (failures) onTrouble(false);
         failures = 0;
         const events = answer.events.filter((event) => event.seq === undefined || event.seq >= since);
@@ -52,15 +52,22 @@ export async function follow(base, runId, since, { onAnswer, onTrouble, signal, 
   }
 }
 
+/** What the first HTML of the page has asked for already (apps/lab/first_paint.py), once; otherwise nothing. */
+function early(runId) {
+  const asked = window.gbEarly?.[runId];
+  delete window.gbEarly?.[runId];
+  return asked;
+}
+
 /** The answers of one request, each a line of JSON, as they arrive. A line that was cut short counts as a lost connection. */
-async function* answers(url, wait, signal) {
+async function* answers(url, wait, signal, asked) {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), (wait + 10) * 1000);
   const stop = () => late.abort();
   const woken = afterSleep(stop);
   signal.addEventListener("abort", stop, { once: true });
   try {
-    const response = await fetch(url, { signal: late.signal, credentials: "same-origin", cache: "no-store" });
+    const response = (await asked) || (await fetch(url, { signal: late.signal, credentials: "same-origin", cache: "no-store" }));
     if (!response.ok) await refuse(response);
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     for (let rest = "", done = false; !done; ) {
