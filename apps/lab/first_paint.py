@@ -174,6 +174,8 @@ class FirstPaint:
             if message["type"] == "http.response.start":
                 start = message
                 return
+            if message["type"] != "http.response.body":
+                return await send(message)
             parts.append(message.get("body", b""))
             if message.get("more_body"):
                 return

@@ -57,7 +57,8 @@ def test_the_desk_of_the_chain_looks_once_and_only_when_somebody_gets_there(visi
 
 
 def test_a_page_asks_for_everything_at_once_and_a_second_look_fetches_nothing_again(visitor):
-    one = visitor()
+    one, logs = visitor(), []
+    one.context.on("request", lambda request: logs.append(request.url) if "/events?" in request.url else None)
     page = one.open("soft-token-bench")
     page.wait_for_function(FULL)
     header = page.evaluate("fetch(location.href).then((answer) => answer.headers.get('link'))")
@@ -66,6 +67,7 @@ def test_a_page_asks_for_everything_at_once_and_a_second_look_fetches_nothing_ag
     look_at_all(page)  # and what stands far below is drawn when somebody comes near
     needed = {name for name, _ in page.evaluate(FETCHED, SCRIPTS) if name.endswith((".js", ".css"))}
     assert len(needed) > 10 and needed == set(re.findall(r"/([\w.-]+)>", header))
+    assert len(logs) == 1  # the recorded run, which the page asked for before its scripts were there
     again = one.open(AUDITOR)
     again.wait_for_function(FULL)
     assert [name for name, size in again.evaluate(FETCHED, SCRIPTS) if size and name in needed] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -13,7 +14,21 @@ import urllib.request
 
 import pytest
 
-from apps.lab.__main__ import main
+from apps.lab.__main__ import listen, main
+
+
+def test_small_answers_do_not_wait_for_a_packet_to_fill():
+    async def connected() -> int:
+        with listen("127.0.0.1", 0) as listening:
+            said = asyncio.get_running_loop().create_future()
+            server = await asyncio.start_server(lambda _, writer: said.set_result(writer.get_extra_info("socket")), sock=listening)
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            flag = (await said).getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            writer.close()
+            server.close()
+            return flag
+
+    assert asyncio.run(connected())
 
 
 def test_a_taken_port_is_said_with_another_to_try(capsys):

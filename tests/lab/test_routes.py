@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 
@@ -58,6 +59,8 @@ def test_events_come_from_where_the_reader_left_off(app, engine):
     run = ended(engine, client)
     everything = client.get(f"/lab/runs/{run}/events").json()
     assert everything["events"][-1]["kind"] == "end" and everything["outcome"] == "finished"
+    plain = client.get(f"/lab/runs/{run}/events", headers={"accept-encoding": "identity"})
+    assert plain.json() == everything and "content-encoding" not in plain.headers
     rest = client.get(f"/lab/runs/{run}/events?since=2").json()
     assert rest["events"] == everything["events"][2:] and rest["next"] == everything["next"]
     assert client.get(f"/lab/runs/{run}/events?since=9999").json()["events"] == []
@@ -152,6 +155,16 @@ def test_static_files_are_kept_for_good_under_an_address_that_names_their_conten
     assert packed.headers["content-encoding"] == "gzip" and "content-encoding" not in plain.headers
     assert packed.content == plain.content == path.read_bytes()
     assert "immutable" not in client.get(f"/lab/static/000000000000/{name}").headers["cache-control"]
+
+
+def test_gradios_own_files_are_kept_for_good_too_and_nothing_beside_them_is_served(app):
+    client = browser(app)
+    script = re.search(r'src="\./(assets/index-[\w-]+\.js)"', client.get("/", headers=PAGE).text)[1]
+    got = client.get(f"/{script}")
+    assert "immutable" in got.headers["cache-control"] and got.headers["content-encoding"] == "gzip"
+    assert got.text == client.get(f"/{script}", headers={"accept-encoding": "identity"}).text
+    for name in ("..%2findex.html", "nothing.js"):
+        assert client.get(f"/assets/{name}").status_code == 404
 
 
 def test_another_content_has_another_address(tmp_path, monkeypatch):
