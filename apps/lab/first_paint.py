@@ -34,7 +34,8 @@ KINDS = ("wide-light", "wide-dark", "narrow-light", "narrow-dark")
 _PLACE = """<script>(() => {
 const first = document.getElementById("gb-first"), asked = new URLSearchParams(location.search);
 if ([...asked.keys()].some((name) => !/^(__|utm_)/.test(name))) return first.remove();
-window.gbEarly = { [first.dataset.run]: fetch(`lab/runs/${first.dataset.run}/events?since=0`).catch(() => null) }; // read by static/client.js
+const run = first.dataset.run;
+window.gbEarly = { [run]: fetch(`lab/runs/${run}/events?since=0`).catch(() => null) }; // static/client.js takes it
 const theme = asked.get("__theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 first.classList.toggle("dark", theme === "dark");
 const kind = (innerWidth > 640 ? "wide-" : "narrow-") + (theme === "dark" ? "dark" : "light");
@@ -78,7 +79,8 @@ def first_html(page: Page) -> str:
         return ""
     templates = "".join(f'<template id="gb-first-{kind}">{found["svg"][kind]}</template>' for kind in KINDS) if found else ""
     stage = _desk(found) if found and "desk" in found else _head(lines) + (pictures or _panel(found))
-    return f"""<link rel="stylesheet" href="{SCRIPTS}style.css"><div id="gb-first" data-run="first-{page.route}" hidden><div class="gb-first-page">
+    return f"""<link rel="stylesheet" href="{SCRIPTS}style.css">
+<div id="gb-first" data-run="first-{page.route}" hidden><div class="gb-first-page">
 <nav class="gb-bar"><a class="gb-brand" href="./">Glassbox Lab</a><span class="gb-where">{escape(page.name)}</span></nav>
 <header class="gb-head"><h1 class="gb-question">{escape(page.question)}</h1>
 <span class="gb-quiet">What is this?</span>{beside(page)}</header>

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import threading
 import warnings
@@ -107,8 +108,14 @@ async def _say(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(error.to_dict(), status_code=status)
 
 
-async def _say_busy(request: Request, error: Exception) -> JSONResponse:
-    """Too many open files, a disk that is gone: the window of the lab says which, the visitor what to do."""
+async def _say_busy(request: Request, error: OSError) -> JSONResponse:
+    """Too many open files, a disk that is gone: the window of the lab says which, the visitor what to do.
+
+    A name too long for any file is only one that is not there.
+    """
+    if error.errno == errno.ENAMETOOLONG:
+        said, hint = SENTENCES[404]
+        return JSONResponse({"error": said, "hint": hint}, 404)
     logging.getLogger("glassbox").warning("%s %s: %s", request.method, request.url.path, error)
     said, hint = SENTENCES[503]
     return JSONResponse({"error": said, "hint": hint}, 503)

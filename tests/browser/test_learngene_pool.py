@@ -50,7 +50,8 @@ def test_a_pressed_path_is_measured_and_timed_then_all_and_what_a_budget_allows(
 def test_the_two_models_alone_and_a_pair_that_was_never_trained(visitor, lab_engine):
     page, asked = opened(visitor), []
     page.wait_for_function("/\\d ms for 64/.test(document.querySelector('#walk-answer').innerText)")
-    page.route("**/gradio_api/**", lambda route: asked.append(route) if '"by":"input"' in (route.request.post_data or "") else route.fallback())
+    pressed = '"by":"input"'
+    page.route("**/gradio_api/**", lambda one: asked.append(one) if pressed in (one.request.post_data or "") else one.fallback())
     block(page, "small", 5).click()  # its answer comes after the refusal that follows, and must not take it away
     page.locator(".gb-try").get_by_text("More", exact=True).click()
     page.locator("#walk-newest").click()

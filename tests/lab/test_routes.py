@@ -157,6 +157,12 @@ def test_static_files_are_kept_for_good_under_an_address_that_names_their_conten
     assert "immutable" not in client.get(f"/lab/static/000000000000/{name}").headers["cache-control"]
 
 
+@pytest.mark.parametrize("folder", [SCRIPTS, "assets/", "lab/samples/", "lab/runs/"])
+def test_a_name_too_long_for_any_file_is_one_that_is_not_there(app, folder):
+    got = browser(app).get(f"/{folder}{300 * 'a'}.json")
+    assert got.status_code == 404 and "busy" not in got.text
+
+
 def test_gradios_own_files_are_kept_for_good_too_and_nothing_beside_them_is_served(app):
     client = browser(app)
     script = re.search(r'src="\./(assets/index-[\w-]+\.js)"', client.get("/", headers=PAGE).text)[1]
