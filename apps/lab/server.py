@@ -55,9 +55,11 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        threading.Thread(target=_warm_up, daemon=True).start()
+        warming = threading.Thread(target=_warm_up, daemon=True)
+        warming.start()
         yield
         engine.close()
+        warming.join(10)
         blocks.is_running = False
         handed.close()
 

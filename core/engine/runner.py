@@ -19,7 +19,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -350,12 +350,18 @@ class Engine:
             return json.dumps(to_plain(probe.function(config, lab)), allow_nan=False)
 
     def close(self, timeout: float = 10.0) -> None:
-        """Stops what is running and waits, `timeout` seconds in all, for the threads too: one that computes while Python ends aborts it."""
+        """Stops what is running and waits, `timeout` seconds in all, for the threads too, and for probes that are being answered.
+
+        A thread that computes while Python ends aborts it.
+        """
         deadline = time.monotonic() + timeout
         for run in list(self._active.values()):
             self.cancel(run.id)
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        with self._lock:
+            asked = list(self._asked.values())
+        wait(asked, timeout=max(0.0, deadline - time.monotonic()))
 
 
 def _close(events: Iterator[Any], run: Run) -> None:

@@ -8,6 +8,7 @@ import logging
 import random
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -363,6 +364,18 @@ def test_closing_waits_for_the_thread_of_a_run_that_has_ended(engine, monkeypatc
     assert not tidied
     engine.close()
     assert tidied
+
+
+def test_closing_waits_for_a_probe_that_is_being_answered(engine):
+    GATES["g"] = Gate()
+    with ThreadPoolExecutor(2) as pool:
+        asked = pool.submit(engine.probe, "test/sums", {"gate": "g"})
+        assert GATES["g"].reached.wait(120)
+        closing = pool.submit(engine.close, timeout=60)
+        with pytest.raises(TimeoutError):
+            closing.result(0.2)
+        GATES["g"].open()
+        assert closing.result(60) is None and asked.result(60)["total"]
 
 
 def test_closing_the_engine_stops_everything(engine):
