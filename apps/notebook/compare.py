@@ -33,6 +33,7 @@ def show(library: Library, rows: Sequence[Row]) -> None:
     _heads(library, rows, names)
     _settings(rows, names)
     going = any(row.outcome not in DONE for row in rows)
+    st.session_state.endings = [row.outcome for row in rows]  # as the heads say it: one that ends before the next look counts too
     st.fragment(_moving, run_every=LIVE_S if going else None)(library, tuple(row.id for row in rows), names)
 
 
