@@ -18,7 +18,8 @@ from core.engine.lab import Lab
 from core.engine.records import Records
 from core.engine.registry import find
 from core.engine.run import Run
-from core.engine.runner import Engine, seeded
+from core.engine.runner import Engine
+from core.engine.seeding import seeded
 from core.engine.settings import Settings
 
 EXPERIMENT = "unlearning/audit"

@@ -34,8 +34,8 @@ KINDS = ("wide-light", "wide-dark", "narrow-light", "narrow-dark")
 _PLACE = """<script>(() => {
 const first = document.getElementById("gb-first"), asked = new URLSearchParams(location.search);
 if ([...asked.keys()].some((name) => !/^(__|utm_)/.test(name))) return first.remove();
-const run = first.dataset.run;
-window.gbEarly = { [run]: fetch(`lab/runs/${run}/events?since=0`).catch(() => null) }; // static/client.js takes it
+const run = first.dataset.run, signal = AbortSignal.timeout(10000); // as patient as static/client.js, which takes it
+window.gbEarly = { [run]: fetch(`lab/runs/${run}/events?since=0`, { signal }).catch(() => null) };
 const theme = asked.get("__theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 first.classList.toggle("dark", theme === "dark");
 const kind = (innerWidth > 640 ? "wide-" : "narrow-") + (theme === "dark" ? "dark" : "light");

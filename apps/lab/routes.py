@@ -87,13 +87,14 @@ def router(engine: Engine, notebook: int | None = None) -> APIRouter:
 
     @routes.get("/runs/{run_id}/events")
     async def events(run_id: str, request: Request, since: int = 0, wait: float = 0.0, page: str = "") -> Response:
-        run = await run_in_threadpool(door(request).read, run_id)
-        if run.outcome in DONE and since <= 0 and not engine.computes(run_id) and _takes_gzip(request):
-            packed = first_views.get(run_id) or await run_in_threadpool(_packed_log, door(request), run_id)
+        here = door(request)
+        run = await run_in_threadpool(here.read, run_id)
+        if run.outcome in DONE and since <= 0 and not here.computes(run_id) and _takes_gzip(request):
+            packed = first_views.get(run_id) or await run_in_threadpool(_packed_log, here, run_id)
             if run_id.startswith("first-"):
                 first_views[run_id] = packed  # everybody opens with them, and they stay as they are
             return Response(packed, media_type="application/x-ndjson", headers={"Cache-Control": "no-store", "Content-Encoding": "gzip"})
-        return StreamingResponse(follow(door(request), run_id, max(0, since), min(max(0.0, wait), LONGEST_WAIT_S), page),
+        return StreamingResponse(follow(here, run_id, max(0, since), min(max(0.0, wait), LONGEST_WAIT_S), page),
                                  media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
     @routes.get("/notebook")

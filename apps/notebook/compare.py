@@ -33,8 +33,7 @@ def show(library: Library, rows: Sequence[Row]) -> None:
     _heads(library, rows, names)
     _settings(rows, names)
     going = any(row.outcome not in DONE for row in rows)
-    st.session_state.endings = [row.outcome for row in rows]  # as the heads say it: one that ends before the next look counts too
-    st.fragment(_moving, run_every=LIVE_S if going else None)(library, tuple(row.id for row in rows), names)
+    st.fragment(_moving, run_every=LIVE_S if going else None)(library, {row.id: row.outcome for row in rows}, names)
 
 
 def short_names(rows: Sequence[Row]) -> dict[str, str]:
@@ -95,10 +94,10 @@ def _cell(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
-def _moving(library: Library, run_ids: tuple[str, ...], names: dict[str, str]) -> None:
-    """What changes with the replay, and while a run goes on."""
+def _moving(library: Library, said: dict[str, str], names: dict[str, str]) -> None:
+    """What changes with the replay, and while a run goes on; said: run -> its outcome as the head above says it."""
     with sentences():
-        runs = [library.read(run_id) for run_id in run_ids]
+        runs = [library.read(run_id) for run_id in said]
         whole = {run.id: library.lines(run.id) for run in runs}
         if any(run.outcome not in DONE for run in runs):
             _progress(runs, whole, names)
@@ -109,10 +108,8 @@ def _moving(library: Library, run_ids: tuple[str, ...], names: dict[str, str]) -
         _numbers(shown, names, experiment)
         _figures(shown, names, experiment)
         _pictures(library, shown, names)
-    if any(run.outcome in DONE and row != run.outcome for run, row in zip(runs, st.session_state.get("endings", ()), strict=False)):
-        st.session_state.endings = [run.outcome for run in runs]
-        st.rerun()  # the table and what stands above say how it ended
-    st.session_state.endings = [run.outcome for run in runs]
+        if any(run.outcome in DONE and said[run.id] != run.outcome for run in runs):
+            st.rerun()  # the table and what stands above say how it ended
 
 
 def _progress(runs: Sequence[Any], whole: dict[str, Lines], names: dict[str, str]) -> None:

@@ -11,7 +11,6 @@ Pages, command line and tests only watch. Whoever asks for the same numbers twic
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import secrets
@@ -34,6 +33,7 @@ from core.engine.processes import give_back_memory, this_process
 from core.engine.records import DONE, Records
 from core.engine.registry import find
 from core.engine.run import Run, versions
+from core.engine.seeding import compute_on, seeded
 from core.engine.settings import FIRST_VIEWS, Settings
 from core.engine.shelf import Shelf
 from core.engine.shop import Shop
@@ -377,30 +377,3 @@ def _close(events: Iterator[Any], run: Run) -> None:
 def _out_of_memory(problem: BaseException) -> bool:
     return isinstance(problem, MemoryError) or isinstance(problem, RuntimeError) and (
         "can't allocate memory" in str(problem) or "out of memory" in str(problem))
-
-
-def compute_on(threads: int) -> int:
-    """Sets the compute threads of the calling thread alone, and gives what they were."""
-    import torch
-
-    before = torch.get_num_threads()  # asked first: a thread that never asked takes over what another one sets later
-    torch.set_num_threads(threads)
-    return before
-
-
-@contextlib.contextmanager
-def seeded(seed: int, threads: int) -> Iterator[None]:
-    """Seeds the global generators (dropout, initialisation and `generate` use them) and puts them back."""
-    import random
-
-    import numpy as np
-    import torch
-
-    python, numpy, before = random.getstate(), np.random.get_state(), compute_on(threads)
-    with torch.random.fork_rng():
-        random.seed(seed), np.random.seed(seed), torch.manual_seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(python), np.random.set_state(numpy)
-            compute_on(before)

@@ -12,7 +12,8 @@ import torch
 
 from core.engine import registry
 from core.engine.errors import LabError
-from core.engine.runner import Engine, seeded
+from core.engine.runner import Engine
+from core.engine.seeding import seeded
 from tests.engine.experiments_for_tests import ASKED, GATES, Gate
 
 

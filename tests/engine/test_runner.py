@@ -16,6 +16,7 @@ import torch
 
 from core.engine import runner
 from core.engine.errors import LabError
+from core.engine.seeding import seeded
 from tests.engine.experiments_for_tests import FORKED, GATES, SEEN, Gate
 
 
@@ -101,7 +102,7 @@ def test_a_run_computes_with_its_own_number_of_threads_and_leaves_that_of_others
     run = engine.start("test/count", {"steps": 1, "gate": "g"})
     assert GATES["g"].reached.wait(120)
     torch.set_num_threads(3)
-    with runner.seeded(0, engine.settings.threads):
+    with seeded(0, engine.settings.threads):
         inside.append(torch.get_num_threads())
     assert inside == [1] and torch.get_num_threads() == 3
     GATES["g"].open()
